@@ -1,0 +1,431 @@
+// The body of attention.cu and eaa_attention.cu: softmax attention over one or two sources of keys and values.
+//
+// Work of a block: 4 warps, each MT tiles of 16 query rows of one (batch row, head); 64 * MT query rows together.
+// It walks over the keys in tiles of KEYS rows. K and V tiles arrive by cp.async into two buffers: while one is
+// multiplied, the next is under way. One barrier per tile: after it the next tile is visible to all and the buffer just
+// used is free.
+//
+//   S = Q K^T           mma m16n8k16 (a half step m16n8k8 for head size 40), Q fragments stay in registers
+//   m' = max(m, max S)  per query row, over the quad of lanes that holds it
+//   P = 2^((S - m') scale log2 e),  l = l a + sum P,  O = O a + P V,  a = 2^((m - m') scale log2 e)
+//   out = O / l
+//
+// P goes from accumulator to operand layout inside a thread's own registers (C of one product is A of the next), so the
+// score matrix never leaves the registers.
+//
+// Shared memory is laid out as in tiles.cuh, free of bank conflicts.
+//
+// Two sources: the tiles of the second follow those of the first in the same pipeline. When the first source ends, its
+// O / l waits as float16 in the shared memory that held Q (each thread keeps its own values there), m, l and O start
+// anew, and at the end lambda O' / l' is added to it. The registers needed are those of one source.
+//
+// The masked form of the tile step (last tile of a source, tiles that cross the diagonal, blocks with rows beyond the
+// last query) leaves out every 16x16 block of scores in which no entry counts, so that the number of mma is that of the
+// padded minimum; the plain form has no tests in it.
+#pragma once
+
+#include "tiles.cuh"
+
+// The second source: identity keys and values, map[b] the identity of batch row b, lambda[b] its strength.
+struct Identity {
+    Operand k;
+    Operand v;
+    const int* map;
+    const float* lambda;
+    int keys;
+};
+
+constexpr int THREADS = 128;
+
+// ROWS rows of a matrix into shared memory; rows from `available` on are zeros and are not read.
+// PADDED: the true head size is d <= D, the rest is zeros; addresses that are no multiples of 16 bytes go one by one.
+template <int D, int ROWS, bool PADDED>
+__device__ inline void load_tile(uint32_t shared, const __half* data, int row_stride, int available, int d) {
+    constexpr int C = D / 8;
+    bool vectors = !PADDED || (d % 8 == 0 && row_stride % 8 == 0 && aligned16(data));
+    // Unrolled where speed counts: the places are then computed once and not per tile.
+#pragma unroll (PADDED ? 1 : 32)
+    for (int i = threadIdx.x; i < ROWS * C; i += THREADS) {
+        int row = i / C;
+        int chunk = i % C;
+        bool valid = row < available;
+        const __half* source = data + (row * row_stride + chunk * 8);
+        uint32_t target = shared + chunk_offset<D>(row, chunk);
+        if (!PADDED) {
+            copy_async(target, source, valid);
+        } else if (vectors) {
+            copy_async(target, source, valid && chunk * 8 < d);
+        } else {
+            store_shared_chunk(target, load_chunk(source, valid ? d - chunk * 8 : 0, false));
+        }
+    }
+}
+
+// One warp's state: query fragments, running maximum and sum of its rows, unnormalised output.
+template <int D, int MT>
+struct State {
+    static constexpr int STEPS = (D + 15) / 16;
+    static constexpr int OUT = D / 8;
+    uint32_t q[MT][STEPS][4];
+    float out[MT][OUT][4];
+    float maximum[MT][2];
+    float sum[MT][2];
+
+    __device__ inline void clear() {
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+            maximum[m][0] = maximum[m][1] = -INFINITY;
+            sum[m][0] = sum[m][1] = 0.0f;
+#pragma unroll
+            for (int n = 0; n < OUT; n++) {
+                out[m][n][0] = out[m][n][1] = out[m][n][2] = out[m][n][3] = 0.0f;
+            }
+        }
+    }
+};
+
+// Which scores of a tile count: those of `queries` rows with the first `keys` keys of the tile and, if causal, only keys
+// up to the row's own number. `row` is the warp's first row, counted from the tile's first key if causal.
+struct Mask {
+    int row;
+    int rows;
+    int keys;
+    bool causal;
+
+    // Whether any entry counts of the 16 keys from `key` on with the 16 rows of tile m.
+    __device__ inline bool any(int m, int key) const {
+        return m * 16 < rows && key < keys && (!causal || key <= row + m * 16 + 15);
+    }
+
+    __device__ inline bool counts(int query, int key) const {
+        return key < keys && (!causal || key <= row + query);
+    }
+};
+
+// Adds one tile of KEYS keys and values to the state.
+template <int D, int MT, int KEYS, bool MASKED>
+__device__ inline void step(State<D, MT>& state, uint32_t keys, uint32_t values, float scale_log2, const Mask& mask) {
+    constexpr int C = D / 8;
+    constexpr int BLOCKS = KEYS / 16;
+    constexpr bool HALF = D % 16 == 8;
+    constexpr int WHOLE = D / 16;
+    int lane = threadIdx.x % 32;
+
+    float score[MT][BLOCKS * 2][4];
+    {
+        // Lanes 0-7 and 8-15 address the two chunks of keys 0-7, lanes 16-31 those of keys 8-15.
+        int row = (lane & 7) + ((lane >> 4) << 3);
+        int side = (lane >> 3) & 1;
+        int x = swizzle<D>(row);
+        uint32_t base = keys + row * C * 16;
+        // The half step has one chunk: lanes 0-15 address it for keys 0-15.
+        uint32_t half_base = keys + chunk_offset<D>(lane & 15, D / 8 - 1);
+#pragma unroll
+        for (int block = 0; block < BLOCKS; block++) {
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+                // Where nothing is computed the scores stay at minus infinity, whose power is 0.
+                float start = MASKED && !mask.any(m, block * 16) ? -INFINITY : 0.0f;
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    score[m][block * 2][e] = score[m][block * 2 + 1][e] = start;
+                }
+            }
+            if (!MASKED || mask.any(MT - 1, block * 16) || mask.any(0, block * 16)) {
+#pragma unroll
+                for (int k = 0; k < WHOLE; k++) {
+                    uint32_t b[4];
+                    load_matrix_x4(b, base + block * 16 * C * 16 + (((k * 2 + side) ^ x) << 4));
+#pragma unroll
+                    for (int m = 0; m < MT; m++) {
+                        if (!MASKED || mask.any(m, block * 16)) {
+                            multiply(score[m][block * 2], state.q[m][k], b[0], b[1]);
+                            multiply(score[m][block * 2 + 1], state.q[m][k], b[2], b[3]);
+                        }
+                    }
+                }
+                if (HALF) {
+                    uint32_t b[2];
+                    load_matrix_x2(b, half_base + block * 16 * C * 16);
+#pragma unroll
+                    for (int m = 0; m < MT; m++) {
+                        if (!MASKED || mask.any(m, block * 16)) {
+                            multiply_half(score[m][block * 2], state.q[m][WHOLE], b[0]);
+                            multiply_half(score[m][block * 2 + 1], state.q[m][WHOLE], b[1]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    if (MASKED) {
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+#pragma unroll
+            for (int n = 0; n < BLOCKS * 2; n++) {
+#pragma unroll
+                for (int e = 0; e < 4; e++) {
+                    int query = m * 16 + lane / 4 + (e / 2) * 8;
+                    int key = n * 8 + (lane % 4) * 2 + e % 2;
+                    if (!mask.counts(query, key)) {
+                        score[m][n][e] = -INFINITY;
+                    }
+                }
+            }
+        }
+    }
+
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float highest = state.maximum[m][h];
+#pragma unroll
+            for (int n = 0; n < BLOCKS * 2; n++) {
+                highest = fmaxf(highest, fmaxf(score[m][n][h * 2], score[m][n][h * 2 + 1]));
+            }
+            highest = quad_max(highest);
+            // Every row has at least one key in its first tile, so `highest` is finite from there on; only rows beyond
+            // the last query never get one, and theirs is taken as 0 to keep infinity minus infinity out.
+            float shift = (MASKED && highest == -INFINITY ? 0.0f : highest) * scale_log2;
+            float fade = exp2_fast(state.maximum[m][h] * scale_log2 - shift);
+            state.maximum[m][h] = highest;
+            float sum = 0.0f;
+#pragma unroll
+            for (int n = 0; n < BLOCKS * 2; n++) {
+                score[m][n][h * 2] = exp2_fast(score[m][n][h * 2] * scale_log2 - shift);
+                score[m][n][h * 2 + 1] = exp2_fast(score[m][n][h * 2 + 1] * scale_log2 - shift);
+                sum += score[m][n][h * 2] + score[m][n][h * 2 + 1];
+            }
+            state.sum[m][h] = state.sum[m][h] * fade + sum;
+#pragma unroll
+            for (int n = 0; n < C; n++) {
+                state.out[m][n][h * 2] *= fade;
+                state.out[m][n][h * 2 + 1] *= fade;
+            }
+        }
+    }
+
+    {
+        // Lanes 0-15 address one chunk of keys 0-15, lanes 16-31 the next chunk of the same keys.
+        int row = lane & 15;
+        int side = lane >> 4;
+        int x = swizzle<D>(row);
+        uint32_t base = values + row * C * 16;
+        uint32_t last = values + chunk_offset<D>(row, C - 1);
+#pragma unroll
+        for (int block = 0; block < BLOCKS; block++) {
+            if (!MASKED || mask.any(MT - 1, block * 16) || mask.any(0, block * 16)) {
+                uint32_t p[MT][4];
+#pragma unroll
+                for (int m = 0; m < MT; m++) {
+                    p[m][0] = pack(score[m][block * 2][0], score[m][block * 2][1]);
+                    p[m][1] = pack(score[m][block * 2][2], score[m][block * 2][3]);
+                    p[m][2] = pack(score[m][block * 2 + 1][0], score[m][block * 2 + 1][1]);
+                    p[m][3] = pack(score[m][block * 2 + 1][2], score[m][block * 2 + 1][3]);
+                }
+#pragma unroll
+                for (int n = 0; n + 1 < C; n += 2) {
+                    uint32_t b[4];
+                    load_matrix_x4_transposed(b, base + block * 16 * C * 16 + (((n + side) ^ x) << 4));
+#pragma unroll
+                    for (int m = 0; m < MT; m++) {
+                        if (!MASKED || mask.any(m, block * 16)) {
+                            multiply(state.out[m][n], p[m], b[0], b[1]);
+                            multiply(state.out[m][n + 1], p[m], b[2], b[3]);
+                        }
+                    }
+                }
+                if (C % 2 == 1) {
+                    uint32_t b[2];
+                    load_matrix_x2_transposed(b, last + block * 16 * C * 16);
+#pragma unroll
+                    for (int m = 0; m < MT; m++) {
+                        if (!MASKED || mask.any(m, block * 16)) {
+                            multiply(state.out[m][C - 1], p[m], b[0], b[1]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Replaces the unnormalised output by factor * O / l.
+template <int D, int MT>
+__device__ inline void normalise(State<D, MT>& state, float factor) {
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            float scale = factor * __frcp_rn(quad_sum(state.sum[m][h]));
+#pragma unroll
+            for (int n = 0; n < D / 8; n++) {
+                state.out[m][n][h * 2] *= scale;
+                state.out[m][n][h * 2 + 1] *= scale;
+            }
+        }
+    }
+}
+
+// Shared memory of a block: Q, then two buffers of K, then two of V; (64 MT + 4 KEYS) 2 D bytes in all.
+template <int D, int MT, int KEYS, bool PADDED, bool TWO_SOURCES>
+__device__ inline void attend(const Operand& q, const Operand& k, const Operand& v, const Operand& out,
+                              const Identity* identity, int queries, int keys, int d, float scale_log2, bool causal) {
+    constexpr int C = D / 8;
+    constexpr int ROWS = 64 * MT;
+    constexpr uint32_t TILE = KEYS * D * 2;
+    extern __shared__ uint4 shared[];
+
+    int warp = threadIdx.x / 32;
+    int lane = threadIdx.x % 32;
+    int first = blockIdx.x * ROWS;
+    int head = blockIdx.y;
+    int batch = blockIdx.z;
+
+    uint32_t shared_q = shared_address(shared);
+    uint32_t shared_k = shared_q + ROWS * D * 2;
+    uint32_t shared_v = shared_k + 2 * TILE;
+
+    const __half* q_data = head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride;
+    const __half* k_data = head_of(k, batch, head);
+    const __half* v_data = head_of(v, batch, head);
+
+    // Keys beyond the block's last row are behind the diagonal for all of its rows.
+    int visible = causal ? min(keys, first + ROWS) : keys;
+    int tiles = (visible + KEYS - 1) / KEYS;
+    int all_tiles = tiles;
+    float lambda = 0.0f;
+    const __half* identity_k = nullptr;
+    const __half* identity_v = nullptr;
+    if (TWO_SOURCES) {
+        lambda = identity->lambda[batch];
+        if (lambda != 0.0f) {
+            int who = identity->map[batch];
+            identity_k = head_of(identity->k, who, head);
+            identity_v = head_of(identity->v, who, head);
+            all_tiles += (identity->keys + KEYS - 1) / KEYS;
+        }
+    }
+
+    load_tile<D, ROWS, PADDED>(shared_q, q_data, q.row_stride, queries - first, d);
+    load_tile<D, KEYS, PADDED>(shared_k, k_data, k.row_stride, keys, d);
+    load_tile<D, KEYS, PADDED>(shared_v, v_data, v.row_stride, keys, d);
+    copy_commit();
+    copy_wait<0>();
+    __syncthreads();
+
+    State<D, MT> state;
+    state.clear();
+    int warp_row = warp * 16 * MT;
+    {
+        int row = warp_row + (lane & 15);
+        int side = lane >> 4;
+#pragma unroll
+        for (int m = 0; m < MT; m++) {
+#pragma unroll
+            for (int step = 0; step < D / 16; step++) {
+                load_matrix_x4(state.q[m][step], shared_q + chunk_offset<D>(row + m * 16, step * 2 + side));
+            }
+            if (D % 16 == 8) {
+                uint32_t half[2];
+                load_matrix_x2(half, shared_q + chunk_offset<D>(row + m * 16, C - 1));
+                state.q[m][D / 16][0] = half[0];
+                state.q[m][D / 16][1] = half[1];
+            }
+        }
+    }
+    // The warp's own rows of Q become its place for results.
+    __syncwarp();
+    auto place = [&](int m, int h, int n) {
+        return shared_q + chunk_offset<D>(warp_row + m * 16 + h * 8 + lane / 4, n) + (lane % 4) * 4;
+    };
+
+    int rows = min(max(queries - first - warp_row, 0), 16 * MT);
+    bool full_rows = queries - first >= ROWS;
+
+    for (int tile = 0; tile < all_tiles; tile++) {
+        int buffer = tile % 2;
+        int next = tile + 1;
+        if (next < all_tiles) {
+            bool second = TWO_SOURCES && next >= tiles;
+            int key = (second ? next - tiles : next) * KEYS;
+            int k_stride = second ? identity->k.row_stride : k.row_stride;
+            int v_stride = second ? identity->v.row_stride : v.row_stride;
+            const __half* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
+            const __half* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
+            int available = (second ? identity->keys : keys) - key;
+            load_tile<D, KEYS, PADDED>(shared_k + next % 2 * TILE, next_k, k_stride, available, d);
+            load_tile<D, KEYS, PADDED>(shared_v + next % 2 * TILE, next_v, v_stride, available, d);
+            copy_commit();
+        }
+
+        if (TWO_SOURCES && tile == tiles) {
+            normalise(state, 1.0f);
+#pragma unroll
+            for (int m = 0; m < MT; m++) {
+#pragma unroll
+                for (int n = 0; n < C; n++) {
+#pragma unroll
+                    for (int h = 0; h < 2; h++) {
+                        uint32_t value = pack(state.out[m][n][h * 2], state.out[m][n][h * 2 + 1]);
+                        asm volatile("st.shared.b32 [%0], %1;" ::"r"(place(m, h, n)), "r"(value) : "memory");
+                    }
+                }
+            }
+            state.clear();
+        }
+
+        bool second = TWO_SOURCES && tile >= tiles;
+        int first_key = (second ? tile - tiles : tile) * KEYS;
+        Mask mask{first + warp_row - first_key, rows, (second ? identity->keys : keys) - first_key, causal && !second};
+        bool below_diagonal = !mask.causal || first_key + KEYS - 1 <= first;
+        uint32_t tile_k = shared_k + buffer * TILE;
+        uint32_t tile_v = shared_v + buffer * TILE;
+        if (full_rows && mask.keys >= KEYS && below_diagonal) {
+            step<D, MT, KEYS, false>(state, tile_k, tile_v, scale_log2, mask);
+        } else {
+            step<D, MT, KEYS, true>(state, tile_k, tile_v, scale_log2, mask);
+        }
+
+        copy_wait<0>();
+        __syncthreads();
+    }
+
+    bool added = TWO_SOURCES && lambda != 0.0f;
+    normalise(state, added ? lambda : 1.0f);
+#pragma unroll
+    for (int m = 0; m < MT; m++) {
+#pragma unroll
+        for (int n = 0; n < C; n++) {
+#pragma unroll
+            for (int h = 0; h < 2; h++) {
+                float2 value = make_float2(state.out[m][n][h * 2], state.out[m][n][h * 2 + 1]);
+                uint32_t address = place(m, h, n);
+                if (added) {
+                    uint32_t kept;
+                    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(kept) : "r"(address) : "memory");
+                    float2 base = unpack(kept);
+                    value.x += base.x;
+                    value.y += base.y;
+                }
+                asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(pack(value.x, value.y)) : "memory");
+            }
+        }
+    }
+    __syncwarp();
+
+    __half* target = const_cast<__half*>(head_of(out, batch, head));
+    bool vectors = !PADDED || (d % 8 == 0 && out.row_stride % 8 == 0 && aligned16(target));
+    for (int i = lane; i < 16 * MT * C; i += 32) {
+        int row = i / C;
+        int chunk = i % C;
+        if (row >= rows || (PADDED && chunk * 8 >= d)) {
+            continue;
+        }
+        Chunk values = load_shared_chunk(shared_q + chunk_offset<D>(warp_row + row, chunk));
+        __half* line = target + static_cast<long long>(first + warp_row + row) * out.row_stride + chunk * 8;
+        store_chunk(line, values, d - chunk * 8, vectors);
+    }
+}

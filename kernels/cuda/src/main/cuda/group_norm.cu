@@ -1,0 +1,205 @@
+// Group normalisation, optionally followed by SiLU:
+//
+//   y[n, p, c] = act((x[n, p, c] - mean[n, g]) rstd[n, g] gamma[c] + beta[c]),   g = c / (C / G)
+//   mean, variance over all pixels p and the C / G channels of the group; rstd = 1 / sqrt(variance + eps)
+//
+// Layout   x, y [N, P, C] float16 (P = H W; y may be x), gamma, beta [C] float16.
+// Cost     two launches; reads x twice and writes y: 6 N P C bytes. A group's values lie in pieces of 2 C / G bytes (20
+//          for C = 320), scattered over an image of up to 2.6 MB: no block can hold them, so once through for the
+//          statistics and once for the result is the minimum on this layout; at SD 1.x sizes the second reading comes
+//          out of the L2 cache. About 10 FLOPs per value; bound by memory.
+// Design   A thread keeps one chunk of 8 channels (one channel where C is no multiple of 8 or addresses are unaligned)
+//          and walks over pixels; a block covers all channels, so that every access is a run of whole lines.
+//          Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
+//          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
+//          difference of squares loses nothing even where the mean is large beside the deviation; and as all blocks
+//          share it, partial sums only have to be added. The last block of an image to finish (a ticket counter) adds
+//          the partial sums of all, always in the same order, and writes mean and rstd: results do not depend on timing.
+#include "common.cuh"
+
+namespace {
+// One thread's slots: WIDTH channels from `channel` on, pixels first, first + step, ...
+template <int WIDTH>
+struct Slot {
+    int channel;
+    int row;
+    int step;
+
+    __device__ inline explicit Slot(int channels) {
+        int slots = channels / WIDTH;
+        channel = threadIdx.x % slots * WIDTH;
+        row = threadIdx.x / slots;
+        step = blockDim.x / slots;
+    }
+};
+
+template <int WIDTH>
+__device__ inline void load_values(float (&x)[WIDTH], const __half* source) {
+    if constexpr (WIDTH == 8) {
+        widen(x, load_chunk(source, 8, true));
+    } else {
+        x[0] = __half2float(*source);
+    }
+}
+
+template <int WIDTH>
+__device__ inline void statistics(const __half* x, float2* partial, float2* result, unsigned* tickets, int pixels,
+                                  int channels, int groups, int pixels_per_block, float eps) {
+    // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
+    extern __shared__ float2 shared_sums[];
+    float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * WIDTH);
+    __shared__ bool is_last;
+
+    int image = blockIdx.y;
+    int per_group = channels / groups;
+    const __half* data = x + static_cast<long long>(image) * pixels * channels;
+    for (int g = threadIdx.x; g < groups; g += blockDim.x) {
+        pivots[g] = __half2float(data[g * per_group]);
+    }
+    __syncthreads();
+
+    Slot<WIDTH> slot(channels);
+    float pivot[WIDTH];
+    float sum[WIDTH];
+    float squares[WIDTH];
+#pragma unroll
+    for (int e = 0; e < WIDTH; e++) {
+        pivot[e] = pivots[(slot.channel + e) / per_group];
+        sum[e] = squares[e] = 0.0f;
+    }
+    int first = blockIdx.x * pixels_per_block;
+    int end = min(first + pixels_per_block, pixels);
+#pragma unroll 4
+    for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
+        float values[WIDTH];
+        load_values(values, data + static_cast<long long>(pixel) * channels + slot.channel);
+#pragma unroll
+        for (int e = 0; e < WIDTH; e++) {
+            float difference = values[e] - pivot[e];
+            sum[e] += difference;
+            squares[e] += difference * difference;
+        }
+    }
+    // Value e of every thread lies beside value e of its neighbours: consecutive threads, consecutive banks.
+#pragma unroll
+    for (int e = 0; e < WIDTH; e++) {
+        shared_sums[e * blockDim.x + threadIdx.x] = make_float2(sum[e], squares[e]);
+    }
+    __syncthreads();
+
+    int warp = threadIdx.x / 32;
+    int lane = threadIdx.x % 32;
+    int warps = blockDim.x / 32;
+    int slots = channels / WIDTH;
+    for (int g = warp; g < groups; g += warps) {
+        float total = 0.0f;
+        float total_squares = 0.0f;
+        for (int i = lane; i < per_group * slot.step; i += 32) {
+            int channel = g * per_group + i % per_group;
+            int thread = i / per_group * slots + channel / WIDTH;
+            float2 both = shared_sums[channel % WIDTH * blockDim.x + thread];
+            total += both.x;
+            total_squares += both.y;
+        }
+        total = warp_sum(total);
+        total_squares = warp_sum(total_squares);
+        if (lane == 0) {
+            partial[(static_cast<long long>(image) * gridDim.x + blockIdx.x) * groups + g] =
+                make_float2(total, total_squares);
+        }
+    }
+
+    // Each writer makes its sums visible before the block takes its ticket.
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        is_last = atomicAdd(&tickets[image], 1u) == gridDim.x - 1;
+    }
+    __syncthreads();
+    if (!is_last) {
+        return;
+    }
+    __threadfence();
+    float count = static_cast<float>(pixels) * per_group;
+    for (int g = warp; g < groups; g += warps) {
+        float total = 0.0f;
+        float total_squares = 0.0f;
+        for (int block = lane; block < gridDim.x; block += 32) {
+            // Past the L1 cache, which knows nothing of what other blocks wrote.
+            float2 both = __ldcg(&partial[(static_cast<long long>(image) * gridDim.x + block) * groups + g]);
+            total += both.x;
+            total_squares += both.y;
+        }
+        total = warp_sum(total) / count;
+        total_squares = warp_sum(total_squares) / count;
+        if (lane == 0) {
+            float variance = fmaxf(total_squares - total * total, 0.0f);
+            result[image * groups + g] = make_float2(pivots[g] + total, 1.0f / sqrtf(variance + eps));
+        }
+    }
+    if (threadIdx.x == 0) {
+        tickets[image] = 0;
+    }
+}
+
+template <int WIDTH>
+__device__ inline void apply(const __half* x, const float2* statistics, const __half* gamma, const __half* beta,
+                             __half* y, int pixels, int channels, int groups, int pixels_per_block, int with_silu) {
+    // y = x * factor + offset per channel, value e of chunk s at place e * slots + s.
+    extern __shared__ float2 affine[];
+    int image = blockIdx.y;
+    int per_group = channels / groups;
+    int slots = channels / WIDTH;
+    for (int channel = threadIdx.x; channel < channels; channel += blockDim.x) {
+        float2 of_group = statistics[image * groups + channel / per_group];
+        float factor = of_group.y * __half2float(gamma[channel]);
+        affine[channel % WIDTH * slots + channel / WIDTH] =
+            make_float2(factor, __half2float(beta[channel]) - of_group.x * factor);
+    }
+    __syncthreads();
+
+    Slot<WIDTH> slot(channels);
+    float2 map[WIDTH];
+#pragma unroll
+    for (int e = 0; e < WIDTH; e++) {
+        map[e] = affine[e * slots + slot.channel / WIDTH];
+    }
+    long long start = static_cast<long long>(image) * pixels * channels + slot.channel;
+    int first = blockIdx.x * pixels_per_block;
+    int end = min(first + pixels_per_block, pixels);
+#pragma unroll 4
+    for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
+        long long place = start + static_cast<long long>(pixel) * channels;
+        float values[WIDTH];
+        load_values(values, x + place);
+#pragma unroll
+        for (int e = 0; e < WIDTH; e++) {
+            values[e] = values[e] * map[e].x + map[e].y;
+            if (with_silu) {
+                values[e] = silu(values[e]);
+            }
+        }
+        if constexpr (WIDTH == 8) {
+            store_chunk(y + place, narrow(values), 8, true);
+        } else {
+            y[place] = __float2half(values[0]);
+        }
+    }
+}
+}  // namespace
+
+#define GROUP_NORM(suffix, WIDTH)                                                                                    \
+    extern "C" __global__ void __launch_bounds__(1024)                                                               \
+    group_norm_statistics##suffix(const __half* __restrict__ x, float2* partial, float2* result, unsigned* tickets,  \
+                                  int pixels, int channels, int groups, int pixels_per_block, float eps) {           \
+        statistics<WIDTH>(x, partial, result, tickets, pixels, channels, groups, pixels_per_block, eps);             \
+    }                                                                                                                \
+    extern "C" __global__ void __launch_bounds__(1024)                                                               \
+    group_norm_apply##suffix(const __half* x, const float2* __restrict__ statistics,                                 \
+                             const __half* __restrict__ gamma, const __half* __restrict__ beta, __half* y,           \
+                             int pixels, int channels, int groups, int pixels_per_block, int with_silu) {            \
+        apply<WIDTH>(x, statistics, gamma, beta, y, pixels, channels, groups, pixels_per_block, with_silu);          \
+    }
+
+GROUP_NORM(, 8)
+GROUP_NORM(_any, 1)
