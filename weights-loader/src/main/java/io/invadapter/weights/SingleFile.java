@@ -1,0 +1,115 @@
+package io.invadapter.weights;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
+final class SingleFile {
+
+    static final String UNET = "model.diffusion_model.";
+    static final String VAE = "first_stage_model.";
+    static final String TEXT_ENCODER = "cond_stage_model.transformer.";
+
+    private static final String EXPECTED = ", not a Stable Diffusion 1.x checkpoint";
+
+    private SingleFile() {
+    }
+
+    static ModelFiles open(Path path) {
+        WeightSource file = Safetensors.open(path);
+        try {
+            String name = file.description();
+            refuseOtherModels(file);
+            WeightSource unet = part(file, "UNet", CanonicalNames.ldmUNet(name, file.names()));
+            WeightSource vae = part(file, "VAE", CanonicalNames.ldmVae(name, file.names()));
+            WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
+            JsonValue unetConfig = InferredConfig.unet(unet);
+            JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
+            refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
+            return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, InferredConfig.vae(vae)),
+                    new ModelFiles.Part(textEncoder, textEncoderConfig), InferredConfig.scheduler(name), Optional.empty(), List.of(file));
+        } catch (RuntimeException | Error e) {
+            file.close();
+            throw e;
+        }
+    }
+
+    private static WeightSource part(WeightSource file, String part, Map<String, String> originalNames) {
+        return new RenamedSource(file, file.description() + " (" + part + ")", originalNames);
+    }
+
+    private static void refuseOtherModels(WeightSource file) {
+        String name = file.description();
+        Set<String> names = file.names();
+        if ("inv-adapter".equals(file.metadata().get("format")) || containsAny(names, ".eaa.")) {
+            throw new WeightException(name + " is an Inv-Adapter, which is used together with a model" + EXPECTED);
+        }
+        if (containsAny(names, "lora_", ".lora.", ".lora_")) {
+            throw new WeightException(name + " looks like a LoRA, a small change to a model" + EXPECTED);
+        }
+        if (containsAny(names, "conditioner.embedders.", "label_emb.")) {
+            throw new WeightException(name + " looks like Stable Diffusion XL" + EXPECTED);
+        }
+        if (containsAny(names, "cond_stage_model.model.")) {
+            throw new WeightException(name + " looks like Stable Diffusion 2.x" + EXPECTED);
+        }
+        if (containsAny(names, "joint_blocks.")) {
+            throw new WeightException(name + " looks like Stable Diffusion 3" + EXPECTED);
+        }
+        if (containsAny(names, "double_blocks.")) {
+            throw new WeightException(name + " looks like Flux" + EXPECTED);
+        }
+        if (containsAny(names, "control_model.", "controlnet_")) {
+            throw new WeightException(name + " looks like a ControlNet, which is used together with a model" + EXPECTED);
+        }
+        if (!startsWith(names, UNET)) {
+            refusePartOfModel(name, names);
+        }
+        if (!startsWith(names, VAE)) {
+            throw new WeightException(name + " holds a UNet but no VAE: tensors named '" + VAE + "…' are expected; take a full checkpoint");
+        }
+        if (!startsWith(names, TEXT_ENCODER)) {
+            throw new WeightException(name + " holds a UNet but no text encoder: tensors named '" + TEXT_ENCODER
+                    + "…' are expected; take a full checkpoint");
+        }
+    }
+
+    private static void refusePartOfModel(String name, Set<String> names) {
+        String folder = ": give the whole model folder, or a full checkpoint";
+        if (names.contains("conv_in.weight") && startsWith(names, "down_blocks.")) {
+            throw new WeightException(name + " looks like the UNet alone, in diffusers naming" + folder);
+        }
+        if (names.contains("encoder.conv_in.weight") && names.contains("decoder.conv_in.weight")) {
+            throw new WeightException(name + " looks like a VAE alone" + folder);
+        }
+        if (names.stream().anyMatch(tensor -> tensor.endsWith("embeddings.token_embedding.weight"))) {
+            throw new WeightException(name + " looks like a text encoder alone" + folder);
+        }
+        throw new WeightException(name + " does not look like a Stable Diffusion checkpoint: tensors named '" + UNET + "…' are expected, but "
+                + (names.isEmpty() ? "it holds no tensors" : "it holds " + names.size() + " tensors such as '" + names.iterator().next() + "'"));
+    }
+
+    /** The text encoder and the UNet must fit; those of Stable Diffusion 2.x do, but are another CLIP with another activation. */
+    private static void refuseOtherTextEncoders(String name, JsonValue unetConfig, JsonValue textEncoderConfig) {
+        int crossAttention = unetConfig.get("cross_attention_dim").asInt();
+        if (crossAttention == 1024) {
+            throw new WeightException(name + " looks like Stable Diffusion 2.x (cross-attention of size 1024)" + EXPECTED);
+        }
+        int hidden = textEncoderConfig.get("hidden_size").asInt();
+        if (crossAttention != hidden) {
+            throw new WeightException(name + " has a UNet that expects a text encoder of size " + crossAttention + " but one of size "
+                    + hidden);
+        }
+    }
+
+    private static boolean containsAny(Set<String> names, String... parts) {
+        return names.stream().anyMatch(name -> List.of(parts).stream().anyMatch(name::contains));
+    }
+
+    private static boolean startsWith(Set<String> names, String prefix) {
+        return names.stream().anyMatch(name -> name.startsWith(prefix));
+    }
+}
