@@ -18,7 +18,8 @@
 #include "common.cuh"
 
 namespace {
-// One thread's slots: WIDTH channels from `channel` on, pixels first, first + step, ...
+// What a thread works on: WIDTH channels from `channel` on, of the block's pixels row, row + step, ... A block is whole
+// warps, so up to 31 threads may be left over: they have no pixels.
 template <int WIDTH>
 struct Slot {
     int channel;
@@ -30,6 +31,11 @@ struct Slot {
         channel = threadIdx.x % slots * WIDTH;
         row = threadIdx.x / slots;
         step = blockDim.x / slots;
+    }
+
+    // One past the last pixel of a block that starts at `first`.
+    __device__ inline int end(int first, int pixels_per_block, int pixels) const {
+        return row < step ? min(first + pixels_per_block, pixels) : 0;
     }
 };
 
@@ -68,7 +74,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
         sum[e] = squares[e] = 0.0f;
     }
     int first = blockIdx.x * pixels_per_block;
-    int end = min(first + pixels_per_block, pixels);
+    int end = slot.end(first, pixels_per_block, pixels);
 #pragma unroll 4
     for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
         float values[WIDTH];
@@ -166,7 +172,7 @@ __device__ inline void apply(const __half* x, const float2* statistics, const __
     }
     long long start = static_cast<long long>(image) * pixels * channels + slot.channel;
     int first = blockIdx.x * pixels_per_block;
-    int end = min(first + pixels_per_block, pixels);
+    int end = slot.end(first, pixels_per_block, pixels);
 #pragma unroll 4
     for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
         long long place = start + static_cast<long long>(pixel) * channels;

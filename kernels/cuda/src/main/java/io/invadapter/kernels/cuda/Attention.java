@@ -1,0 +1,197 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.Grid;
+import io.invadapter.kernels.cuda.driver.Parameters;
+
+/**
+ * Launches of attention.cu, eaa_attention.cu and attention_wide.cu. Arrays are float16, softmax and sums float32.
+ */
+public final class Attention {
+    /** The widest head of the kernels that hold a row of output in one warp. */
+    public static final int MOST_HEAD_SIZE = 160;
+    /** The widest head at all: multiples of 8 up to this, aligned, neither causal nor with an identity. */
+    public static final int MOST_WIDE_HEAD_SIZE = 512;
+
+    private static final double LOG2_E = 1.4426950408889634;
+    private static final int THREADS = 128;
+
+    /** A kernel's compiled sizes: head size, tiles of 16 rows per warp, keys per tile, as in the .cu files. */
+    private record Variant(String suffix, int headSize, int tiles, int keys, boolean padded) {
+        int rows() {
+            return 64 * tiles;
+        }
+
+        int sharedBytes() {
+            return (rows() + 4 * keys) * headSize * 2;
+        }
+    }
+
+    private static final Variant[] VARIANTS = {
+        new Variant("40", 40, 2, 64, false),
+        new Variant("64", 64, 2, 32, false),
+        new Variant("80", 80, 2, 32, false),
+        new Variant("160", 160, 1, 32, false),
+        new Variant("any_32", 32, 2, 64, true),
+        new Variant("any_96", 96, 1, 64, true),
+        new Variant("any_160", 160, 1, 32, true),
+    };
+
+    private static final int WIDE_ROWS = 32;
+    private static final int WIDE_THREADS = 256;
+    private static final int WIDE_SHARED_BYTES = 2 * 32 * MOST_WIDE_HEAD_SIZE * 2 + 2 * 4 * 2048;
+
+    private final KernelLibrary library;
+
+    /** On the library's driver. */
+    public Attention(KernelLibrary library) {
+        this.library = library;
+    }
+
+    /**
+     * The sizes of one attention.
+     *
+     * @param batch    batch rows
+     * @param heads    heads
+     * @param queries  tokens that ask
+     * @param keys     tokens that are looked at
+     * @param headSize values per head: 1 to {@value #MOST_HEAD_SIZE}; or a multiple of 8 up to
+     *                 {@value #MOST_WIDE_HEAD_SIZE} for {@link Attention#attention} of aligned arrays without causal mask
+     * @param scale    what scores are multiplied with, usually 1 / sqrt(head size)
+     */
+    public record Shape(int batch, int heads, int queries, int keys, int headSize, float scale) {
+        /**
+         * Checks the sizes.
+         *
+         * @throws IllegalArgumentException when one is out of its range
+         */
+        public Shape {
+            Check.range("batch", batch, 1, 65535);
+            Check.range("heads", heads, 1, 65535);
+            Check.positive("queries", queries);
+            Check.positive("keys", keys);
+            Check.range("head size", headSize, 1, MOST_WIDE_HEAD_SIZE);
+            if (!(scale > 0) || !Float.isFinite(scale)) {
+                throw Check.wrong("scale", scale, "a positive number");
+            }
+        }
+
+        private float scaleLog2() {
+            return (float) (scale * LOG2_E);
+        }
+    }
+
+    /**
+     * {@code out = softmax(scale q k^T) v} per batch row and head.
+     *
+     * @param q      {@code [batch, queries, heads, head size]}
+     * @param k      {@code [batch, keys, heads, head size]}
+     * @param v      like {@code k}
+     * @param out    like {@code q}; must not overlap the others
+     * @param causal whether query i sees the keys 0 to i only; queries and keys must then be as many
+     * @param stream where, null for the default stream
+     * @throws IllegalArgumentException when sizes, addresses or strides do not fit
+     */
+    public void attention(Strided q, Strided k, Strided v, Strided out, Shape shape, boolean causal,
+                          CudaDriver.Stream stream) {
+        boolean aligned = check(q, k, v, out, shape);
+        if (causal && shape.queries != shape.keys) {
+            throw Check.wrong("keys", shape.keys, "as many as queries (" + shape.queries + ") with a causal mask");
+        }
+        Parameters parameters = new Parameters();
+        q.addTo(parameters);
+        k.addTo(parameters);
+        v.addTo(parameters);
+        out.addTo(parameters);
+        parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
+        if (shape.headSize > MOST_HEAD_SIZE) {
+            if (shape.headSize % 8 != 0 || !aligned || causal) {
+                throw Check.wrong("head size", shape.headSize, "at most " + MOST_HEAD_SIZE
+                        + ", or a multiple of 8 with arrays aligned to 16 bytes and no causal mask");
+            }
+            Grid grid = new Grid(Math.ceilDiv(shape.queries, WIDE_ROWS), shape.heads, shape.batch);
+            CudaDriver.Function function = library.function("attention_wide", "attention_wide_512", WIDE_SHARED_BYTES);
+            library.driver().launch(function, grid, WIDE_THREADS, WIDE_SHARED_BYTES, stream, parameters);
+        } else {
+            launch("attention", variant(shape, aligned), shape, parameters.int32(causal ? 1 : 0), stream);
+        }
+    }
+
+    /**
+     * The identity's side of {@link Attention#eaaAttention}.
+     *
+     * @param k          {@code [identities, keys, heads, head size]}
+     * @param v          like {@code k}
+     * @param keys       tokens of each identity
+     * @param identities how many there are; indices are checked against nothing else
+     * @param map        address of {@code int32 [batch]}: the identity of each batch row
+     * @param lambda     address of {@code float32 [batch]}: its strength; where it is 0, the row costs and gives what
+     *                   {@link Attention#attention} does, and {@code map} is not read
+     */
+    public record Identity(Strided k, Strided v, int keys, int identities, long map, long lambda) {
+    }
+
+    /**
+     * {@code out = softmax(scale q k^T) v + lambda softmax(scale q k'^T) v'}, the embedded attention adapter.
+     *
+     * @param q        {@code [batch, queries, heads, head size]}
+     * @param k        {@code [batch, keys, heads, head size]}
+     * @param v        like {@code k}
+     * @param out      like {@code q}; must not overlap the others
+     * @param identity k', v' and lambda
+     * @param shape    sizes; the head size at most {@value #MOST_HEAD_SIZE}
+     * @param stream   where, null for the default stream
+     * @throws IllegalArgumentException when sizes, addresses or strides do not fit
+     */
+    public void eaaAttention(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape,
+                             CudaDriver.Stream stream) {
+        Check.range("head size", shape.headSize, 1, MOST_HEAD_SIZE);
+        Check.positive("identity keys", identity.keys);
+        Check.positive("identities", identity.identities);
+        Check.address("map", identity.map, Integer.BYTES);
+        Check.address("lambda", identity.lambda, Float.BYTES);
+        identity.k.check("identity k", identity.identities, identity.keys, shape.heads, shape.headSize);
+        identity.v.check("identity v", identity.identities, identity.keys, shape.heads, shape.headSize);
+        boolean aligned = check(q, k, v, out, shape) && identity.k.aligned() && identity.v.aligned();
+        Parameters parameters = new Parameters();
+        q.addTo(parameters);
+        k.addTo(parameters);
+        v.addTo(parameters);
+        out.addTo(parameters);
+        parameters.structure(() -> {
+            identity.k.addMembers(parameters);
+            identity.v.addMembers(parameters);
+            parameters.int64(identity.map).int64(identity.lambda).int32(identity.keys);
+        });
+        parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
+        launch("eaa_attention", variant(shape, aligned), shape, parameters, stream);
+    }
+
+    private static boolean check(Strided q, Strided k, Strided v, Strided out, Shape shape) {
+        q.check("q", shape.batch, shape.queries, shape.heads, shape.headSize);
+        k.check("k", shape.batch, shape.keys, shape.heads, shape.headSize);
+        v.check("v", shape.batch, shape.keys, shape.heads, shape.headSize);
+        out.check("out", shape.batch, shape.queries, shape.heads, shape.headSize);
+        if (shape.batch > 1 && out.batchStride() == 0) {
+            throw Check.wrong("out batch stride", 0, "a place of its own for each batch row");
+        }
+        return q.aligned() && k.aligned() && v.aligned() && out.aligned();
+    }
+
+    /** The first variant that is made for this head size, else the narrowest that holds it. */
+    private static Variant variant(Shape shape, boolean aligned) {
+        for (Variant v : VARIANTS) {
+            if (v.padded ? shape.headSize <= v.headSize : aligned && shape.headSize == v.headSize) {
+                return v;
+            }
+        }
+        throw Check.wrong("head size", shape.headSize, "at most " + MOST_HEAD_SIZE);
+    }
+
+    private void launch(String operator, Variant variant, Shape shape, Parameters parameters, CudaDriver.Stream stream) {
+        CudaDriver.Function function =
+                library.function(operator, operator + "_" + variant.suffix, variant.sharedBytes());
+        Grid grid = new Grid(Math.ceilDiv(shape.queries, variant.rows()), shape.heads, shape.batch);
+        library.driver().launch(function, grid, THREADS, variant.sharedBytes(), stream, parameters);
+    }
+}
