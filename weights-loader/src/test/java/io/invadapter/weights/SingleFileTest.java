@@ -1,0 +1,200 @@
+package io.invadapter.weights;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class SingleFileTest {
+
+    private static final String TEXT = "cond_stage_model.transformer.text_model.";
+
+    @TempDir
+    Path folder;
+
+    static Stream<SmallModel> models() {
+        Random random = new Random(1);
+        return Stream.concat(Stream.of(SmallModel.sd15Like()), Stream.generate(() -> SmallModel.random(random)).limit(40));
+    }
+
+    @ParameterizedTest
+    @MethodSource("models")
+    void everyTensorAndTheConfigurationAreThoseOfTheFolder(SmallModel model) {
+        Path path = folder.resolve("model.safetensors");
+        String textPrefix = model.layers() == 2 ? TEXT : "cond_stage_model.transformer.";
+        model.checkpoint(textPrefix).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertSame(model.unet(), files.unet());
+            assertSame(model.vae(), files.vae());
+            assertSame(model.textEncoder(), files.textEncoder());
+
+            JsonValue unet = files.unetConfig();
+            assertEquals(longs(model.channels()), unet.get("block_out_channels").asList().stream().map(JsonValue::asLong).toList());
+            assertEquals(model.layers(), unet.get("layers_per_block").asInt());
+            assertEquals(model.depth(), unet.get("transformer_layers_per_block").asInt());
+            assertEquals(model.textSize(), unet.get("cross_attention_dim").asLong());
+            assertEquals(model.latent(), unet.get("in_channels").asLong());
+            assertEquals(model.latent(), unet.get("out_channels").asLong());
+            assertEquals(model.linear(), unet.get("use_linear_projection").asBoolean());
+            List<JsonValue> down = unet.get("down_block_types").asList();
+            List<JsonValue> up = unet.get("up_block_types").asList();
+            for (int block = 0; block < model.blocks(); block++) {
+                boolean attention = model.attention()[block];
+                assertEquals(attention ? "CrossAttnDownBlock2D" : "DownBlock2D", down.get(block).asString());
+                assertEquals(attention ? "CrossAttnUpBlock2D" : "UpBlock2D", up.get(model.blocks() - 1 - block).asString());
+            }
+
+            JsonValue vae = files.vaeConfig();
+            assertEquals(longs(model.vaeChannels()), vae.get("block_out_channels").asList().stream().map(JsonValue::asLong).toList());
+            assertEquals(model.vaeLayers(), vae.get("layers_per_block").asInt());
+            assertEquals(model.latent(), vae.get("latent_channels").asLong());
+            assertTrue(vae.get("use_quant_conv").asBoolean());
+
+            JsonValue text = files.textEncoderConfig();
+            assertEquals(model.textSize(), text.get("hidden_size").asLong());
+            assertEquals(model.textSize() + 1, text.get("intermediate_size").asLong());
+            assertEquals(model.textLayers(), text.get("num_hidden_layers").asInt());
+            assertEquals(5, text.get("max_position_embeddings").asInt());
+            assertEquals(7, text.get("vocab_size").asInt());
+        }
+    }
+
+    private static void assertSame(Map<String, long[]> expected, WeightSource found) {
+        assertEquals(expected.keySet(), found.names());
+        expected.forEach((name, shape) -> {
+            WeightTensor tensor = found.tensor(name, shape);
+            assertEquals(name, tensor.name());
+            assertArrayEquals(SmallModel.values(name, shape), tensor.toFloats(), name);
+        });
+    }
+
+    private static List<Long> longs(long[] values) {
+        return Arrays.stream(values).boxed().toList();
+    }
+
+    @Test
+    void whatShapesCannotTellIsThatOfStableDiffusion1() {
+        Path path = folder.resolve("model.safetensors");
+        SmallModel.sd15Like().checkpoint(TEXT).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(8, files.unetConfig().get("attention_head_dim").asInt());
+            assertEquals(32, files.unetConfig().get("norm_num_groups").asInt());
+            assertEquals(0.18215, files.vaeConfig().get("scaling_factor").asDouble());
+            assertEquals("quick_gelu", files.textEncoderConfig().get("hidden_act").asString());
+            assertEquals(1, files.textEncoderConfig().get("num_attention_heads").asInt());
+            assertEquals("scaled_linear", files.schedulerConfig().get("beta_schedule").asString());
+            assertEquals(0.012, files.schedulerConfig().get("beta_end").asDouble());
+            assertEquals(1, files.schedulerConfig().get("steps_offset").asInt());
+            assertFalse(files.schedulerConfig().get("set_alpha_to_one").asBoolean());
+            assertEquals(Optional.empty(), files.tokenizerFolder());
+            assertEquals(path.toString(), files.description());
+        }
+    }
+
+    @Test
+    void tensorsNobodyNeedsAreIgnored() {
+        Path path = folder.resolve("model.safetensors");
+        SafetensorsWriter writer = SmallModel.sd15Like().checkpoint(TEXT);
+        for (String name : List.of("alphas_cumprod", "model_ema.diffusion_modelinput_blocks00weight", "first_stage_model.loss.logvar",
+                TEXT + "embeddings.position_ids", "optimizer_states.0.step", "cond_stage_model.logit_scale")) {
+            writer.add(name, new long[] {1}, new long[] {1});
+        }
+        writer.write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(SmallModel.sd15Like().unet().keySet(), files.unet().names());
+            assertEquals(SmallModel.sd15Like().textEncoder().keySet(), files.textEncoder().names());
+            assertEquals(SmallModel.sd15Like().vae().keySet(), files.vae().names());
+        }
+    }
+
+    @Test
+    void aTensorWithoutAPlaceIsNamed() {
+        SafetensorsWriter writer = SmallModel.sd15Like().checkpoint(TEXT);
+        writer.add("model.diffusion_model.input_blocks.4.3.strange", new long[] {1}, new float[1]);
+        assertRefused(writer, "the tensor 'model.diffusion_model.input_blocks.4.3.strange' has no place in a Stable Diffusion 1.x model");
+    }
+
+    static Stream<Arguments> otherFiles() {
+        String unet = "model.diffusion_model.input_blocks.0.0.weight";
+        String vae = "first_stage_model.encoder.conv_in.weight";
+        return Stream.of(
+                Arguments.of(List.of(unet, "conditioner.embedders.0.transformer.x"), "looks like Stable Diffusion XL"),
+                Arguments.of(List.of(unet, vae, "cond_stage_model.model.ln_final.weight"), "looks like Stable Diffusion 2.x"),
+                Arguments.of(List.of("model.diffusion_model.joint_blocks.0.x"), "looks like Stable Diffusion 3"),
+                Arguments.of(List.of("double_blocks.0.img_attn.qkv.weight"), "looks like Flux"),
+                Arguments.of(List.of("lora_unet_down_blocks_0.lora_down.weight"), "looks like a LoRA"),
+                Arguments.of(List.of("unet.down_blocks.0.attn1.to_q.lora_A.weight"), "looks like a LoRA"),
+                Arguments.of(List.of("down_blocks.0.attentions.0.transformer_blocks.0.attn1.eaa.to_k.weight"), "is an Inv-Adapter"),
+                Arguments.of(List.of("control_model.input_blocks.0.0.weight"), "looks like a ControlNet"),
+                Arguments.of(List.of("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), "looks like the UNet alone"),
+                Arguments.of(List.of("encoder.conv_in.weight", "decoder.conv_in.weight"), "looks like a VAE alone"),
+                Arguments.of(List.of("text_model.embeddings.token_embedding.weight"), "looks like a text encoder alone"),
+                Arguments.of(List.of("wte"), "does not look like a Stable Diffusion checkpoint: tensors named 'model.diffusion_model.…' are expected,"
+                        + " but it holds 1 tensors such as 'wte'"),
+                Arguments.of(List.of(), "it holds no tensors"),
+                Arguments.of(List.of(unet), "holds a UNet but no VAE"),
+                Arguments.of(List.of(unet, vae), "holds a UNet but no text encoder"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("otherFiles")
+    void otherFilesAreRefusedForWhatTheyAre(List<String> names, String problem) {
+        SafetensorsWriter writer = new SafetensorsWriter();
+        names.forEach(name -> writer.add(name, new long[] {1}, new float[1]));
+        assertRefused(writer, problem);
+    }
+
+    @Test
+    void modelsForOtherTasksAreRefused() {
+        SmallModel model = SmallModel.sd15Like();
+        Map.of(9L, "looks like an inpainting model", 8L, "looks like an InstructPix2Pix model").forEach((channels, problem) -> {
+            SafetensorsWriter writer = new SafetensorsWriter();
+            model.unet().forEach((name, shape) -> {
+                if (name.equals("conv_in.weight")) {
+                    shape[1] = channels;
+                }
+                SmallModel.add(writer, model.ldmUNet(name), name, shape);
+            });
+            model.vae().forEach((name, shape) -> SmallModel.add(writer, model.ldmVae(name), name, shape));
+            model.textEncoder().forEach((name, shape) -> SmallModel.add(writer, TEXT + name, name, shape));
+            assertRefused(writer, problem + ": its UNet takes " + channels + " channels");
+        });
+    }
+
+    @Test
+    void aMissingTensorIsNamed() {
+        SmallModel model = SmallModel.sd15Like();
+        for (String missing : List.of("conv_in.weight", "mid_block.attentions.0.proj_in.weight", "conv_out.weight")) {
+            SafetensorsWriter writer = new SafetensorsWriter();
+            model.unet().forEach((name, shape) -> {
+                if (!name.equals(missing)) {
+                    SmallModel.add(writer, model.ldmUNet(name), name, shape);
+                }
+            });
+            model.vae().forEach((name, shape) -> SmallModel.add(writer, model.ldmVae(name), name, shape));
+            model.textEncoder().forEach((name, shape) -> SmallModel.add(writer, TEXT + name, name, shape));
+            assertRefused(writer, "model.safetensors (UNet) has no tensor '" + missing + "'");
+        }
+    }
+
+    private void assertRefused(SafetensorsWriter writer, String problem) {
+        Path path = folder.resolve("model.safetensors");
+        writer.write(path);
+        String message = assertThrows(WeightException.class, () -> ModelFiles.open(path)).getMessage();
+        assertTrue(message.startsWith(path.toString()) && message.contains(problem), message);
+    }
+}
