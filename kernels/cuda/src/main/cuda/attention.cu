@@ -9,8 +9,9 @@
 //          attention_40, _64, _80, _160 are exact; pointers and strides must be multiples of 16 bytes there.
 //          attention_any_32, _96, _160 take any head size up to their own, padded with zeros in shared memory, and any
 //          alignment: aligned rows still go by 16-byte copies, others value by value.
-// Memory   Rows of one head are D * 2 bytes: with D = 40 these are 80 bytes, which touch three 32-byte sectors (96
-//          bytes); the rest of a sector belongs to the neighbouring head, whose block finds it in the L2 cache.
+// Memory   Rows of one head are 2 D bytes: with D = 40 these are 80 bytes, which touch three 32-byte sectors (96 bytes),
+//          and rows cut between two warps' requests touch one of theirs twice: 1.25 times the bytes at most. The rest of a
+//          sector belongs to the neighbouring head, whose block finds it in the L2 cache.
 #include "attention.cuh"
 
 #define ATTENTION(name, D, MT, KEYS, PADDED)                                                                         \

@@ -47,7 +47,9 @@ __device__ inline Chunk load_chunk(const __half* source, int count, bool vectors
 
 __device__ inline void store_chunk(__half* target, const Chunk& chunk, int count, bool vectors) {
     if (vectors) {
-        *reinterpret_cast<uint4*>(target) = make_uint4(chunk.word[0], chunk.word[1], chunk.word[2], chunk.word[3]);
+        // Spelled out: where both ways are open, the compiler has been seen to merge them into four 4-byte stores.
+        asm volatile("st.global.v4.b32 [%0], {%1,%2,%3,%4};" ::"l"(__cvta_generic_to_global(target)),
+                     "r"(chunk.word[0]), "r"(chunk.word[1]), "r"(chunk.word[2]), "r"(chunk.word[3]) : "memory");
     } else {
 #pragma unroll
         for (int e = 0; e < 8; e++) {

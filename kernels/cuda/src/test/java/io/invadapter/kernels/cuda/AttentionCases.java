@@ -1,0 +1,254 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.cuda.ptx.Counters;
+import io.invadapter.kernels.cuda.ptx.InstructionCounters;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/** Attention and the embedded attention adapter against softmax attention in float64. */
+final class AttentionCases {
+    private static final double TOLERANCE = 2e-3;
+    /** Most mma over those of the padded minimum. */
+    private static final double MMA_SLACK = 1.10;
+
+    private AttentionCases() {
+    }
+
+    static List<KernelCase> all() {
+        List<KernelCase> cases = new ArrayList<>();
+        // The head sizes of SD 1.x; more than two tiles of keys, so that each buffer is used twice.
+        cases.add(plain(40, 1, 2, 144, 200, Layout.FUSED));
+        cases.add(plain(40, 2, 1, 61, 77, Layout.CONTIGUOUS));
+        cases.add(plain(64, 1, 1, 130, 100, Layout.CONTIGUOUS));
+        cases.add(causal(64, 2, 2, 77));
+        cases.add(causal(40, 1, 1, 77));
+        cases.add(plain(80, 1, 2, 128, 128, Layout.FUSED));
+        cases.add(plain(80, 1, 1, 77, 77, Layout.CONTIGUOUS));
+        cases.add(plain(160, 2, 1, 64, 64, Layout.FUSED));
+        cases.add(plain(160, 1, 2, 70, 77, Layout.CONTIGUOUS));
+        cases.add(causal(80, 1, 1, 50));
+        cases.add(causal(160, 1, 1, 80));
+        // Head sizes without a kernel of their own, and addresses that are no multiples of 16 bytes.
+        cases.add(plain(4, 1, 3, 20, 77, Layout.CONTIGUOUS));
+        cases.add(plain(32, 1, 2, 140, 150, Layout.FUSED));
+        cases.add(causal(12, 2, 2, 77));
+        cases.add(plain(40, 1, 2, 33, 140, Layout.SHIFTED));
+        cases.add(plain(96, 1, 1, 70, 170, Layout.CONTIGUOUS));
+        cases.add(plain(128, 1, 1, 40, 90, Layout.CONTIGUOUS));
+        cases.add(plain(157, 1, 1, 30, 70, Layout.CONTIGUOUS));
+        // The VAE's head.
+        cases.add(plain(512, 1, 1, 50, 100, Layout.FUSED));
+        cases.add(plain(512, 2, 1, 32, 64, Layout.CONTIGUOUS));
+        cases.add(plain(256, 1, 2, 20, 33, Layout.CONTIGUOUS));
+
+        cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
+        cases.add(eaa(40, 2, 1, 130, 77, 64, new float[] {0, 0.9f}, Layout.CONTIGUOUS));
+        cases.add(eaa(64, 2, 1, 40, 77, 100, new float[] {0.8f, 0.3f}, Layout.CONTIGUOUS));
+        cases.add(eaa(80, 2, 2, 64, 96, 96, new float[] {0.5f, 0}, Layout.FUSED));
+        cases.add(eaa(80, 1, 1, 140, 40, 77, new float[] {-0.6f}, Layout.CONTIGUOUS));
+        cases.add(eaa(160, 2, 1, 64, 64, 128, new float[] {0.4f, 1}, Layout.FUSED));
+        cases.add(eaa(160, 2, 1, 30, 77, 70, new float[] {0, 0.6f}, Layout.CONTIGUOUS));
+        cases.add(eaa(32, 1, 2, 70, 77, 150, new float[] {0.8f}, Layout.CONTIGUOUS));
+        cases.add(eaa(4, 2, 2, 20, 7, 20, new float[] {0.8f, 0}, Layout.CONTIGUOUS));
+        cases.add(eaa(96, 1, 1, 70, 77, 150, new float[] {0.8f}, Layout.FUSED));
+        cases.add(eaa(157, 1, 1, 40, 40, 70, new float[] {0.8f}, Layout.CONTIGUOUS));
+        return cases;
+    }
+
+    /** How the arrays lie: on their own, as the parts of one fused array, or two bytes off a multiple of 16. */
+    private enum Layout { CONTIGUOUS, FUSED, SHIFTED }
+
+    /** An array on the host and on the device. */
+    private record Array(float[] values, int offset, Strided place) {
+        double get(int batch, int row, int head, int e) {
+            return values[offset + (int) (batch * place.batchStride()) + row * place.rowStride() + head * place.headStride() + e];
+        }
+    }
+
+    /** {@code parts} arrays of the same size. */
+    private static Array[] arrays(Bench bench, Random random, Layout layout, int parts, int batch, int rows, int heads,
+                                  int size, double deviation) {
+        Array[] arrays = new Array[parts];
+        int count = batch * rows * heads * size;
+        if (layout == Layout.FUSED) {
+            float[] values = Bench.random(random, count * parts, 0, deviation);
+            long address = bench.halves(values);
+            for (int p = 0; p < parts; p++) {
+                arrays[p] = new Array(values, p * heads * size, Strided.part(address, p, parts, rows, heads, size));
+            }
+        } else {
+            for (int p = 0; p < parts; p++) {
+                float[] values = Bench.random(random, count, 0, deviation);
+                long address = bench.halves(values, layout == Layout.SHIFTED ? 2 : 0);
+                arrays[p] = new Array(values, 0, Strided.contiguous(address, rows, heads, size));
+            }
+        }
+        return arrays;
+    }
+
+    /** softmax(scale q k^T) v of one row, added to {@code out} with a factor. */
+    private static void add(double[] out, int start, double factor, Array q, int batch, int row, int head, Array k, Array v,
+                            int kvBatch, int keys, int size, double scale) {
+        double[] weights = new double[keys];
+        double highest = Double.NEGATIVE_INFINITY;
+        for (int j = 0; j < keys; j++) {
+            for (int e = 0; e < size; e++) {
+                weights[j] += q.get(batch, row, head, e) * k.get(kvBatch, j, head, e);
+            }
+            weights[j] *= scale;
+            highest = Math.max(highest, weights[j]);
+        }
+        double sum = 0;
+        for (int j = 0; j < keys; j++) {
+            weights[j] = Math.exp(weights[j] - highest);
+            sum += weights[j];
+        }
+        for (int j = 0; j < keys; j++) {
+            for (int e = 0; e < size; e++) {
+                out[start + e] += factor * weights[j] / sum * v.get(kvBatch, j, head, e);
+            }
+        }
+    }
+
+    private static KernelCase plain(int size, int batch, int heads, int queries, int keys, Layout layout) {
+        return new KernelCase("attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
+                + " queries, " + keys + " keys, " + layout, bench ->
+                runPlain(bench, size, batch, heads, queries, keys, layout, false));
+    }
+
+    private static KernelCase causal(int size, int batch, int heads, int tokens) {
+        return new KernelCase("causal attention, head size " + size + ", " + batch + " x " + heads + " heads, " + tokens
+                + " tokens", bench -> runPlain(bench, size, batch, heads, tokens, tokens, Layout.FUSED, true));
+    }
+
+    private static void runPlain(Bench bench, int size, int batch, int heads, int queries, int keys, Layout layout,
+                                 boolean causal) {
+        Random random = new Random(size * 1000L + queries);
+        Array q;
+        Array k;
+        Array v;
+        if (layout == Layout.FUSED && queries == keys) {
+            Array[] all = arrays(bench, random, layout, 3, batch, queries, heads, size, 1.3);
+            q = all[0];
+            k = all[1];
+            v = all[2];
+        } else {
+            q = arrays(bench, random, layout, 1, batch, queries, heads, size, 1.3)[0];
+            Array[] pair = arrays(bench, random, layout, 2, batch, keys, heads, size, 1.3);
+            k = pair[0];
+            v = pair[1];
+        }
+        double scale = 1 / Math.sqrt(size);
+        double[] expected = new double[batch * queries * heads * size];
+        for (int b = 0; b < batch; b++) {
+            for (int i = 0; i < queries; i++) {
+                for (int h = 0; h < heads; h++) {
+                    add(expected, ((b * queries + i) * heads + h) * size, 1, q, b, i, h, k, v, b, causal ? i + 1 : keys,
+                            size, scale);
+                }
+            }
+        }
+        long out = bench.output(2L * expected.length);
+        new Attention(bench.library()).attention(q.place, k.place, v.place,
+                Strided.contiguous(out, queries, heads, size),
+                new Attention.Shape(batch, heads, queries, keys, size, (float) scale), causal, null);
+        Bench.close("attention", expected, bench.readHalves(out, expected.length), TOLERANCE);
+        bench.counted(launches -> {
+            Counters counters = launches.getFirst();
+            count(counters, size, layout, (long) batch * heads * minimum(size, queries, keys, causal));
+        });
+    }
+
+    private static KernelCase eaa(int size, int batch, int heads, int queries, int keys, int identityKeys, float[] lambda,
+                                  Layout layout) {
+        return new KernelCase("eaa attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
+                + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench -> {
+            Random random = new Random(size * 1000L + identityKeys);
+            int identities = 2;
+            // The last batch rows share the last identity.
+            int[] map = new int[batch];
+            for (int b = 0; b < batch; b++) {
+                map[b] = lambda[b] == 0 ? -1 : Math.min(batch - 1 - b, identities - 1);
+            }
+            Array q = arrays(bench, random, layout, 1, batch, queries, heads, size, 1.3)[0];
+            Array[] own = arrays(bench, random, layout, 2, batch, keys, heads, size, 1.3);
+            Array[] other = arrays(bench, random, layout, 2, identities, identityKeys, heads, size, 1.3);
+            double scale = 1 / Math.sqrt(size);
+            double[] expected = new double[batch * queries * heads * size];
+            long minimum = 0;
+            for (int b = 0; b < batch; b++) {
+                minimum += heads * (minimum(size, queries, keys, false)
+                        + (lambda[b] == 0 ? 0 : minimum(size, queries, identityKeys, false)));
+                for (int i = 0; i < queries; i++) {
+                    for (int h = 0; h < heads; h++) {
+                        int start = ((b * queries + i) * heads + h) * size;
+                        add(expected, start, 1, q, b, i, h, own[0], own[1], b, keys, size, scale);
+                        if (lambda[b] != 0) {
+                            add(expected, start, lambda[b], q, b, i, h, other[0], other[1], map[b], identityKeys, size,
+                                    scale);
+                        }
+                    }
+                }
+            }
+            long out = bench.output(2L * expected.length);
+            Strided result = Strided.contiguous(out, queries, heads, size);
+            Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
+            Attention attention = new Attention(bench.library());
+            attention.eaaAttention(q.place, own[0].place, own[1].place, result,
+                    new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
+                            bench.floats(lambda)), shape, null);
+            float[] actual = bench.readHalves(out, expected.length);
+            Bench.close("eaa attention", expected, actual, TOLERANCE);
+            long least = minimum;
+            bench.counted(launches -> count(launches.getFirst(), size, layout, least));
+        });
+    }
+
+    /** Where the second source counts for nothing, the adapter must give the base model's numbers and not merely near ones. */
+    static void sameWithoutIdentity(Bench bench, int size) {
+        Random random = new Random(size);
+        Array[] own = arrays(bench, random, Layout.FUSED, 3, 1, 70, 2, size, 1.3);
+        long plain = bench.output(2L * 70 * 2 * size);
+        long adapted = bench.output(2L * 70 * 2 * size);
+        Attention attention = new Attention(bench.library());
+        Attention.Shape shape = new Attention.Shape(1, 2, 70, 70, size, 0.2f);
+        attention.attention(own[0].place, own[1].place, own[2].place, Strided.contiguous(plain, 70, 2, size), shape, false,
+                null);
+        attention.eaaAttention(own[0].place, own[1].place, own[2].place, Strided.contiguous(adapted, 70, 2, size),
+                new Attention.Identity(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
+                shape, null);
+        Bench.require(java.util.Arrays.equals(bench.readBytes(plain, 280 * size), bench.readBytes(adapted, 280 * size)),
+                "lambda 0 differs from plain attention, head size " + size);
+        bench.clear();
+    }
+
+    /** The mma of the 16x16 blocks of scores that have an entry: Q K^T in steps of 16, P V in columns of 8. */
+    private static long minimum(int size, int queries, int keys, boolean causal) {
+        long blocks = 0;
+        for (int i = 0; i < queries; i += 16) {
+            blocks += Math.ceilDiv(causal ? Math.min(i + 16, keys) : keys, 16);
+        }
+        return blocks * (2L * Math.ceilDiv(size, 16) + Math.ceilDiv(size, 8));
+    }
+
+    private static void count(Counters counters, int size, Layout layout, long minimum) {
+        // Kernels for any head size pad it, and that is their price.
+        boolean exact = layout != Layout.SHIFTED
+                && (size == 32 || size == 40 || size == 64 || size == 80 || size == 96 || size == 160 || size == 512);
+        if (exact) {
+            Bench.require(counters.mmaInstructions() <= MMA_SLACK * minimum,
+                    counters.mmaInstructions() + " mma, the padded minimum is " + minimum);
+        }
+        Bench.require(counters.bankConflicts() == 0, "bank conflicts: " + counters.worstBankConflicts());
+        if (layout != Layout.SHIFTED && size % 8 == 0) {
+            for (InstructionCounters i : counters.perInstruction()) {
+                // Rows of an odd number of 16-byte chunks start and end in the middle of sectors: see attention.cu.
+                double least = size % 16 == 0 ? 1 : 0.8;
+                if (i.opcode().equals("cp") || i.opcode().equals("st")) {
+                    Bench.require(i.coalescing() >= least, "uncoalesced: " + i);
+                }
+            }
+        }
+    }
+}
