@@ -4,10 +4,11 @@
 //   mean, variance over all pixels p and the C / G channels of the group; rstd = 1 / sqrt(variance + eps)
 //
 // Layout   x, y [N, P, C] float16 (P = H W; y may be x), gamma, beta [C] float16.
-// Cost     two launches; reads x twice and writes y: 6 N P C bytes. A group's values lie in pieces of 2 C / G bytes (20
+// Cost     Two launches; reads x twice and writes y: 6 N P C bytes. A group's values lie in pieces of 2 C / G bytes (20
 //          for C = 320), scattered over an image of up to 2.6 MB: no block can hold them, so once through for the
 //          statistics and once for the result is the minimum on this layout; at SD 1.x sizes the second reading comes
-//          out of the L2 cache. About 10 FLOPs per value; bound by memory.
+//          out of the L2 cache. About 10 FLOPs per value; bound by memory. gamma and
+//          beta: 2 values for 16 pixels.
 // Design   A thread keeps one chunk of 8 channels (one channel where C is no multiple of 8 or addresses are unaligned)
 //          and walks over pixels; a block covers all channels, so that every access is a run of whole lines.
 //          Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
@@ -15,6 +16,8 @@
 //          difference of squares loses nothing even where the mean is large beside the deviation; and as all blocks
 //          share it, partial sums only have to be added. The last block of an image to finish (a ticket counter) adds
 //          the partial sums of all, always in the same order, and writes mean and rstd: results do not depend on timing.
+//          Bank conflicts: only where a block adds up its threads' sums per group, and where a thread looks up its groups,
+//          both once per block; the strides there are the group sizes.
 #include "common.cuh"
 
 namespace {
@@ -110,7 +113,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
         total = warp_sum(total);
         total_squares = warp_sum(total_squares);
         if (lane == 0) {
-            partial[(static_cast<long long>(image) * gridDim.x + blockIdx.x) * groups + g] =
+            partial[(static_cast<long long>(image) * groups + g) * gridDim.x + blockIdx.x] =
                 make_float2(total, total_squares);
         }
     }
@@ -132,7 +135,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
         float total_squares = 0.0f;
         for (int block = lane; block < gridDim.x; block += 32) {
             // Past the L1 cache, which knows nothing of what other blocks wrote.
-            float2 both = __ldcg(&partial[(static_cast<long long>(image) * gridDim.x + block) * groups + g]);
+            float2 both = __ldcg(&partial[(static_cast<long long>(image) * groups + g) * gridDim.x + block]);
             total += both.x;
             total_squares += both.y;
         }
@@ -151,24 +154,25 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
 template <int WIDTH>
 __device__ inline void apply(const __half* x, const float2* statistics, const __half* gamma, const __half* beta,
                              __half* y, int pixels, int channels, int groups, int pixels_per_block, int with_silu) {
-    // y = x * factor + offset per channel, value e of chunk s at place e * slots + s.
-    extern __shared__ float2 affine[];
+    extern __shared__ float2 of_group[];
     int image = blockIdx.y;
     int per_group = channels / groups;
-    int slots = channels / WIDTH;
-    for (int channel = threadIdx.x; channel < channels; channel += blockDim.x) {
-        float2 of_group = statistics[image * groups + channel / per_group];
-        float factor = of_group.y * __half2float(gamma[channel]);
-        affine[channel % WIDTH * slots + channel / WIDTH] =
-            make_float2(factor, __half2float(beta[channel]) - of_group.x * factor);
+    for (int g = threadIdx.x; g < groups; g += blockDim.x) {
+        of_group[g] = statistics[image * groups + g];
     }
     __syncthreads();
 
+    // y = x * factor + offset, per channel.
     Slot<WIDTH> slot(channels);
-    float2 map[WIDTH];
+    float factor[WIDTH];
+    float offset[WIDTH];
+    load_values(factor, gamma + slot.channel);
+    load_values(offset, beta + slot.channel);
 #pragma unroll
     for (int e = 0; e < WIDTH; e++) {
-        map[e] = affine[e * slots + slot.channel / WIDTH];
+        float2 both = of_group[(slot.channel + e) / per_group];
+        factor[e] *= both.y;
+        offset[e] -= both.x * factor[e];
     }
     long long start = static_cast<long long>(image) * pixels * channels + slot.channel;
     int first = blockIdx.x * pixels_per_block;
@@ -180,7 +184,7 @@ __device__ inline void apply(const __half* x, const float2* statistics, const __
         load_values(values, x + place);
 #pragma unroll
         for (int e = 0; e < WIDTH; e++) {
-            values[e] = values[e] * map[e].x + map[e].y;
+            values[e] = values[e] * factor[e] + offset[e];
             if (with_silu) {
                 values[e] = silu(values[e]);
             }

@@ -100,7 +100,7 @@ public final class Normalisation {
             throw Check.wrong("channels", channels, "a multiple of groups (" + groups + ")");
         }
         checkEps(eps);
-        Plan plan = Plan.of(pixels, channels, channels % 8 == 0 && x % 16 == 0 && y % 16 == 0);
+        Plan plan = Plan.of(pixels, channels, channels % 8 == 0 && (x | gamma | beta | y) % 16 == 0);
         long result = workspace + ticketBytes(images);
         long partial = result + 8L * images * groups;
         Grid grid = new Grid(plan.blocks, images, 1);
@@ -109,9 +109,9 @@ public final class Normalisation {
         library.driver().launch(library.function("group_norm", "group_norm_statistics" + plan.suffix(), sums), grid,
                 plan.threads, sums, stream, new Parameters().int64(x).int64(partial).int64(result).int64(workspace)
                         .int32(pixels).int32(channels).int32(groups).int32(plan.pixelsPerBlock).float32(eps));
-        int affine = channels * 8;
-        library.driver().launch(library.function("group_norm", "group_norm_apply" + plan.suffix(), affine), grid,
-                plan.threads, affine, stream, new Parameters().int64(x).int64(result).int64(gamma).int64(beta).int64(y)
+        int statistics = groups * 8;
+        library.driver().launch(library.function("group_norm", "group_norm_apply" + plan.suffix(), statistics), grid,
+                plan.threads, statistics, stream, new Parameters().int64(x).int64(result).int64(gamma).int64(beta).int64(y)
                         .int32(pixels).int32(channels).int32(groups).int32(plan.pixelsPerBlock).int32(silu ? 1 : 0));
     }
 

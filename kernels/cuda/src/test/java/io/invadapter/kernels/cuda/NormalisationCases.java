@@ -1,0 +1,167 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.cuda.ptx.Counters;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/** Group and layer normalisation against float64. */
+final class NormalisationCases {
+    private static final double TOLERANCE = 2e-3;
+    /** Most global bytes over the least. */
+    private static final double TRAFFIC_SLACK = 1.15;
+
+    private NormalisationCases() {
+    }
+
+    static List<KernelCase> all() {
+        List<KernelCase> cases = new ArrayList<>();
+        // 48 x 80 latents, fewer channels.
+        cases.add(group(1, 48 * 80, 64, 32, true, 0.3, 1, 0));
+        cases.add(group(2, 2 * 353, 320, 32, false, 0, 1, 0));
+        cases.add(group(2, 64, 1280, 32, true, -0.5, 2, 0));
+        cases.add(group(1, 30, 2560, 32, false, 0, 1, 0));
+        // A mean far above the deviation, near what float16 can tell apart.
+        cases.add(group(1, 500, 96, 8, false, 100, 0.5, 0));
+        cases.add(group(3, 77, 36, 4, true, 0.5, 1, 0));
+        cases.add(group(1, 100, 64, 16, true, 0, 1, 2));
+        cases.add(group(1, 9, 5, 5, false, 0, 1, 0));
+        cases.add(layer(77, 768, 0));
+        cases.add(layer(130, 320, 0));
+        cases.add(layer(40, 1280, 0));
+        cases.add(layer(5, 2048, 0));
+        cases.add(layer(9, 2560, 0));
+        cases.add(layer(20, 45, 0));
+        cases.add(layer(20, 64, 2));
+        cases.add(layer(16500, 8, 0));
+        return cases;
+    }
+
+    private static KernelCase group(int images, int pixels, int channels, int groups, boolean silu, double mean,
+                                    double deviation, int shift) {
+        return new KernelCase("group norm, " + images + " x " + pixels + " x " + channels + ", " + groups + " groups"
+                + (silu ? ", SiLU" : "") + ", mean " + mean + (shift == 0 ? "" : ", shifted"), bench -> {
+            Random random = new Random(pixels);
+            float[] x = Bench.random(random, images * pixels * channels, mean, deviation);
+            float[] gamma = Bench.random(random, channels, 1, 0.3);
+            float[] beta = Bench.random(random, channels, 0.1, 0.5);
+            float eps = 1e-5f;
+            double[] expected = new double[x.length];
+            int perGroup = channels / groups;
+            for (int n = 0; n < images; n++) {
+                for (int g = 0; g < groups; g++) {
+                    double sum = 0;
+                    for (int p = 0; p < pixels; p++) {
+                        for (int c = g * perGroup; c < (g + 1) * perGroup; c++) {
+                            sum += x[(n * pixels + p) * channels + c];
+                        }
+                    }
+                    double average = sum / pixels / perGroup;
+                    double squares = 0;
+                    for (int p = 0; p < pixels; p++) {
+                        for (int c = g * perGroup; c < (g + 1) * perGroup; c++) {
+                            squares += Math.pow(x[(n * pixels + p) * channels + c] - average, 2);
+                        }
+                    }
+                    double factor = 1 / Math.sqrt(squares / pixels / perGroup + eps);
+                    for (int p = 0; p < pixels; p++) {
+                        for (int c = g * perGroup; c < (g + 1) * perGroup; c++) {
+                            int i = (n * pixels + p) * channels + c;
+                            double y = (x[i] - average) * factor * gamma[c] + beta[c];
+                            expected[i] = silu ? y / (1 + Math.exp(-y)) : y;
+                        }
+                    }
+                }
+            }
+            long input = bench.halves(x, shift);
+            long scales = bench.halves(gamma);
+            long offsets = bench.halves(beta);
+            long workspace = bench.zeros(Normalisation.groupNormWorkspaceBytes(images, pixels, channels, groups));
+            Normalisation norms = new Normalisation(bench.library());
+            long out = bench.output(2L * x.length);
+            norms.groupNorm(input, scales, offsets, out, workspace, images, pixels, channels, groups, eps, silu, null);
+            Bench.close("group norm", expected, bench.readHalves(out, x.length), TOLERANCE);
+            bench.counted(launches -> {
+                long bytes = 2L * x.length;
+                if (shift == 0 && channels % 8 == 0) {
+                    traffic(launches.get(0), bytes, 8L * images * groups);
+                    traffic(launches.get(1), bytes + 4L * channels, bytes);
+                    coalesced(launches.get(0));
+                    coalesced(launches.get(1));
+                    conflicts(launches.get(1));
+                }
+            });
+            // Again with the same workspace and in place, as the next layer does.
+            norms.groupNorm(input, scales, offsets, input, workspace, images, pixels, channels, groups, eps, silu, null);
+            Bench.close("group norm in place", expected, bench.readHalves(input, x.length), TOLERANCE);
+            bench.counted(launches -> { });
+        });
+    }
+
+    private static KernelCase layer(int rows, int channels, int shift) {
+        return new KernelCase("layer norm, " + rows + " x " + channels + (shift == 0 ? "" : ", shifted"), bench -> {
+            Random random = new Random(rows);
+            float[] x = Bench.random(random, rows * channels, 0.4, 1.5);
+            float[] gamma = Bench.random(random, channels, 1, 0.3);
+            float[] beta = Bench.random(random, channels, 0.1, 0.5);
+            float eps = 1e-5f;
+            double[] expected = new double[x.length];
+            for (int r = 0; r < rows; r++) {
+                double sum = 0;
+                for (int c = 0; c < channels; c++) {
+                    sum += x[r * channels + c];
+                }
+                double average = sum / channels;
+                double squares = 0;
+                for (int c = 0; c < channels; c++) {
+                    squares += Math.pow(x[r * channels + c] - average, 2);
+                }
+                double factor = 1 / Math.sqrt(squares / channels + eps);
+                for (int c = 0; c < channels; c++) {
+                    expected[r * channels + c] = (x[r * channels + c] - average) * factor * gamma[c] + beta[c];
+                }
+            }
+            long input = bench.halves(x, shift);
+            long scales = bench.halves(gamma);
+            long offsets = bench.halves(beta);
+            long out = bench.output(2L * x.length);
+            Normalisation norms = new Normalisation(bench.library());
+            norms.layerNorm(input, scales, offsets, out, rows, channels, eps, null);
+            Bench.close("layer norm", expected, bench.readHalves(out, x.length), TOLERANCE);
+            bench.counted(launches -> {
+                if (shift == 0 && channels % 8 == 0 && channels <= 2048) {
+                    // A block of 8 rows has gamma and beta once: with fewer rows than that their share grows.
+                    if (rows >= 40) {
+                        traffic(launches.getFirst(), 2L * x.length + 4L * channels, 2L * x.length);
+                    }
+                    coalesced(launches.getFirst());
+                    conflicts(launches.getFirst());
+                }
+            });
+            norms.layerNorm(input, scales, offsets, input, rows, channels, eps, null);
+            Bench.close("layer norm in place", expected, bench.readHalves(input, x.length), TOLERANCE);
+            bench.counted(launches -> { });
+        });
+    }
+
+    /** Global bytes against the least that the operation must read and write. */
+    static void traffic(Counters counters, long read, long written) {
+        long all = counters.globalLoadedBytes() + counters.globalStoredBytes();
+        Bench.require(all <= TRAFFIC_SLACK * (read + written),
+                all + " global bytes, the least is " + (read + written) + ": " + counters);
+    }
+
+    /** Nothing uncoalesced in a loop: only what each warp does at most once may be. */
+    static void coalesced(Counters counters) {
+        long warps = counters.perInstruction().getFirst().executed();
+        counters.perInstruction().forEach(i -> Bench.require(
+                i.globalRequests() == 0 || i.coalescing() > 0.99 || i.executed() <= warps, "uncoalesced: " + i));
+    }
+
+    /** The same for bank conflicts. */
+    static void conflicts(Counters counters) {
+        long warps = counters.perInstruction().getFirst().executed();
+        counters.perInstruction().forEach(i -> Bench.require(
+                i.bankConflicts() == 0 || i.executed() <= warps, "bank conflicts: " + i));
+    }
+}
