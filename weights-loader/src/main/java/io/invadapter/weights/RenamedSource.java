@@ -54,5 +54,6 @@ final class RenamedSource implements WeightSource {
 
     @Override
     public void close() {
+        // The file is shared with the other parts.
     }
 }

@@ -12,11 +12,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class SingleFileTest {
@@ -84,6 +87,54 @@ class SingleFileTest {
 
     private static List<Long> longs(long[] values) {
         return Arrays.stream(values).boxed().toList();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "time_embed.2.bias, time_embedding.linear_2.bias",
+        "input_blocks.0.0.weight, conv_in.weight",
+        "input_blocks.3.0.op.weight, down_blocks.0.downsamplers.0.conv.weight",
+        "input_blocks.4.0.skip_connection.weight, down_blocks.1.resnets.0.conv_shortcut.weight",
+        "input_blocks.8.1.transformer_blocks.0.attn2.to_k.weight, down_blocks.2.attentions.1.transformer_blocks.0.attn2.to_k.weight",
+        "input_blocks.11.0.in_layers.2.weight, down_blocks.3.resnets.1.conv1.weight",
+        "middle_block.2.emb_layers.1.weight, mid_block.resnets.1.time_emb_proj.weight",
+        "output_blocks.2.1.conv.weight, up_blocks.0.upsamplers.0.conv.weight",
+        "output_blocks.5.2.conv.weight, up_blocks.1.upsamplers.0.conv.weight",
+        "output_blocks.8.2.conv.weight, up_blocks.2.upsamplers.0.conv.weight",
+        "output_blocks.9.1.proj_in.weight, up_blocks.3.attentions.0.proj_in.weight",
+        "output_blocks.11.0.out_layers.3.weight, up_blocks.3.resnets.2.conv2.weight",
+        "out.0.weight, conv_norm_out.weight",
+        "out.2.bias, conv_out.bias"})
+    void knownNamesOfStableDiffusion1(String ldm, String diffusers) {
+        SmallModel model = SmallModel.sd15Like();
+        Set<String> names = model.unet().keySet().stream().map(model::ldmUNet).collect(Collectors.toSet());
+        assertEquals("model.diffusion_model." + ldm, CanonicalNames.ldmUNet("file", names).get(diffusers));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "encoder.down.2.downsample.conv.weight, encoder.down_blocks.2.downsamplers.0.conv.weight",
+        "encoder.down.1.block.0.nin_shortcut.weight, encoder.down_blocks.1.resnets.0.conv_shortcut.weight",
+        "encoder.mid.attn_1.q.weight, encoder.mid_block.attentions.0.to_q.weight",
+        "decoder.mid.attn_1.proj_out.bias, decoder.mid_block.attentions.0.to_out.0.bias",
+        "decoder.mid.attn_1.norm.bias, decoder.mid_block.attentions.0.group_norm.bias",
+        "decoder.mid.block_2.conv2.weight, decoder.mid_block.resnets.1.conv2.weight",
+        "decoder.up.3.block.2.norm1.weight, decoder.up_blocks.0.resnets.2.norm1.weight",
+        "decoder.up.1.upsample.conv.weight, decoder.up_blocks.2.upsamplers.0.conv.weight",
+        "decoder.norm_out.weight, decoder.conv_norm_out.weight",
+        "post_quant_conv.weight, post_quant_conv.weight"})
+    void knownNamesOfTheVae(String ldm, String diffusers) {
+        SmallModel model = SmallModel.sd15Like();
+        Set<String> names = model.vae().keySet().stream().map(model::ldmVae).collect(Collectors.toSet());
+        assertEquals("first_stage_model." + ldm, CanonicalNames.ldmVae("file", names).get(diffusers));
+    }
+
+    @Test
+    void vaeAttentionThatAConverterAlreadyRenamedIsUnderstood() {
+        SmallModel model = SmallModel.sd15Like();
+        Set<String> names = model.vae().keySet().stream().map(name -> name.contains("attentions")
+                ? "first_stage_model." + name.replace("mid_block.attentions.0", "mid.attn_1") : model.ldmVae(name)).collect(Collectors.toSet());
+        assertEquals(model.vae().keySet(), CanonicalNames.ldmVae("file", names).keySet());
     }
 
     @Test
