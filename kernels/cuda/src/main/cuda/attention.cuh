@@ -43,9 +43,14 @@ template <int D, int ROWS, bool PADDED>
 __device__ inline void load_tile(uint32_t shared, const __half* data, int row_stride, int available, int d) {
     constexpr int C = D / 8;
     bool vectors = !PADDED || (d % 8 == 0 && row_stride % 8 == 0 && aligned16(data));
+    constexpr int PASSES = (ROWS * C + THREADS - 1) / THREADS;
     // Unrolled where speed counts: the places are then computed once and not per tile.
-#pragma unroll (PADDED ? 1 : 32)
-    for (int i = threadIdx.x; i < ROWS * C; i += THREADS) {
+#pragma unroll (PADDED ? 1 : PASSES)
+    for (int pass = 0; pass < PASSES; pass++) {
+        int i = pass * THREADS + threadIdx.x;
+        if (ROWS * C % THREADS != 0 && i >= ROWS * C) {
+            break;
+        }
         int row = i / C;
         int chunk = i % C;
         bool valid = row < available;
@@ -345,7 +350,9 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     int rows = min(max(queries - first - warp_row, 0), 16 * MT);
     bool full_rows = queries - first >= ROWS;
 
-    for (int tile = 0; tile < all_tiles; tile++) {
+    // There is at least one key.
+    int tile = 0;
+    do {
         int buffer = tile % 2;
         int next = tile + 1;
         if (next < all_tiles) {
@@ -391,7 +398,8 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
         copy_wait<0>();
         __syncthreads();
-    }
+        tile = next;
+    } while (tile < all_tiles);
 
     bool added = TWO_SOURCES && lambda != 0.0f;
     normalise(state, added ? lambda : 1.0f);
@@ -418,7 +426,10 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
     __half* target = const_cast<__half*>(head_of(out, batch, head));
     bool vectors = !PADDED || (d % 8 == 0 && out.row_stride % 8 == 0 && aligned16(target));
-    for (int i = lane; i < 16 * MT * C; i += 32) {
+    static_assert(MT * C % 2 == 0, "whole passes of 32 chunks");
+#pragma unroll (PADDED ? 1 : 4)
+    for (int pass = 0; pass < MT * C / 2; pass++) {
+        int i = pass * 32 + lane;
         int row = i / C;
         int chunk = i % C;
         if (row >= rows || (PADDED && chunk * 8 >= d)) {

@@ -86,7 +86,9 @@ attention_wide_512(const Operand q, const Operand k, const Operand v, const Oper
     uint32_t own_part = shared_part + (group * 4 + part) * 2048 + lane * 16;
     uint32_t all_parts = shared_part + group * 4 * 2048 + lane * 16;
 
-    for (int key = 0; key < keys; key += KEYS) {
+    // There is at least one key.
+    int key = 0;
+    do {
         int available = keys - key;
         float score[KEYS / 8][4];
 #pragma unroll
@@ -188,7 +190,8 @@ attention_wide_512(const Operand q, const Operand k, const Operand v, const Oper
                       available - KEYS, d);
             copy_commit();
         }
-    }
+        key += KEYS;
+    } while (key < keys);
 
     // Through shared memory, the place of K, into whole 16-byte chunks; each warp its own rows and dimensions.
 #pragma unroll

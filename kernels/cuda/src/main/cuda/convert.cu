@@ -13,6 +13,7 @@ float_to_half(const float* __restrict__ x, __half* __restrict__ y, long long n) 
         float4 value = *reinterpret_cast<const float4*>(x + i);
         *reinterpret_cast<uint2*>(y + i) = make_uint2(pack(value.x, value.y), pack(value.z, value.w));
     } else {
+#pragma unroll 1
         for (long long e = i; e < min(i + 4, n); e++) {
             y[e] = __float2half(x[e]);
         }
@@ -28,6 +29,7 @@ half_to_float(const __half* __restrict__ x, float* __restrict__ y, long long n) 
         float2 high = unpack(value.y);
         *reinterpret_cast<float4*>(y + i) = make_float4(low.x, low.y, high.x, high.y);
     } else {
+#pragma unroll 1
         for (long long e = i; e < min(i + 4, n); e++) {
             y[e] = __half2float(x[e]);
         }

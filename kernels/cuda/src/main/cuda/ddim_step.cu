@@ -57,6 +57,7 @@ __device__ inline void ddim_step(const float* x, const Eps* negative, const Eps*
             *reinterpret_cast<uint2*>(y16 + i) = make_uint2(pack(value.x, value.y), pack(value.z, value.w));
         }
     } else {
+#pragma unroll 1
         for (int e = 0; e < count; e++) {
             float eps = to_float(prompt[i + e]);
             if (negative != nullptr) {

@@ -62,6 +62,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     int image = blockIdx.y;
     int per_group = channels / groups;
     const __half* data = x + static_cast<long long>(image) * pixels * channels;
+#pragma unroll 1
     for (int g = threadIdx.x; g < groups; g += blockDim.x) {
         pivots[g] = __half2float(data[g * per_group]);
     }
@@ -103,6 +104,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     for (int g = warp; g < groups; g += warps) {
         float total = 0.0f;
         float total_squares = 0.0f;
+#pragma unroll 1
         for (int i = lane; i < per_group * slot.step; i += 32) {
             int channel = g * per_group + i % per_group;
             int thread = i / per_group * slots + channel / WIDTH;
@@ -133,6 +135,7 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     for (int g = warp; g < groups; g += warps) {
         float total = 0.0f;
         float total_squares = 0.0f;
+#pragma unroll 1
         for (int block = lane; block < gridDim.x; block += 32) {
             // Past the L1 cache, which knows nothing of what other blocks wrote.
             float2 both = __ldcg(&partial[(static_cast<long long>(image) * groups + g) * gridDim.x + block]);
@@ -157,6 +160,7 @@ __device__ inline void apply(const __half* x, const float2* statistics, const __
     extern __shared__ float2 of_group[];
     int image = blockIdx.y;
     int per_group = channels / groups;
+#pragma unroll 1
     for (int g = threadIdx.x; g < groups; g += blockDim.x) {
         of_group[g] = statistics[image * groups + g];
     }

@@ -20,6 +20,7 @@ layer_norm(const __half* x, const __half* __restrict__ gamma, const __half* __re
     int chunks = channels / 8;
     uint32_t gammas = shared_address(shared);
     uint32_t betas = gammas + chunks * 16;
+#pragma unroll 1
     for (int i = threadIdx.x; i < chunks; i += WARPS * 32) {
         store_shared_chunk(gammas + i * 16, load_chunk(gamma + i * 8, 8, true));
         store_shared_chunk(betas + i * 16, load_chunk(beta + i * 8, 8, true));
@@ -88,16 +89,19 @@ layer_norm_any(const __half* x, const __half* __restrict__ gamma, const __half* 
         const __half* source = x + static_cast<long long>(row) * channels;
         __half* target = y + static_cast<long long>(row) * channels;
         float sum = 0.0f;
+#pragma unroll 1
         for (int c = lane; c < channels; c += 32) {
             sum += __half2float(source[c]);
         }
         float mean = warp_sum(sum) / channels;
         float squares = 0.0f;
+#pragma unroll 1
         for (int c = lane; c < channels; c += 32) {
             float difference = __half2float(source[c]) - mean;
             squares += difference * difference;
         }
         float factor = 1.0f / sqrtf(warp_sum(squares) / channels + eps);
+#pragma unroll 1
         for (int c = lane; c < channels; c += 32) {
             target[c] = __float2half((__half2float(source[c]) - mean) * factor * __half2float(gamma[c])
                                      + __half2float(beta[c]));

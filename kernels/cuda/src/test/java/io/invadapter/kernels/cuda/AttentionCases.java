@@ -20,7 +20,7 @@ final class AttentionCases {
         // The head sizes of SD 1.x; more than two tiles of keys, so that each buffer is used twice.
         cases.add(plain(40, 1, 2, 144, 200, Layout.FUSED));
         cases.add(plain(40, 2, 1, 61, 77, Layout.CONTIGUOUS));
-        cases.add(plain(64, 1, 1, 130, 100, Layout.CONTIGUOUS));
+        cases.add(plain(64, 1, 1, 180, 100, Layout.CONTIGUOUS));
         cases.add(causal(64, 2, 2, 77));
         cases.add(causal(40, 1, 1, 77));
         cases.add(plain(80, 1, 2, 128, 128, Layout.FUSED));
@@ -35,7 +35,9 @@ final class AttentionCases {
         cases.add(causal(12, 2, 2, 77));
         cases.add(plain(40, 1, 2, 33, 140, Layout.SHIFTED));
         cases.add(plain(96, 1, 1, 70, 170, Layout.CONTIGUOUS));
-        cases.add(plain(128, 1, 1, 40, 90, Layout.CONTIGUOUS));
+        cases.add(causal(90, 1, 1, 80));
+        cases.add(causal(150, 1, 1, 40));
+        cases.add(plain(128, 1, 1, 70, 90, Layout.CONTIGUOUS));
         cases.add(plain(157, 1, 1, 30, 70, Layout.CONTIGUOUS));
         // The VAE's head.
         cases.add(plain(512, 1, 1, 50, 100, Layout.FUSED));
@@ -44,14 +46,18 @@ final class AttentionCases {
 
         cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
         cases.add(eaa(40, 2, 1, 130, 77, 64, new float[] {0, 0.9f}, Layout.CONTIGUOUS));
-        cases.add(eaa(64, 2, 1, 40, 77, 100, new float[] {0.8f, 0.3f}, Layout.CONTIGUOUS));
+        cases.add(eaa(64, 2, 1, 160, 77, 100, new float[] {0.8f, 0.3f}, Layout.CONTIGUOUS));
         cases.add(eaa(80, 2, 2, 64, 96, 96, new float[] {0.5f, 0}, Layout.FUSED));
         cases.add(eaa(80, 1, 1, 140, 40, 77, new float[] {-0.6f}, Layout.CONTIGUOUS));
         cases.add(eaa(160, 2, 1, 64, 64, 128, new float[] {0.4f, 1}, Layout.FUSED));
         cases.add(eaa(160, 2, 1, 30, 77, 70, new float[] {0, 0.6f}, Layout.CONTIGUOUS));
-        cases.add(eaa(32, 1, 2, 70, 77, 150, new float[] {0.8f}, Layout.CONTIGUOUS));
+        cases.add(eaa(32, 1, 2, 160, 77, 150, new float[] {0.8f}, Layout.CONTIGUOUS));
         cases.add(eaa(4, 2, 2, 20, 7, 20, new float[] {0.8f, 0}, Layout.CONTIGUOUS));
+        cases.add(eaa(29, 1, 1, 20, 77, 20, new float[] {0.8f}, Layout.CONTIGUOUS));
         cases.add(eaa(96, 1, 1, 70, 77, 150, new float[] {0.8f}, Layout.FUSED));
+        cases.add(eaa(128, 1, 1, 70, 77, 70, new float[] {0.8f}, Layout.FUSED));
+        cases.add(eaa(88, 1, 1, 30, 77, 70, new float[] {0.8f}, Layout.CONTIGUOUS));
+        cases.add(eaa(93, 1, 1, 30, 77, 30, new float[] {0.8f}, Layout.CONTIGUOUS));
         cases.add(eaa(157, 1, 1, 40, 40, 70, new float[] {0.8f}, Layout.CONTIGUOUS));
         return cases;
     }

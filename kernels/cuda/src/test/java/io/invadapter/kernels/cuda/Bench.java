@@ -62,14 +62,16 @@ final class Bench implements AutoCloseable {
     /** Hands the counters of each launch since the last call to {@code check}; does nothing where nothing is counted. */
     void counted(Consumer<List<Counters>> check) {
         if (driver instanceof EmulatorDriver emulated) {
-            List<Counters> fresh = List.copyOf(emulated.launches().subList(launchesSeen, emulated.launches().size()));
-            launchesSeen = emulated.launches().size();
+            List<EmulatorDriver.Launch> all = emulated.launches();
+            List<Counters> fresh =
+                    all.subList(launchesSeen, all.size()).stream().map(EmulatorDriver.Launch::counters).toList();
+            launchesSeen = all.size();
             check.accept(fresh);
         }
     }
 
-    /** What all launches so far counted; empty where nothing is counted. */
-    List<Counters> allCounters() {
+    /** All launches so far; empty where nothing is counted. */
+    List<EmulatorDriver.Launch> launches() {
         return driver instanceof EmulatorDriver emulated ? List.copyOf(emulated.launches()) : List.of();
     }
 

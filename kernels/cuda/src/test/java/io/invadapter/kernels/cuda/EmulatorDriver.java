@@ -26,9 +26,13 @@ final class EmulatorDriver implements CudaDriver {
     /** The most that every chip from compute capability 8.0 on has for one block (8.6, 8.9 and 12.0). */
     private static final int SHARED_BYTES_EVERYWHERE = 99 * 1024;
 
+    /** A finished launch. */
+    record Launch(String kernel, Counters counters) {
+    }
+
     private final Emulator emulator;
     private final boolean keep;
-    private final List<Counters> launches = new ArrayList<>();
+    private final List<Launch> launches = new ArrayList<>();
 
     /** On that emulator; modules are kept decoded beyond this driver's life if {@code keep}. */
     EmulatorDriver(Emulator emulator, boolean keep) {
@@ -37,7 +41,7 @@ final class EmulatorDriver implements CudaDriver {
     }
 
     /** What the launches so far counted. */
-    List<Counters> launches() {
+    List<Launch> launches() {
         return launches;
     }
 
@@ -130,8 +134,8 @@ final class EmulatorDriver implements CudaDriver {
         if (sharedBytes > emulated.allowed) {
             throw new CudaException(function.name() + " launched with " + sharedBytes + " bytes of shared memory");
         }
-        launches.add(emulator.launch(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()), new Dim(threads), sharedBytes,
-                parameters.packed()));
+        launches.add(new Launch(function.name(), emulator.launch(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()),
+                new Dim(threads), sharedBytes, parameters.packed())));
     }
 
     @Override
