@@ -13,7 +13,7 @@ constexpr int ROWS = 8;
 extern "C" __global__ void __launch_bounds__(256)
 add_f16(const __half* x, const __half* __restrict__ bias, const __half* __restrict__ time, const __half* residual,
         __half* y, int images, int pixels, int channels) {
-    unsigned chunks = (channels + 7) / 8;
+    unsigned chunks = chunks_of(channels);
     int bands = (pixels + ROWS - 1) / ROWS;
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     int c = i % chunks * 8;

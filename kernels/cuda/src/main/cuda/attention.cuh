@@ -47,7 +47,7 @@ __device__ inline void load_tile(uint32_t shared, const __half* data, int row_st
     // Unrolled where speed counts: the places are then computed once and not per tile.
 #pragma unroll (PADDED ? 1 : PASSES)
     for (int pass = 0; pass < PASSES; pass++) {
-        int i = pass * THREADS + threadIdx.x;
+        unsigned i = pass * THREADS + threadIdx.x;
         if (ROWS * C % THREADS != 0 && i >= ROWS * C) {
             break;
         }
@@ -429,7 +429,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     static_assert(MT * C % 2 == 0, "whole passes of 32 chunks");
 #pragma unroll (PADDED ? 1 : 4)
     for (int pass = 0; pass < MT * C / 2; pass++) {
-        int i = pass * 32 + lane;
+        unsigned i = pass * 32 + lane;
         int row = i / C;
         int chunk = i % C;
         if (row >= rows || (PADDED && chunk * 8 >= d)) {

@@ -29,6 +29,9 @@ __device__ inline bool aligned16(const void* pointer) {
     return (reinterpret_cast<uintptr_t>(pointer) & 15) == 0;
 }
 
+// Chunks of a row of that many values, the last one perhaps incomplete.
+__device__ inline unsigned chunks_of(int channels) { return (static_cast<unsigned>(channels) + 7) / 8; }
+
 // Reads `count` of the eight values from `source` on and sets the others to zero; in one access if `vectors`, which
 // promises an aligned address and eight values.
 __device__ inline Chunk load_chunk(const __half* source, int count, bool vectors) {

@@ -9,8 +9,8 @@
 extern "C" __global__ void __launch_bounds__(256)
 concat_channels(const __half* __restrict__ a, const __half* __restrict__ b, __half* __restrict__ y, int rows,
                 int channels_a, int channels_b) {
-    unsigned chunks_a = (channels_a + 7) / 8;
-    unsigned chunks = chunks_a + (channels_b + 7) / 8;
+    unsigned chunks_a = chunks_of(channels_a);
+    unsigned chunks = chunks_a + chunks_of(channels_b);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     long long row = i / chunks;
     unsigned chunk = i % chunks;

@@ -12,7 +12,7 @@ constexpr int ROWS = 8;
 
 extern "C" __global__ void __launch_bounds__(256)
 geglu(const __half* __restrict__ x, const __half* __restrict__ bias, __half* __restrict__ y, int rows, int channels) {
-    unsigned chunks = (channels + 7) / 8;
+    unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     int first = i / chunks * ROWS;
     int c = i % chunks * 8;

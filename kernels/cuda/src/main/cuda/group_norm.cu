@@ -30,7 +30,7 @@ struct Slot {
     int step;
 
     __device__ inline explicit Slot(int channels) {
-        int slots = channels / WIDTH;
+        unsigned slots = static_cast<unsigned>(channels) / WIDTH;
         channel = threadIdx.x % slots * WIDTH;
         row = threadIdx.x / slots;
         step = blockDim.x / slots;
@@ -53,17 +53,17 @@ __device__ inline void load_values(float (&x)[WIDTH], const __half* source) {
 
 template <int WIDTH>
 __device__ inline void statistics(const __half* x, float2* partial, float2* result, unsigned* tickets, int pixels,
-                                  int channels, int groups, int pixels_per_block, float eps) {
+                                  int channels, unsigned groups, int pixels_per_block, float eps) {
     // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
     extern __shared__ float2 shared_sums[];
     float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * WIDTH);
     __shared__ bool is_last;
 
     int image = blockIdx.y;
-    int per_group = channels / groups;
+    unsigned per_group = static_cast<unsigned>(channels) / groups;
     const __half* data = x + static_cast<long long>(image) * pixels * channels;
 #pragma unroll 1
-    for (int g = threadIdx.x; g < groups; g += blockDim.x) {
+    for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
         pivots[g] = __half2float(data[g * per_group]);
     }
     __syncthreads();
@@ -97,17 +97,17 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     }
     __syncthreads();
 
-    int warp = threadIdx.x / 32;
-    int lane = threadIdx.x % 32;
-    int warps = blockDim.x / 32;
-    int slots = channels / WIDTH;
-    for (int g = warp; g < groups; g += warps) {
+    unsigned warp = threadIdx.x / 32;
+    unsigned lane = threadIdx.x % 32;
+    unsigned warps = blockDim.x / 32;
+    unsigned slots = static_cast<unsigned>(channels) / WIDTH;
+    for (unsigned g = warp; g < groups; g += warps) {
         float total = 0.0f;
         float total_squares = 0.0f;
 #pragma unroll 1
-        for (int i = lane; i < per_group * slot.step; i += 32) {
-            int channel = g * per_group + i % per_group;
-            int thread = i / per_group * slots + channel / WIDTH;
+        for (unsigned i = lane; i < per_group * slot.step; i += 32) {
+            unsigned channel = g * per_group + i % per_group;
+            unsigned thread = i / per_group * slots + channel / WIDTH;
             float2 both = shared_sums[channel % WIDTH * blockDim.x + thread];
             total += both.x;
             total_squares += both.y;
@@ -132,11 +132,11 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     }
     __threadfence();
     float count = static_cast<float>(pixels) * per_group;
-    for (int g = warp; g < groups; g += warps) {
+    for (unsigned g = warp; g < groups; g += warps) {
         float total = 0.0f;
         float total_squares = 0.0f;
 #pragma unroll 1
-        for (int block = lane; block < gridDim.x; block += 32) {
+        for (unsigned block = lane; block < gridDim.x; block += 32) {
             // Past the L1 cache, which knows nothing of what other blocks wrote.
             float2 both = __ldcg(&partial[(static_cast<long long>(image) * groups + g) * gridDim.x + block]);
             total += both.x;
@@ -156,12 +156,12 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
 
 template <int WIDTH>
 __device__ inline void apply(const __half* x, const float2* statistics, const __half* gamma, const __half* beta,
-                             __half* y, int pixels, int channels, int groups, int pixels_per_block, int with_silu) {
+                             __half* y, int pixels, int channels, unsigned groups, int pixels_per_block, int with_silu) {
     extern __shared__ float2 of_group[];
     int image = blockIdx.y;
-    int per_group = channels / groups;
+    unsigned per_group = static_cast<unsigned>(channels) / groups;
 #pragma unroll 1
-    for (int g = threadIdx.x; g < groups; g += blockDim.x) {
+    for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
         of_group[g] = statistics[image * groups + g];
     }
     __syncthreads();

@@ -11,12 +11,12 @@
 
 extern "C" __global__ void __launch_bounds__(256)
 timestep_embedding(const float* __restrict__ t, float* __restrict__ y, int count, int dim) {
-    int half_dim = dim / 2;
+    unsigned half_dim = static_cast<unsigned>(dim) / 2;
     // The odd dim's last place counts as one more pair.
-    int pairs = (dim + 1) / 2;
-    int i = blockIdx.x * 256 + threadIdx.x;
+    unsigned pairs = (static_cast<unsigned>(dim) + 1) / 2;
+    unsigned i = blockIdx.x * 256 + threadIdx.x;
     int n = i / pairs;
-    int pair = i % pairs;
+    unsigned pair = i % pairs;
     if (n >= count) {
         return;
     }

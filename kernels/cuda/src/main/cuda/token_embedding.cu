@@ -9,8 +9,8 @@
 extern "C" __global__ void __launch_bounds__(256)
 token_embedding(const int* __restrict__ id, const __half* __restrict__ table, const __half* __restrict__ position,
                 __half* __restrict__ y, int rows, int length, int channels, int vocabulary) {
-    int chunks = (channels + 7) / 8;
-    int i = blockIdx.x * 256 + threadIdx.x;
+    unsigned chunks = chunks_of(channels);
+    unsigned i = blockIdx.x * 256 + threadIdx.x;
     int row = i / chunks;
     int c = i % chunks * 8;
     if (row >= rows) {

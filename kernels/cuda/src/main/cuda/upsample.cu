@@ -8,7 +8,7 @@
 extern "C" __global__ void __launch_bounds__(256)
 upsample_nearest_2x(const __half* __restrict__ x, __half* __restrict__ y, int rows, int width, int channels) {
     // `rows` counts the rows of all images: row r of the input is rows 2 r and 2 r + 1 of the output.
-    unsigned chunks = (channels + 7) / 8;
+    unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     int c = i % chunks * 8;
     unsigned pixel = i / chunks;

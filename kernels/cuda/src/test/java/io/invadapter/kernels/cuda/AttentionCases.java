@@ -12,6 +12,10 @@ final class AttentionCases {
     /** Most mma over those of the padded minimum. */
     private static final double MMA_SLACK = 1.10;
 
+    /** Deviation of queries and keys: scores are a few units apart, or a few tens. */
+    private static final double USUAL = 1.3;
+    private static final double FAR_APART = 3;
+
     private AttentionCases() {
     }
 
@@ -43,6 +47,23 @@ final class AttentionCases {
         cases.add(plain(512, 1, 1, 50, 100, Layout.FUSED));
         cases.add(plain(512, 2, 1, 32, 64, Layout.CONTIGUOUS));
         cases.add(plain(256, 1, 2, 20, 33, Layout.CONTIGUOUS));
+
+        // Where a tile of keys may end: inside and at the end of each 16x8 block of scores.
+        for (int size : new int[] {40, 64, 80, 160, 32, 96, 157, 512}) {
+            cases.add(boundaries(size, false));
+            if (size <= Attention.MOST_HEAD_SIZE) {
+                cases.add(boundaries(size, true));
+            }
+        }
+        // Every length of an incomplete chunk of a head.
+        for (int size = 25; size < 32; size++) {
+            cases.add(plain(size, 1, 2, 20, 20, Layout.FUSED));
+            cases.add(eaa(size, 1, 2, 20, 20, 20, new float[] {0.5f}, Layout.CONTIGUOUS));
+            cases.add(plain(size + 64, 1, 2, 20, 20, Layout.FUSED));
+            cases.add(eaa(size + 64, 1, 2, 20, 20, 20, new float[] {0.5f}, Layout.CONTIGUOUS));
+            cases.add(plain(size + 128, 1, 2, 20, 20, Layout.FUSED));
+            cases.add(eaa(size + 128, 1, 2, 20, 20, 20, new float[] {0.5f}, Layout.CONTIGUOUS));
+        }
 
         cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
         cases.add(eaa(40, 2, 1, 130, 77, 64, new float[] {0, 0.9f}, Layout.CONTIGUOUS));
@@ -120,28 +141,49 @@ final class AttentionCases {
     private static KernelCase plain(int size, int batch, int heads, int queries, int keys, Layout layout) {
         return new KernelCase("attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
                 + " queries, " + keys + " keys, " + layout, bench ->
-                runPlain(bench, size, batch, heads, queries, keys, layout, false));
+                runPlain(bench, size, batch, heads, queries, keys, layout, false, USUAL));
+    }
+
+    /**
+     * Short attentions over 1 to 66 keys. Scores are so far apart that a maximum that misses one of them makes the others
+     * overflow.
+     */
+    private static KernelCase boundaries(int size, boolean identity) {
+        return new KernelCase((identity ? "eaa " : "") + "attention, head size " + size + ", all ends of a tile", bench -> {
+            for (int block = 0; block <= 64; block += 8) {
+                for (int keys : new int[] {block, block + 2, block + 3}) {
+                    if (keys == 0 || keys > 66) {
+                        continue;
+                    }
+                    if (identity) {
+                        runEaa(bench, size, 1, 1, 20, 67 - keys, keys, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART);
+                    } else {
+                        runPlain(bench, size, 1, 1, 20, keys, Layout.CONTIGUOUS, false, FAR_APART);
+                    }
+                }
+            }
+        });
     }
 
     private static KernelCase causal(int size, int batch, int heads, int tokens) {
         return new KernelCase("causal attention, head size " + size + ", " + batch + " x " + heads + " heads, " + tokens
-                + " tokens", bench -> runPlain(bench, size, batch, heads, tokens, tokens, Layout.FUSED, true));
+                + " tokens", bench -> runPlain(bench, size, batch, heads, tokens, tokens, Layout.FUSED, true, USUAL));
     }
 
     private static void runPlain(Bench bench, int size, int batch, int heads, int queries, int keys, Layout layout,
-                                 boolean causal) {
+                                 boolean causal, double deviation) {
         Random random = new Random(size * 1000L + queries);
         Array q;
         Array k;
         Array v;
         if (layout == Layout.FUSED && queries == keys) {
-            Array[] all = arrays(bench, random, layout, 3, batch, queries, heads, size, 1.3);
+            Array[] all = arrays(bench, random, layout, 3, batch, queries, heads, size, deviation);
             q = all[0];
             k = all[1];
             v = all[2];
         } else {
-            q = arrays(bench, random, layout, 1, batch, queries, heads, size, 1.3)[0];
-            Array[] pair = arrays(bench, random, layout, 2, batch, keys, heads, size, 1.3);
+            q = arrays(bench, random, layout, 1, batch, queries, heads, size, deviation)[0];
+            Array[] pair = arrays(bench, random, layout, 2, batch, keys, heads, size, deviation);
             k = pair[0];
             v = pair[1];
         }
@@ -169,52 +211,56 @@ final class AttentionCases {
     private static KernelCase eaa(int size, int batch, int heads, int queries, int keys, int identityKeys, float[] lambda,
                                   Layout layout) {
         return new KernelCase("eaa attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
-                + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench -> {
-            Random random = new Random(size * 1000L + identityKeys);
-            int identities = 2;
-            // The last batch rows share the last identity.
-            int[] map = new int[batch];
-            for (int b = 0; b < batch; b++) {
-                map[b] = lambda[b] == 0 ? -1 : Math.min(batch - 1 - b, identities - 1);
-            }
-            Array q = arrays(bench, random, layout, 1, batch, queries, heads, size, 1.3)[0];
-            Array[] own = arrays(bench, random, layout, 2, batch, keys, heads, size, 1.3);
-            Array[] other = arrays(bench, random, layout, 2, identities, identityKeys, heads, size, 1.3);
-            double scale = 1 / Math.sqrt(size);
-            double[] expected = new double[batch * queries * heads * size];
-            long minimum = 0;
-            for (int b = 0; b < batch; b++) {
-                minimum += heads * (minimum(size, queries, keys, false)
-                        + (lambda[b] == 0 ? 0 : minimum(size, queries, identityKeys, false)));
-                for (int i = 0; i < queries; i++) {
-                    for (int h = 0; h < heads; h++) {
-                        int start = ((b * queries + i) * heads + h) * size;
-                        add(expected, start, 1, q, b, i, h, own[0], own[1], b, keys, size, scale);
-                        if (lambda[b] != 0) {
-                            add(expected, start, lambda[b], q, b, i, h, other[0], other[1], map[b], identityKeys, size,
-                                    scale);
-                        }
+                + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench ->
+                runEaa(bench, size, batch, heads, queries, keys, identityKeys, lambda, layout, USUAL));
+    }
+
+    private static void runEaa(Bench bench, int size, int batch, int heads, int queries, int keys, int identityKeys,
+                               float[] lambda, Layout layout, double deviation) {
+        Random random = new Random(size * 1000L + identityKeys);
+        int identities = 2;
+        // The last batch rows share the last identity.
+        int[] map = new int[batch];
+        for (int b = 0; b < batch; b++) {
+            map[b] = lambda[b] == 0 ? -1 : Math.min(batch - 1 - b, identities - 1);
+        }
+        Array q = arrays(bench, random, layout, 1, batch, queries, heads, size, deviation)[0];
+        Array[] own = arrays(bench, random, layout, 2, batch, keys, heads, size, deviation);
+        Array[] other = arrays(bench, random, layout, 2, identities, identityKeys, heads, size, deviation);
+        double scale = 1 / Math.sqrt(size);
+        double[] expected = new double[batch * queries * heads * size];
+        long minimum = 0;
+        for (int b = 0; b < batch; b++) {
+            minimum += heads * (minimum(size, queries, keys, false)
+                    + (lambda[b] == 0 ? 0 : minimum(size, queries, identityKeys, false)));
+            for (int i = 0; i < queries; i++) {
+                for (int h = 0; h < heads; h++) {
+                    int start = ((b * queries + i) * heads + h) * size;
+                    add(expected, start, 1, q, b, i, h, own[0], own[1], b, keys, size, scale);
+                    if (lambda[b] != 0) {
+                        add(expected, start, lambda[b], q, b, i, h, other[0], other[1], map[b], identityKeys, size,
+                                scale);
                     }
                 }
             }
-            long out = bench.output(2L * expected.length);
-            Strided result = Strided.contiguous(out, queries, heads, size);
-            Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
-            Attention attention = new Attention(bench.library());
-            attention.eaaAttention(q.place, own[0].place, own[1].place, result,
-                    new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
-                            bench.floats(lambda)), shape, null);
-            float[] actual = bench.readHalves(out, expected.length);
-            Bench.close("eaa attention", expected, actual, TOLERANCE);
-            long least = minimum;
-            bench.counted(launches -> count(launches.getFirst(), size, layout, least));
-        });
+        }
+        long out = bench.output(2L * expected.length);
+        Strided result = Strided.contiguous(out, queries, heads, size);
+        Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
+        Attention attention = new Attention(bench.library());
+        attention.eaaAttention(q.place, own[0].place, own[1].place, result,
+                new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
+                        bench.floats(lambda)), shape, null);
+        float[] actual = bench.readHalves(out, expected.length);
+        Bench.close("eaa attention", expected, actual, TOLERANCE);
+        long least = minimum;
+        bench.counted(launches -> count(launches.getFirst(), size, layout, least));
     }
 
     /** Where the second source counts for nothing, the adapter must give the base model's numbers and not merely near ones. */
     static void sameWithoutIdentity(Bench bench, int size) {
         Random random = new Random(size);
-        Array[] own = arrays(bench, random, Layout.FUSED, 3, 1, 70, 2, size, 1.3);
+        Array[] own = arrays(bench, random, Layout.FUSED, 3, 1, 70, 2, size, USUAL);
         long plain = bench.output(2L * 70 * 2 * size);
         long adapted = bench.output(2L * 70 * 2 * size);
         Attention attention = new Attention(bench.library());

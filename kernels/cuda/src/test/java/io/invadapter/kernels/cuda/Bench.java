@@ -86,6 +86,11 @@ final class Bench implements AutoCloseable {
         return address;
     }
 
+    /** The same at an address that is {@code shift} bytes more than a multiple of 256. */
+    long output(long bytes, long shift) {
+        return output(bytes + shift) + shift;
+    }
+
     private long keep(long address) {
         allocations.add(address);
         return address;

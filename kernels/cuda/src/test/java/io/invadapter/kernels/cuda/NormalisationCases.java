@@ -27,6 +27,17 @@ final class NormalisationCases {
         cases.add(group(1, 100, 64, 16, true, 0, 1, 2));
         cases.add(group(1, 300, 36, 4, false, 0.5, 1, 0));
         cases.add(group(1, 9, 5, 5, false, 0, 1, 0));
+        // Every way in which an unrolled loop over pixels can end, and more blocks than a warp has lanes.
+        for (int n = 1; n <= 5; n++) {
+            cases.add(group(1, 6 * n, 320, 32, n % 2 == 0, 0, 1, 0));
+            cases.add(group(1, 7 * n, 36, 4, n % 2 == 0, 0, 1, 0));
+        }
+        cases.add(group(1, 34 * 64, 512, 32, false, 0, 1, 0));
+        cases.add(group(1, 34 * 16, 260, 4, false, 0, 1, 0));
+        // A row that ends within each of a lane's chunks.
+        for (int chunks = 5; chunks < 256; chunks += 32) {
+            cases.add(layer(3, chunks * 8, 0));
+        }
         cases.add(layer(77, 768, 0));
         cases.add(layer(130, 320, 0));
         cases.add(layer(40, 1280, 0));
@@ -85,8 +96,11 @@ final class NormalisationCases {
             bench.counted(launches -> {
                 long bytes = 2L * x.length;
                 if (shift == 0 && channels % 8 == 0) {
-                    traffic(launches.get(0), bytes, 8L * images * groups);
-                    traffic(launches.get(1), bytes + 4L * channels, bytes);
+                    // Each thread reads its gamma and beta once: too much only where it has few pixels.
+                    if (pixels * channels >= 32768) {
+                        traffic(launches.get(0), bytes, 8L * images * groups);
+                        traffic(launches.get(1), bytes + 4L * channels, bytes);
+                    }
                     coalesced(launches.get(0));
                     coalesced(launches.get(1));
                     conflicts(launches.get(1));

@@ -11,13 +11,30 @@ final class PointwiseCases {
     private static final double TOLERANCE = 2e-3;
     private static final double FLOAT_TOLERANCE = 1e-6;
 
+    /** Instead of a shift of the input: the output lies two bytes off. */
+    private static final int OUTPUT_SHIFTED = -2;
+    /** Instead of a shift of the input: plus the number of the one array that lies two bytes off, the output last. */
+    private static final int ONE_SHIFTED = 1000;
+
     private PointwiseCases() {
+    }
+
+    /** How far off the array with that number is. */
+    private static int shift(int shift, int which) {
+        if (shift >= ONE_SHIFTED) {
+            return shift - ONE_SHIFTED == which ? 2 : 0;
+        }
+        return which == 0 ? Math.max(shift, 0) : 0;
+    }
+
+    private static int outputShift(int shift, int which) {
+        return shift == OUTPUT_SHIFTED ? 2 : shift >= ONE_SHIFTED ? shift(shift, which) : 0;
     }
 
     static List<KernelCase> all() {
         List<KernelCase> cases = new ArrayList<>();
         for (int n : new int[] {8 * 700, 1003, 3}) {
-            for (int shift : new int[] {0, 2}) {
+            for (int shift : new int[] {0, 2, OUTPUT_SHIFTED}) {
                 cases.add(map("SiLU", n, shift, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
                         new Pointwise(b.library()).silu(x, y, n, null)));
                 cases.add(map("quick GELU", n, shift, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
@@ -33,6 +50,32 @@ final class PointwiseCases {
             }
         }
         cases.add(picture(5 * 7 * 3, 2));
+        cases.add(picture(5 * 7 * 3, OUTPUT_SHIFTED));
+        // Every length of an incomplete chunk.
+        for (int tail = 1; tail < 8; tail++) {
+            int n = 16 + tail;
+            cases.add(map("SiLU", n, 0, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
+                    new Pointwise(b.library()).silu(x, y, n, null)));
+            cases.add(map("quick GELU", n, 0, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
+                    new Pointwise(b.library()).quickGelu(x, y, n, null)));
+            cases.add(casts(n));
+            cases.add(picture(n, 0));
+            cases.add(ddim(n, true, true));
+            cases.add(ddimFloat(n, true, true));
+            cases.add(geglu(3, n, true, 0));
+            cases.add(add(2, 3, n, true, true, true, 0));
+            cases.add(upsample(1, 2, 3, n, 0));
+            cases.add(concat(3, n, 16 - tail, 0));
+            cases.add(tokens(1, 3, n, 0));
+        }
+        // One address that is no multiple of 16 among others that are.
+        for (int which = 0; which < 5; which++) {
+            cases.add(geglu(13, 48, true, ONE_SHIFTED + which));
+            cases.add(add(2, 13, 48, true, true, true, ONE_SHIFTED + which));
+            cases.add(upsample(1, 3, 5, 48, ONE_SHIFTED + which));
+            cases.add(concat(13, 16, 24, ONE_SHIFTED + which));
+            cases.add(tokens(1, 9, 48, ONE_SHIFTED + which));
+        }
         cases.add(geglu(40, 1280, true, 0));
         cases.add(geglu(77, 160, false, 0));
         cases.add(geglu(13, 45, true, 0));
@@ -63,7 +106,8 @@ final class PointwiseCases {
     }
 
     private static String shifted(int shift) {
-        return shift == 0 ? "" : ", shifted";
+        return shift == 0 ? "" : shift == OUTPUT_SHIFTED ? ", output shifted"
+                : shift >= ONE_SHIFTED ? ", array " + (shift - ONE_SHIFTED) + " shifted" : ", shifted";
     }
 
     private static KernelCase map(String name, int n, int shift, DoubleUnaryOperator function, Launch launch) {
@@ -76,8 +120,8 @@ final class PointwiseCases {
             for (int i = 0; i < n; i++) {
                 expected[i] = function.applyAsDouble(x[i]);
             }
-            long input = bench.halves(x, shift);
-            long out = bench.output(2L * n);
+            long input = bench.halves(x, shift(shift, 0));
+            long out = bench.output(2L * n, outputShift(shift, 1));
             launch.run(bench, input, out);
             // Signs of changes hide behind a value of 200 among small ones, so the two outliers are compared by themselves.
             float[] actual = bench.readHalves(out, n);
@@ -150,12 +194,12 @@ final class PointwiseCases {
                 expected[i] = (picture[i] & 255) / 127.5 - 1;
             }
             Pointwise pointwise = new Pointwise(bench.library());
-            long half = bench.output(2L * n);
-            pointwise.pictureToHalf(bench.bytes(picture, shift), half, n, null);
+            long half = bench.output(2L * n, outputShift(shift, 1));
+            pointwise.pictureToHalf(bench.bytes(picture, shift(shift, 0)), half, n, null);
             Bench.close("picture to half", expected, bench.readHalves(half, n), TOLERANCE);
             perfect(bench, shift == 0 && n > 1000, n, 2L * n);
             // There and back changes nothing.
-            long back = bench.output(n + 8L) + shift;
+            long back = bench.output(n, shift(shift, 0));
             pointwise.halfToPicture(half, back, n, null);
             perfect(bench, shift == 0 && n > 1000, 2L * n, n);
             Assertions.assertArrayEquals(picture, bench.readBytes(back, n));
@@ -169,8 +213,8 @@ final class PointwiseCases {
                 rounded[i] = (byte) Math.rint(Math.clamp(Bench.half(x[i]) * 127.5 + 127.5, 0, 255));
             }
             rounded[0] = 0;
-            long other = bench.output(n);
-            pointwise.halfToPicture(bench.halves(x, shift), other, n, null);
+            long other = bench.output(n, outputShift(shift, 1));
+            pointwise.halfToPicture(bench.halves(x, shift(shift, 0)), other, n, null);
             Assertions.assertArrayEquals(rounded, bench.readBytes(other, n));
             bench.counted(launches -> { });
         });
@@ -271,9 +315,9 @@ final class PointwiseCases {
                     expected[r * channels + c] = a * b * 0.5 * (1 + erf(b / Math.sqrt(2)));
                 }
             }
-            long out = bench.output(2L * expected.length);
-            new Pointwise(bench.library()).geglu(bench.halves(x, shift), withBias ? bench.halves(bias, shift) : 0, out,
-                    rows, channels, null);
+            long out = bench.output(2L * expected.length, outputShift(shift, 2));
+            new Pointwise(bench.library()).geglu(bench.halves(x, shift(shift, 0)),
+                    withBias ? bench.halves(bias, shift(shift, 1)) : 0, out, rows, channels, null);
             Bench.close("GEGLU", expected, bench.readHalves(out, expected.length), TOLERANCE);
             perfect(bench, shift == 0 && channels % 8 == 0, 2L * x.length + (withBias ? 4L * channels : 0),
                     2L * expected.length);
@@ -296,11 +340,11 @@ final class PointwiseCases {
                         + (withTime ? time[i / channels / pixels * channels + i % channels] : 0)
                         + (withResidual ? residual[i] : 0);
             }
-            long input = bench.halves(x, shift);
-            long out = bench.output(2L * n);
-            long biases = withBias ? bench.halves(bias) : 0;
-            long times = withTime ? bench.halves(time) : 0;
-            long residuals = withResidual ? bench.halves(residual) : 0;
+            long input = bench.halves(x, shift(shift, 0));
+            long out = bench.output(2L * n, outputShift(shift, 4));
+            long biases = withBias ? bench.halves(bias, shift(shift, 1)) : 0;
+            long times = withTime ? bench.halves(time, shift(shift, 2)) : 0;
+            long residuals = withResidual ? bench.halves(residual, shift(shift, 3)) : 0;
             Pointwise pointwise = new Pointwise(bench.library());
             pointwise.add(input, biases, times, residuals, out, images, pixels, channels, null);
             Bench.close("add", expected, bench.readHalves(out, n), TOLERANCE);
@@ -328,8 +372,8 @@ final class PointwiseCases {
                     }
                 }
             }
-            long out = bench.output(2L * expected.length);
-            new Pointwise(bench.library()).upsample(bench.halves(x, shift), out, images, height, width, channels, null);
+            long out = bench.output(2L * expected.length, outputShift(shift, 1));
+            new Pointwise(bench.library()).upsample(bench.halves(x, shift(shift, 0)), out, images, height, width, channels, null);
             Assertions.assertArrayEquals(expected, bench.readHalves(out, expected.length));
             perfect(bench, shift == 0 && channels % 8 == 0, 2L * x.length, 2L * expected.length);
         });
@@ -345,9 +389,9 @@ final class PointwiseCases {
                 System.arraycopy(a, r * channelsA, expected, r * (channelsA + channelsB), channelsA);
                 System.arraycopy(b, r * channelsB, expected, r * (channelsA + channelsB) + channelsA, channelsB);
             }
-            long out = bench.output(2L * expected.length);
-            new Pointwise(bench.library()).concat(bench.halves(a, shift), bench.halves(b), out, rows, channelsA, channelsB,
-                    null);
+            long out = bench.output(2L * expected.length, outputShift(shift, 2));
+            new Pointwise(bench.library()).concat(bench.halves(a, shift(shift, 0)), bench.halves(b, shift(shift, 1)), out,
+                    rows, channelsA, channelsB, null);
             Assertions.assertArrayEquals(expected, bench.readHalves(out, expected.length));
             perfect(bench, shift == 0 && rows > 100, 2L * expected.length, 2L * expected.length);
         });
@@ -392,9 +436,9 @@ final class PointwiseCases {
                     expected[r * channels + c] = (double) table[id[r] * channels + c] + position[r % length * channels + c];
                 }
             }
-            long tables = bench.halves(table, shift);
-            long positions = bench.halves(position);
-            long out = bench.output(2L * expected.length);
+            long tables = bench.halves(table, shift(shift, 0));
+            long positions = bench.halves(position, shift(shift, 1));
+            long out = bench.output(2L * expected.length, outputShift(shift, 2));
             Embeddings embeddings = new Embeddings(bench.library());
             embeddings.tokens(bench.ints(id), tables, positions, out, batch, length, channels, vocabulary, null);
             Bench.close("token embedding", expected, bench.readHalves(out, expected.length), TOLERANCE);
