@@ -48,7 +48,7 @@ __device__ inline void load_tile(uint32_t shared, const __half* data, int row_st
 #pragma unroll (PADDED ? 1 : PASSES)
     for (int pass = 0; pass < PASSES; pass++) {
         unsigned i = pass * THREADS + threadIdx.x;
-        if (ROWS * C % THREADS != 0 && i >= ROWS * C) {
+        if (ROWS * C % THREADS != 0 && pass == PASSES - 1 && i >= ROWS * C) {
             break;
         }
         int row = i / C;
@@ -114,7 +114,7 @@ __device__ inline void step(State<D, MT>& state, uint32_t keys, uint32_t values,
     constexpr int BLOCKS = KEYS / 16;
     constexpr bool HALF = D % 16 == 8;
     constexpr int WHOLE = D / 16;
-    int lane = threadIdx.x % 32;
+    unsigned lane = threadIdx.x % 32;
 
     float score[MT][BLOCKS * 2][4];
     {
@@ -283,8 +283,9 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     constexpr uint32_t TILE = KEYS * D * 2;
     extern __shared__ uint4 shared[];
 
-    int warp = threadIdx.x / 32;
-    int lane = threadIdx.x % 32;
+    // Unsigned, as dividing it is simpler.
+    unsigned warp = threadIdx.x / 32;
+    unsigned lane = threadIdx.x % 32;
     int first = blockIdx.x * ROWS;
     int head = blockIdx.y;
     int batch = blockIdx.z;
@@ -299,7 +300,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
     // Keys beyond the block's last row are behind the diagonal for all of its rows.
     int visible = causal ? min(keys, first + ROWS) : keys;
-    int tiles = (visible + KEYS - 1) / KEYS;
+    int tiles = static_cast<unsigned>(visible + KEYS - 1) / KEYS;
     int all_tiles = tiles;
     float lambda = 0.0f;
     const __half* identity_k = nullptr;
@@ -310,7 +311,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             int who = identity->map[batch];
             identity_k = head_of(identity->k, who, head);
             identity_v = head_of(identity->v, who, head);
-            all_tiles += (identity->keys + KEYS - 1) / KEYS;
+            all_tiles += static_cast<unsigned>(identity->keys + KEYS - 1) / KEYS;
         }
     }
 
@@ -353,7 +354,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     // There is at least one key.
     int tile = 0;
     do {
-        int buffer = tile % 2;
+        int buffer = tile & 1;
         int next = tile + 1;
         if (next < all_tiles) {
             bool second = TWO_SOURCES && next >= tiles;
@@ -363,8 +364,8 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             const __half* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
             const __half* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
             int available = (second ? identity->keys : keys) - key;
-            load_tile<D, KEYS, PADDED>(shared_k + next % 2 * TILE, next_k, k_stride, available, d);
-            load_tile<D, KEYS, PADDED>(shared_v + next % 2 * TILE, next_v, v_stride, available, d);
+            load_tile<D, KEYS, PADDED>(shared_k + (next & 1) * TILE, next_k, k_stride, available, d);
+            load_tile<D, KEYS, PADDED>(shared_v + (next & 1) * TILE, next_v, v_stride, available, d);
             copy_commit();
         }
 

@@ -14,8 +14,9 @@
 //          Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
 //          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
 //          difference of squares loses nothing even where the mean is large beside the deviation; and as all blocks
-//          share it, partial sums only have to be added. The last block of an image to finish (a ticket counter) adds
-//          the partial sums of all, always in the same order, and writes mean and rstd: results do not depend on timing.
+//          share it, partial sums only have to be added. For each group the last block of the image to finish (a ticket
+//          counter per warp) adds the partial sums of all, always in the same order, and writes mean and rstd: results do
+//          not depend on timing.
 //          Bank conflicts: only where a block adds up its threads' sums per group, and where a thread looks up its groups,
 //          both once per block; the strides there are the group sizes.
 #include "common.cuh"
@@ -57,7 +58,6 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
     // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
     extern __shared__ float2 shared_sums[];
     float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * WIDTH);
-    __shared__ bool is_last;
 
     int image = blockIdx.y;
     unsigned per_group = static_cast<unsigned>(channels) / groups;
@@ -120,14 +120,14 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
         }
     }
 
-    // Each writer makes its sums visible before the block takes its ticket.
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        is_last = atomicAdd(&tickets[image], 1u) == gridDim.x - 1;
+    // Warp w of every block has the same groups, so it is enough to know which of these warps is the last one: its lane 0
+    // wrote all of the warp's sums, makes them visible and takes a ticket.
+    unsigned ticket = 0;
+    if (lane == 0) {
+        __threadfence();
+        ticket = atomicAdd(&tickets[image * 32 + warp], 1u);
     }
-    __syncthreads();
-    if (!is_last) {
+    if (__shfl_sync(0xffffffffu, ticket, 0) != gridDim.x - 1) {
         return;
     }
     __threadfence();
@@ -149,8 +149,8 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
             result[image * groups + g] = make_float2(pivots[g] + total, 1.0f / sqrtf(variance + eps));
         }
     }
-    if (threadIdx.x == 0) {
-        tickets[image] = 0;
+    if (lane == 0) {
+        tickets[image * 32 + warp] = 0;
     }
 }
 

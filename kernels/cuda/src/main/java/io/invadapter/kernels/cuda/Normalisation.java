@@ -12,8 +12,6 @@ public final class Normalisation {
     private static final int USUAL_THREADS = 256;
     /** Pixels that each of its threads goes through. */
     private static final int PIXELS_PER_THREAD = 16;
-    /** What the first part of the workspace is rounded up to. */
-    private static final int ALIGNMENT = 256;
 
     private static final int LAYER_NORM_WARPS = 8;
     private static final int LAYER_NORM_MOST_CHANNELS = 2048;
@@ -63,8 +61,9 @@ public final class Normalisation {
         return ticketBytes(images) + 8L * images * groups * (1 + blocks);
     }
 
+    /** A ticket counter for each warp of a block, for each image. */
     private static long ticketBytes(int images) {
-        return Math.ceilDiv(4L * images, ALIGNMENT) * ALIGNMENT;
+        return (long) images * WARP * Integer.BYTES;
     }
 
     /**

@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -20,13 +21,23 @@ class KernelsTest {
         bench.close();
     }
 
-    private static Stream<DynamicTest> tests(Stream<KernelCase> cases) {
-        return cases.map(c -> DynamicTest.dynamicTest(c.name(), () -> c.run(bench)));
+    private static Stream<DynamicTest> tests(List<KernelCase> cases) {
+        return cases.stream().map(c -> DynamicTest.dynamicTest(c.name(), () -> c.run(bench)));
     }
 
     @TestFactory
     Stream<DynamicTest> attention() {
-        return tests(AttentionCases.all().stream());
+        return tests(AttentionCases.all());
+    }
+
+    @TestFactory
+    Stream<DynamicTest> normalisation() {
+        return tests(NormalisationCases.all());
+    }
+
+    @TestFactory
+    Stream<DynamicTest> pointwise() {
+        return tests(PointwiseCases.all());
     }
 
     @TestFactory

@@ -22,7 +22,8 @@ import java.util.stream.Stream;
  * the change. Changes are drawn evenly over their kinds, so that the few barriers come up as often as the many additions, with
  * a generator seeded by the kernel's name: the same PTX always gives the same changes.
  *
- * <p>{@code main} takes the number of changes per kernel and, optionally, a part of the names of the kernels to change.
+ * <p>{@code main} takes the number of changes per kernel and, optionally, a part of the names of the kernels to change ("" for
+ * all) and the first word of the kinds of change ("barrier").
  */
 final class MutationRun {
     /** Backward branches of a warp after which a changed kernel counts as endless, which is found. */
@@ -101,12 +102,16 @@ final class MutationRun {
         return subjects.keySet();
     }
 
-    /** Draws {@code count} changes of a kernel. */
-    private List<Mutant> draw(Subject subject, int count) {
+    /** Draws {@code count} changes of a kernel, or all that there are. */
+    private List<Mutant> draw(Subject subject, int count, String kindStart) {
         Map<String, List<Mutant>> byKind = Mutant.all(files.get(subject.operator), subject.from, subject.to);
         RandomGenerator random = new java.util.SplittableRandom(subject.kernel.hashCode());
         List<List<Mutant>> kinds = new ArrayList<>();
-        byKind.values().forEach(all -> kinds.add(new ArrayList<>(all)));
+        byKind.forEach((kind, all) -> {
+            if (kind.startsWith(kindStart)) {
+                kinds.add(new ArrayList<>(all));
+            }
+        });
         List<Mutant> drawn = new ArrayList<>();
         while (drawn.size() < count && !kinds.isEmpty()) {
             List<Mutant> kind = kinds.get(random.nextInt(kinds.size()));
@@ -119,12 +124,12 @@ final class MutationRun {
     }
 
     /** Tries {@code count} changes of each kernel whose name contains {@code part}, on all processors. */
-    List<Outcome> run(int count, String part) {
+    List<Outcome> run(int count, String part, String kindStart) {
         List<Future<Outcome>> running = new ArrayList<>();
         try (ExecutorService pool = Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors())) {
             for (Subject subject : subjects.values()) {
                 if (subject.kernel.contains(part)) {
-                    draw(subject, count).forEach(mutant -> running.add(pool.submit(() -> attempt(subject, mutant))));
+                    draw(subject, count, kindStart).forEach(mutant -> running.add(pool.submit(() -> attempt(subject, mutant))));
                 }
             }
             List<Outcome> outcomes = new ArrayList<>();
@@ -200,7 +205,8 @@ final class MutationRun {
             System.out.println(kernel + ": " + lines.size() + " instructions never executed");
             lines.forEach(l -> System.out.println("    " + l));
         });
-        List<Outcome> outcomes = run.run(Integer.parseInt(arguments[0]), arguments.length > 1 ? arguments[1] : "");
+        List<Outcome> outcomes = run.run(Integer.parseInt(arguments[0]), arguments.length > 1 ? arguments[1] : "",
+                arguments.length > 2 ? arguments[2] : "");
         System.out.print(report(outcomes));
     }
 }

@@ -63,7 +63,8 @@ final class PointwiseCases {
             cases.add(ddim(n, true, true));
             cases.add(ddimFloat(n, true, true));
             cases.add(geglu(3, n, true, 0));
-            cases.add(add(2, 3, n, true, true, true, 0));
+            cases.add(add(2, 5, n, true, true, true, 0));
+            cases.add(add(1, 5, n, true, false, false, 0));
             cases.add(upsample(1, 2, 3, n, 0));
             cases.add(concat(3, n, 16 - tail, 0));
             cases.add(tokens(1, 3, n, 0));
@@ -249,12 +250,16 @@ final class PointwiseCases {
                 Bench.close("copy", expected, bench.readHalves(half, n), TOLERANCE);
             }
             perfect(bench, n > 1000, (guided ? 8L : 6L) * n, (copy ? 6L : 4L) * n);
-            // Where predictions are not aligned to their vectors.
-            long other = bench.output(4L * n);
-            new Sampling(bench.library()).ddimStep(bench.floats(x), guided ? bench.halves(negative, 2) : 0,
-                    bench.halves(prompt, 2), Sampling.Precision.HALF, other, copy ? bench.output(2L * n) : 0, n, 7.5f,
-                    Sampling.Coefficients.of(0.3, 0.34), null);
-            Bench.close("latent, shifted", expected, bench.readFloats(other, n), FLOAT_TOLERANCE);
+            // Where one of the float16 arrays is not aligned to its vectors.
+            for (int which = 0; which < 3; which++) {
+                long other = bench.output(4L * n);
+                long shifted = copy ? bench.output(2L * n, shift(ONE_SHIFTED + which, 2)) : 0;
+                new Sampling(bench.library()).ddimStep(bench.floats(x),
+                        guided ? bench.halves(negative, shift(ONE_SHIFTED + which, 0)) : 0,
+                        bench.halves(prompt, shift(ONE_SHIFTED + which, 1)), Sampling.Precision.HALF, other, shifted, n, 7.5f,
+                        Sampling.Coefficients.of(0.3, 0.34), null);
+                Bench.close("latent, shifted", expected, bench.readFloats(other, n), FLOAT_TOLERANCE);
+            }
             bench.counted(launches -> { });
         });
     }
@@ -416,6 +421,7 @@ final class PointwiseCases {
             for (int i = 0; i < actual.length; i++) {
                 Bench.require(Math.abs(actual[i] - expected[i]) <= 1.5e-4,
                         "timestep embedding: value " + i + " is " + actual[i] + ", expected " + expected[i]);
+                Bench.require(dim % 2 == 0 || i % dim != dim - 1 || actual[i] == 0, "an odd end is " + actual[i]);
             }
             bench.counted(launches -> { });
         });

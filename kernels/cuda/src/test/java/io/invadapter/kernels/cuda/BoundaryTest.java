@@ -1,0 +1,46 @@
+package io.invadapter.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** What a module descriptor would hold, which this module cannot have: see its pom.xml. */
+class BoundaryTest {
+    private static final Pattern IMPORT = Pattern.compile("^import (?:static )?([\\w.]+);", Pattern.MULTILINE);
+
+    @Test
+    void onlyTheDriverKnowsJCuda() throws IOException {
+        try (Stream<Path> files = Files.walk(Path.of("src/main/java"))) {
+            List<Path> sources = files.filter(f -> f.toString().endsWith(".java")).toList();
+            assertTrue(sources.size() > 5);
+            for (Path source : sources) {
+                boolean driver = source.endsWith("JCudaDriverApi.java");
+                Matcher m = IMPORT.matcher(Files.readString(source));
+                while (m.find()) {
+                    String name = m.group(1);
+                    boolean allowed = name.startsWith("java.") || name.startsWith("io.invadapter.kernels.")
+                            || driver && name.startsWith("jcuda.");
+                    assertTrue(allowed, source + " imports " + name);
+                }
+            }
+        }
+    }
+
+    @Test
+    void nothingElseIsBroughtAlong() throws IOException {
+        Matcher m = Pattern.compile("<dependency>(.*?)</dependency>", Pattern.DOTALL)
+                .matcher(Files.readString(Path.of("pom.xml")));
+        List<String> shipped = m.results().map(r -> r.group(1)).filter(d -> !d.contains("junit"))
+                .map(d -> d.replaceAll("(?s)<exclusions>.*</exclusions>", ""))
+                .map(d -> d.replaceAll("(?s).*<artifactId>(.*?)</artifactId>.*", "$1")).sorted().toList();
+        assertEquals(List.of("jcuda", "jcuda-natives"), shipped);
+    }
+}

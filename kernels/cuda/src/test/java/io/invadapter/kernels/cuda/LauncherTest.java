@@ -1,0 +1,121 @@
+package io.invadapter.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.invadapter.kernels.cuda.ptx.Emulator;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+
+/** What launchers refuse, and how they say so. */
+class LauncherTest {
+    private static final long A = 0x1000;
+
+    private final EmulatorDriver driver = new EmulatorDriver(new Emulator(1), true);
+    private final KernelLibrary library = new KernelLibrary(driver);
+    private final Attention attention = new Attention(library);
+    private final Normalisation norms = new Normalisation(library);
+    private final Pointwise pointwise = new Pointwise(library);
+    private final Sampling sampling = new Sampling(library);
+    private final Embeddings embeddings = new Embeddings(library);
+
+    @AfterEach
+    void close() {
+        assertEquals(0, driver.launches().size(), "nothing must be launched with wrong arguments");
+        driver.close();
+    }
+
+    private static void refused(String message, Executable call) {
+        assertEquals(message, assertThrows(IllegalArgumentException.class, call).getMessage());
+    }
+
+    private void attend(Strided q, Strided out, Attention.Shape shape, boolean causal) {
+        attention.attention(q, q, q, out, shape, causal, null);
+    }
+
+    @Test
+    void attentionSizes() {
+        refused("batch is 0, expected 1 to 65535", () -> new Attention.Shape(0, 1, 1, 1, 40, 1));
+        refused("keys is 0, expected at least 1", () -> new Attention.Shape(1, 1, 1, 0, 40, 1));
+        refused("head size is 520, expected 1 to 512", () -> new Attention.Shape(1, 1, 1, 1, 520, 1));
+        refused("scale is 0.0, expected a positive number", () -> new Attention.Shape(1, 1, 1, 1, 40, 0));
+        refused("scale is NaN, expected a positive number", () -> new Attention.Shape(1, 1, 1, 1, 40, Float.NaN));
+    }
+
+    @Test
+    void attentionArrays() {
+        Attention.Shape shape = new Attention.Shape(2, 2, 8, 8, 40, 1);
+        Strided good = Strided.contiguous(A, 8, 2, 40);
+        refused("q is null, expected a device address",
+                () -> attend(Strided.contiguous(0, 8, 2, 40), good, shape, false));
+        refused("q is 0x1001, expected a multiple of 2",
+                () -> attend(Strided.contiguous(A + 1, 8, 2, 40), good, shape, false));
+        refused("q row stride is 39, expected 40 to 8388608",
+                () -> attend(new Strided(A, 640, 39, 40), good, shape, false));
+        refused("q head stride is 8, expected 40 to 2147483647",
+                () -> attend(new Strided(A, 640, 80, 8), good, shape, false));
+        refused("out batch stride is 0, expected a place of its own for each batch row",
+                () -> attend(good, new Strided(A, 0, 80, 40), shape, false));
+        refused("keys is 9, expected as many as queries (8) with a causal mask",
+                () -> attend(good, good, new Attention.Shape(1, 1, 8, 9, 40, 1), true));
+        String wide = "head size is 168, expected at most 160, or a multiple of 8 with arrays aligned to 16 bytes and no causal"
+                + " mask";
+        refused(wide, () -> attend(Strided.contiguous(A, 8, 1, 168), Strided.contiguous(A, 8, 1, 168),
+                new Attention.Shape(1, 1, 8, 8, 168, 1), true));
+        refused(wide, () -> attend(Strided.contiguous(A + 2, 8, 1, 168), Strided.contiguous(A, 8, 1, 168),
+                new Attention.Shape(1, 1, 8, 8, 168, 1), false));
+    }
+
+    @Test
+    void eaaAttention() {
+        Attention.Shape shape = new Attention.Shape(1, 2, 8, 8, 40, 1);
+        Strided good = Strided.contiguous(A, 8, 2, 40);
+        refused("identity keys is 0, expected at least 1", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Identity(good, good, 0, 1, A, A), shape, null));
+        refused("lambda is null, expected a device address", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Identity(good, good, 8, 1, A, 0), shape, null));
+        refused("map is 0x1002, expected a multiple of 4", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Identity(good, good, 8, 1, A + 2, A), shape, null));
+        refused("head size is 168, expected 1 to 160", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Identity(good, good, 8, 1, A, A), new Attention.Shape(1, 2, 8, 8, 168, 1), null));
+    }
+
+    @Test
+    void norms() {
+        refused("channels is 33, expected a multiple of groups (32)",
+                () -> norms.groupNorm(A, A, A, A, A, 1, 4, 33, 32, 1e-5f, false, null));
+        refused("channels is 1025, expected a multiple of 8 in arrays aligned to 16 bytes, or at most 1024",
+                () -> norms.groupNorm(A, A, A, A, A, 1, 4, 1025, 5, 1e-5f, false, null));
+        refused("eps is -1.0, expected 0 or a positive number",
+                () -> norms.groupNorm(A, A, A, A, A, 1, 4, 32, 32, -1, false, null));
+        refused("workspace is null, expected a device address",
+                () -> norms.groupNorm(A, A, A, A, 0, 1, 4, 32, 32, 1e-5f, false, null));
+        refused("rows is 0, expected at least 1", () -> norms.layerNorm(A, A, A, A, 0, 32, 1e-5f, null));
+        refused("pixels is 0, expected at least 1", () -> Normalisation.groupNormWorkspaceBytes(1, 0, 32, 32));
+    }
+
+    @Test
+    void pointwise() {
+        refused("n is 0, expected at least 1", () -> pointwise.silu(A, A, 0, null));
+        refused("x is 0x1002, expected a multiple of 4", () -> pointwise.floatToHalf(A + 2, A, 8, null));
+        refused("bias is 0x1001, expected a multiple of 2", () -> pointwise.geglu(A, A + 1, A, 1, 8, null));
+        refused("images is 0, expected at least 1", () -> pointwise.add(A, 0, 0, 0, A, 0, 1, 8, null));
+        refused("width is -1, expected at least 1", () -> pointwise.upsample(A, A, 1, 1, -1, 8, null));
+        refused("channels of b is 0, expected at least 1", () -> pointwise.concat(A, A, A, 1, 8, 0, null));
+        refused("items is 17179869184, expected 1 to 2147483647 in one launch",
+                () -> pointwise.silu(A, A, 1L << 37, null));
+    }
+
+    @Test
+    void samplingAndEmbeddings() {
+        Sampling.Coefficients step = Sampling.Coefficients.of(0.5, 0.6);
+        refused("guidance is Infinity, expected a finite number", () -> sampling.ddimStep(A, A, A, Sampling.Precision.HALF, A,
+                0, 4, Float.POSITIVE_INFINITY, step, null));
+        refused("prompt is 0x1002, expected a multiple of 4", () -> sampling.ddimStep(A, A, A + 2, Sampling.Precision.FLOAT,
+                A, 0, 4, 1, step, null));
+        refused("from is 0.0, expected above 0 and at most 1", () -> Sampling.Coefficients.of(0, 0.5));
+        refused("dim is 1, expected 2 to 2147483646", () -> embeddings.timestep(A, A, 1, 1, null));
+        refused("vocabulary is 0, expected at least 1", () -> embeddings.tokens(A, A, A, A, 1, 1, 8, 0, null));
+    }
+}
