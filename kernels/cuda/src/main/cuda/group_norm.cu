@@ -21,7 +21,6 @@
 //          both once per block; the strides there are the group sizes.
 #include "common.cuh"
 
-namespace {
 // What a thread works on: WIDTH channels from `channel` on, of the block's pixels row, row + step, ... A block is whole
 // warps, so up to 31 threads may be left over: they have no pixels.
 template <int WIDTH>
@@ -200,7 +199,6 @@ __device__ inline void apply(const __half* x, const float2* statistics, const __
         }
     }
 }
-}  // namespace
 
 #define GROUP_NORM(suffix, WIDTH)                                                                                    \
     extern "C" __global__ void __launch_bounds__(1024)                                                               \

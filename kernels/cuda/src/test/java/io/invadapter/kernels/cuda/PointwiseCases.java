@@ -133,7 +133,6 @@ final class PointwiseCases {
             perfect(bench, shift == 0 && n > 1000, 2L * n, 2L * n);
             launch.run(bench, input, input);
             Bench.require(bench.readHalves(input, n)[2] == actual[2], name + " in place");
-            bench.counted(launches -> { });
         });
     }
 
@@ -217,7 +216,6 @@ final class PointwiseCases {
             long other = bench.output(n, outputShift(shift, 1));
             pointwise.halfToPicture(bench.halves(x, shift(shift, 0)), other, n, null);
             Assertions.assertArrayEquals(rounded, bench.readBytes(other, n));
-            bench.counted(launches -> { });
         });
     }
 
@@ -260,7 +258,6 @@ final class PointwiseCases {
                         Sampling.Coefficients.of(0.3, 0.34), null);
                 Bench.close("latent, shifted", expected, bench.readFloats(other, n), FLOAT_TOLERANCE);
             }
-            bench.counted(launches -> { });
         });
     }
 
@@ -423,7 +420,6 @@ final class PointwiseCases {
                         "timestep embedding: value " + i + " is " + actual[i] + ", expected " + expected[i]);
                 Bench.require(dim % 2 == 0 || i % dim != dim - 1 || actual[i] == 0, "an odd end is " + actual[i]);
             }
-            bench.counted(launches -> { });
         });
     }
 
@@ -458,7 +454,6 @@ final class PointwiseCases {
             for (int i = 0; i < actual.length; i++) {
                 Bench.require(Float.isNaN(actual[i]) == i < 2 * channels, "value " + i + " is " + actual[i]);
             }
-            bench.counted(launches -> { });
         });
     }
 }

@@ -77,6 +77,8 @@ class PtxBuildTest {
             String ptx = KernelLibrary.ptx(operator);
             assertTrue(ptx.startsWith(".version 7.0\n.target sm_80\n"), operator + ".ptx starts " + ptx.substring(0, 30));
             assertTrue(!ptx.contains("//"), operator + ".ptx has comments");
+            // Shared memory declared in an unnamed namespace is named after the directory that it was compiled in.
+            assertTrue(!ptx.contains("_GLOBAL__N"), operator + ".ptx names its directory");
         }
     }
 
