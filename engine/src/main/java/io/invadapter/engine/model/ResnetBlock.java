@@ -1,0 +1,51 @@
+package io.invadapter.engine.model;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+
+/**
+ * {@code x + conv2(silu(norm2(conv1(silu(norm1(x))) + time)))}, with a 1x1 convolution on {@code x} where the channels
+ * change. Used by the UNet and, without the time, by the VAE.
+ */
+final class ResnetBlock {
+    private final Device device;
+    private final int groups;
+    private final float epsilon;
+    private final Device.Norm norm1;
+    private final Device.Convolution conv1;
+    private final Device.Linear timeProjection;
+    private final Device.Norm norm2;
+    private final Device.Convolution conv2;
+    private final Device.Linear shortcut;
+
+    /** @param timeChannels of the time embedding; 0 for none */
+    ResnetBlock(Weights w, int in, int out, int timeChannels, int groups, float epsilon) {
+        this.device = w.device();
+        this.groups = groups;
+        this.epsilon = epsilon;
+        this.norm1 = w.norm("norm1", in);
+        this.conv1 = w.convolution("conv1", in, out, 3);
+        this.timeProjection = timeChannels == 0 ? null : w.linear("time_emb_proj", timeChannels, out);
+        this.norm2 = w.norm("norm2", out);
+        this.conv2 = w.convolution("conv2", out, out, 3);
+        this.shortcut = in == out ? null : w.linear("conv_shortcut", in, out);
+    }
+
+    /**
+     * @param x    {@code [B, H, W, in]}
+     * @param time {@code silu(time embedding) [1, timeChannels]}, or {@code null}
+     */
+    Tensor forward(Tensor x, Tensor time) {
+        try (Scope scope = device.scope()) {
+            Tensor normed = device.groupNorm(x, norm1, groups, epsilon, true);
+            Tensor shift = time == null ? null : device.linear(time, timeProjection, Device.Activation.NONE, null);
+            Tensor h = device.conv2d(normed, conv1, shift, null);
+            scope.release(normed);
+            Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);
+            scope.release(h);
+            Tensor residual = shortcut == null ? x : device.linear(x, shortcut, Device.Activation.NONE, null);
+            return scope.keep(device.conv2d(normed2, conv2, null, residual));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+package io.invadapter.engine.model;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.weights.WeightSource;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+
+/**
+ * The noise predictor of Stable Diffusion 1.x (Rombach et al. 2022; diffusers' {@code UNet2DConditionModel}): down, middle
+ * and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
+ */
+public final class UNet {
+    private final UNetConfig config;
+    private final Device device;
+    private final Device.Linear time1;
+    private final Device.Linear time2;
+    private final Device.Convolution convIn;
+    private final List<DownBlock> downBlocks = new ArrayList<>();
+    private final ResnetBlock middle1;
+    private final SpatialTransformer middleAttention;
+    private final ResnetBlock middle2;
+    private final List<UpBlock> upBlocks = new ArrayList<>();
+    private final Device.Norm normOut;
+    private final Device.Convolution convOut;
+
+    private record DownBlock(List<ResnetBlock> resnets, List<SpatialTransformer> attentions, Device.Convolution downsample) {
+    }
+
+    private record UpBlock(List<ResnetBlock> resnets, List<SpatialTransformer> attentions, Device.Convolution upsample) {
+    }
+
+    /**
+     * Packs the weights for the device.
+     *
+     * @param source tensors under their diffusers names
+     * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
+     */
+    public UNet(UNetConfig config, WeightSource source, Device device) {
+        this.config = config;
+        this.device = device;
+        Weights w = new Weights(source, device);
+        int[] channels = config.blockChannels();
+        int levels = channels.length;
+        int timeChannels = config.timeChannels();
+        time1 = w.linear("time_embedding.linear_1", channels[0], timeChannels);
+        time2 = w.linear("time_embedding.linear_2", timeChannels, timeChannels);
+        convIn = w.convolution("conv_in", config.inChannels(), channels[0], 3);
+
+        Deque<Integer> skips = new ArrayDeque<>(List.of(channels[0]));
+        int c = channels[0];
+        for (int level = 0; level < levels; level++) {
+            Weights block = w.in("down_blocks").in("" + level);
+            List<ResnetBlock> resnets = new ArrayList<>();
+            List<SpatialTransformer> attentions = new ArrayList<>();
+            for (int i = 0; i < config.layersPerBlock()[level]; i++) {
+                resnets.add(resnet(block.in("resnets").in("" + i), c, channels[level]));
+                c = channels[level];
+                if (config.downAttention()[level]) {
+                    attentions.add(transformer(block.in("attentions").in("" + i), level));
+                }
+                skips.push(c);
+            }
+            Device.Convolution downsample = null;
+            if (level < levels - 1) {
+                downsample = block.convolution("downsamplers.0.conv", c, c, 3, 2, Device.Padding.same(1), activations());
+                skips.push(c);
+            }
+            downBlocks.add(new DownBlock(resnets, attentions, downsample));
+        }
+
+        Weights middle = w.in("mid_block");
+        middle1 = resnet(middle.in("resnets.0"), c, c);
+        middleAttention = transformer(middle.in("attentions.0"), levels - 1);
+        middle2 = resnet(middle.in("resnets.1"), c, c);
+
+        for (int up = 0; up < levels; up++) {
+            int level = levels - 1 - up;
+            Weights block = w.in("up_blocks").in("" + up);
+            List<ResnetBlock> resnets = new ArrayList<>();
+            List<SpatialTransformer> attentions = new ArrayList<>();
+            for (int i = 0; i < config.layersPerBlock()[level] + 1; i++) {
+                resnets.add(resnet(block.in("resnets").in("" + i), c + skips.pop(), channels[level]));
+                c = channels[level];
+                if (config.upAttention()[up]) {
+                    attentions.add(transformer(block.in("attentions").in("" + i), level));
+                }
+            }
+            Device.Convolution upsample = level == 0 ? null : block.convolution("upsamplers.0.conv", c, c, 3);
+            upBlocks.add(new UpBlock(resnets, attentions, upsample));
+        }
+        normOut = w.norm("conv_norm_out", c);
+        convOut = w.convolution("conv_out", c, config.outChannels(), 3, 1, Device.Padding.same(1), DataType.FLOAT32);
+    }
+
+    private ResnetBlock resnet(Weights w, int in, int out) {
+        return new ResnetBlock(w, in, out, config.timeChannels(), config.groups(), config.normEpsilon());
+    }
+
+    private SpatialTransformer transformer(Weights w, int level) {
+        return new SpatialTransformer(w, config.blockChannels()[level], config.heads()[level],
+                config.transformerDepth()[level], config.contextChannels(), config.groups());
+    }
+
+    private DataType activations() {
+        return device.precision().type();
+    }
+
+    public UNetConfig config() {
+        return config;
+    }
+
+    /**
+     * One pass.
+     *
+     * @param latents             {@code [B, h, w, in]} in the device's precision
+     * @param timestep            the same for all rows
+     * @param encoderHiddenStates the text, {@code [B, S, contextChannels]}
+     * @param identity            what the attention layers record or take in besides
+     * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
+     */
+    public Tensor forward(Tensor latents, int timestep, Tensor encoderHiddenStates, IdentityAttention identity) {
+        try (Scope scope = device.scope()) {
+            Tensor time = timeEmbedding(timestep);
+            Tensor h = device.conv2d(latents, convIn, null, null);
+            Deque<Tensor> skips = new ArrayDeque<>(List.of(h));
+            for (DownBlock block : downBlocks) {
+                for (int i = 0; i < block.resnets.size(); i++) {
+                    h = block.resnets.get(i).forward(h, time);
+                    if (!block.attentions.isEmpty()) {
+                        h = block.attentions.get(i).forward(h, encoderHiddenStates, identity);
+                    }
+                    skips.push(h);
+                }
+                if (block.downsample != null) {
+                    h = device.conv2d(h, block.downsample, null, null);
+                    skips.push(h);
+                }
+            }
+
+            h = middle1.forward(h, time);
+            h = middleAttention.forward(h, encoderHiddenStates, identity);
+            h = middle2.forward(h, time);
+
+            for (UpBlock block : upBlocks) {
+                for (int i = 0; i < block.resnets.size(); i++) {
+                    h = joined(h, skips.pop(), block.resnets.get(i), time);
+                    if (!block.attentions.isEmpty()) {
+                        h = block.attentions.get(i).forward(h, encoderHiddenStates, identity);
+                    }
+                }
+                if (block.upsample != null) {
+                    h = doubled(h, skips.peek(), block.upsample);
+                }
+            }
+            h = device.groupNorm(h, normOut, config.groups(), config.normEpsilon(), true);
+            return scope.keep(device.conv2d(h, convOut, null, null));
+        }
+    }
+
+    /** {@code silu} of the time embedding: every ResNet block begins with that. */
+    private Tensor timeEmbedding(int timestep) {
+        Tensor t = device.timestepEmbedding(timestep, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
+        t = device.linear(t, time1, Activation.SILU, null);
+        return device.linear(t, time2, Activation.SILU, null);
+    }
+
+    private Tensor joined(Tensor h, Tensor skip, ResnetBlock resnet, Tensor time) {
+        try (Scope scope = device.scope()) {
+            return scope.keep(resnet.forward(device.concatChannels(h, skip), time));
+        }
+    }
+
+    /** Twice the size, or one less where the way down had halved an odd size. */
+    private Tensor doubled(Tensor h, Tensor skip, Device.Convolution convolution) {
+        try (Scope scope = device.scope()) {
+            return scope.keep(device.conv2d(device.upsample2x(h, skip.size(1), skip.size(2)), convolution, null, null));
+        }
+    }
+}

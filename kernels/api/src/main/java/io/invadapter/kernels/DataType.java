@@ -1,0 +1,19 @@
+package io.invadapter.kernels;
+
+/** Element type of a tensor in device memory or of weights on the host. */
+public enum DataType {
+    FLOAT32(4),
+    FLOAT16(2),
+    BFLOAT16(2);
+
+    private final int bytes;
+
+    DataType(int bytes) {
+        this.bytes = bytes;
+    }
+
+    /** Size of one element. */
+    public int bytes() {
+        return bytes;
+    }
+}

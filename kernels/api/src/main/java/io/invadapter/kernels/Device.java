@@ -1,0 +1,208 @@
+package io.invadapter.kernels;
+
+/**
+ * A place where tensors live and the operators of a diffusion model run. Weights are handed over once and packed the way
+ * the device likes; activations are {@code [B, H, W, C]} or {@code [B, L, C]} in the device's {@link #precision()} unless
+ * an operator says otherwise. Norms, softmax and sums are computed in float32 whatever the precision.
+ *
+ * <p>Every operator returns a new tensor of the current {@link Scope}. Arguments of the wrong shape are an
+ * {@link IllegalArgumentException}; a device that fails throws a {@link DeviceException}.
+ *
+ * <p>A device is used by one thread at a time; {@code Pipeline} of the engine sees to that.
+ */
+public interface Device extends AutoCloseable {
+
+    /** What the epilogue of {@link #linear} does to its result. */
+    enum Activation {
+        NONE,
+        /** {@code x * sigmoid(x)} */
+        SILU,
+        /** CLIP's {@code x * sigmoid(1.702 x)} */
+        QUICK_GELU,
+        /** exact {@code x * Phi(x)}, with erf */
+        GELU
+    }
+
+    /** Packed weights of {@code y = x W^T + b}. */
+    interface Linear {
+        int inFeatures();
+
+        int outFeatures();
+    }
+
+    /** Packed weights of the gated feed-forward's first half, {@code value * gelu(gate)}. */
+    interface GatedLinear {
+        int inFeatures();
+
+        int outFeatures();
+    }
+
+    /** A matrix that mixes tokens: the adapter's aggregation. */
+    interface TokenMixer {
+        int inTokens();
+
+        int outTokens();
+    }
+
+    /** Packed weights of a convolution. */
+    interface Convolution {
+        int inChannels();
+
+        int outChannels();
+    }
+
+    /** Scale and shift of a norm. */
+    interface Norm {
+        int channels();
+    }
+
+    /** A table of vectors. */
+    interface Table {
+        int rows();
+
+        int channels();
+    }
+
+    /** Zeros around a picture before a convolution. */
+    record Padding(int top, int left, int bottom, int right) {
+        public static final Padding NONE = new Padding(0, 0, 0, 0);
+
+        public static Padding same(int all) {
+            return new Padding(all, all, all, all);
+        }
+    }
+
+    /**
+     * The second source of attention: the identity's keys and values, shared by all rows (Inv-Adapter, equations 3 and 5).
+     *
+     * @param keys   {@code K' [1, L', D]}
+     * @param values {@code V' [1, L', D]}
+     * @param scales lambda for each batch row of the query; a row with 0 does none of the work
+     */
+    record Identity(Tensor keys, Tensor values, float[] scales) {
+    }
+
+    /** Short name, as {@link Devices#open} takes it: {@code cpu}, {@code cuda:0}. */
+    String name();
+
+    /** One line for a user: model, instruction set or compute capability, threads, memory. */
+    String description();
+
+    Precision precision();
+
+    // --- memory -----------------------------------------------------------------------------------------------------
+
+    /** Opens a scope: see {@link Scope}. */
+    Scope scope();
+
+    /** A tensor of undefined contents. */
+    Tensor allocate(DataType type, int... shape);
+
+    /** Takes a tensor out of every open scope: it lives until {@link #release}. */
+    Tensor keep(Tensor tensor);
+
+    /** Frees a tensor that no scope holds. */
+    void release(Tensor tensor);
+
+    /** Returns memory that is not in use to the system. */
+    void trim();
+
+    /** Copies {@code values} to a new tensor of {@code type}, rounding as needed. */
+    Tensor upload(DataType type, float[] values, int... shape);
+
+    /** Copies a contiguous tensor to the host as float32, waiting until it is computed. */
+    float[] download(Tensor tensor);
+
+    // --- weights ----------------------------------------------------------------------------------------------------
+
+    /** @param weight {@code [out, in]}; @param bias {@code [out]} or {@code null} */
+    Linear linear(HostTensor weight, HostTensor bias);
+
+    /** @param weight {@code [2 F, in]}, the first F rows the value, the others the gate; @param bias {@code [2 F]} */
+    GatedLinear gatedLinear(HostTensor weight, HostTensor bias);
+
+    /** @param weight {@code [L', L]} */
+    TokenMixer tokenMixer(HostTensor weight);
+
+    /** @param weight {@code [out, in, kh, kw]}; @param bias {@code [out]} or {@code null}; @param outputType of the result */
+    Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType);
+
+    /** @param weight {@code [C]}; @param bias {@code [C]} */
+    Norm norm(HostTensor weight, HostTensor bias);
+
+    /** @param weight {@code [rows, C]} */
+    Table table(HostTensor weight);
+
+    // --- operators --------------------------------------------------------------------------------------------------
+
+    /** {@code activation(x W^T + b) + residual}; {@code x [.., in]}, {@code residual [.., out]} or {@code null}. */
+    Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual);
+
+    /** {@code (x Wv^T + bv) * gelu(x Wg^T + bg)}, with the exact (erf) GELU. */
+    Tensor gatedLinear(Tensor x, GatedLinear weights);
+
+    /** {@code A x} along the token axis: {@code A [L', L]}, {@code x [B, L, D]}, result {@code [B, L', D]}. */
+    Tensor mixTokens(Tensor x, TokenMixer a);
+
+    /**
+     * Convolution of {@code x [B, H, W, in]}.
+     *
+     * @param shift    {@code [1, out]}, added to every position (the time embedding), or {@code null}
+     * @param residual of the result's shape, added to it, or {@code null}
+     */
+    Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual);
+
+    /** Group norm of {@code x [B, .., C]} over positions and the channels of a group, then SiLU when asked for. */
+    Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu);
+
+    /** Layer norm over the last axis. */
+    Tensor layerNorm(Tensor x, Norm weights, float epsilon);
+
+    /**
+     * {@code softmax(Q K^T / sqrt(D / heads)) V} for each head, plus {@code lambda_row * softmax(Q K'^T / sqrt(D / heads)) V'}
+     * when there is an identity: two softmaxes, each normalised by itself (Inv-Adapter, equations 2 to 5).
+     *
+     * @param query    {@code [B, L, D]}; may be a {@link Tensor#columns} view, as may keys and values
+     * @param keys     {@code [B, S, D]}
+     * @param values   {@code [B, S, D]}
+     * @param causal   token i sees tokens up to i only; L = S
+     * @param identity or {@code null}
+     * @return {@code [B, L, D]}
+     */
+    Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity);
+
+    /**
+     * Each pixel of {@code x [B, H, W, C]} four times, cut to {@code [B, height, width, C]}: 2H or 2H - 1 rows, 2W or
+     * 2W - 1 columns (the way back from a halved odd size).
+     */
+    Tensor upsample2x(Tensor x, int height, int width);
+
+    /** {@code [B, H, W, C1 + C2]} */
+    Tensor concatChannels(Tensor a, Tensor b);
+
+    /**
+     * Sinusoidal embedding of a timestep (Ho et al. 2020, as in diffusers).
+     *
+     * @return {@code [1, channels]}
+     */
+    Tensor timestepEmbedding(int timestep, int channels, boolean flipSinToCos, float frequencyShift);
+
+    /** {@code tokens[ids] + positions[0..L)}: {@code [ids.length, L, C]}; all rows have the same length. */
+    Tensor embed(Table tokens, Table positions, int[][] ids);
+
+    /** Latents (float32) {@code [B, H, W, C]} as activations, the whole batch {@code times} over: {@code [times B, H, W, C]}. */
+    Tensor toActivations(Tensor latents, int times);
+
+    /**
+     * One deterministic DDIM move, in place, from noise level {@code alphaFrom} to {@code alphaTo} (both alpha-bar; Song et
+     * al. 2021, equation 12 with sigma 0), with classifier-free guidance when the noise has two rows for each latent:
+     * {@code eps = eps_negative + guidance (eps_prompt - eps_negative)}.
+     *
+     * @param latents float32 {@code [B, H, W, C]}
+     * @param noise   predicted noise, float32 {@code [B, H, W, C]}, or {@code [2 B, H, W, C]}: B negative rows, then B of the prompt
+     */
+    void ddimStep(Tensor latents, Tensor noise, float guidance, double alphaFrom, double alphaTo);
+
+    @Override
+    void close();
+}

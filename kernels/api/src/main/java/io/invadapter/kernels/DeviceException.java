@@ -1,0 +1,14 @@
+package io.invadapter.kernels;
+
+/** A device cannot be used or failed. The message is one sentence for the user. */
+public class DeviceException extends RuntimeException {
+    private static final long serialVersionUID = 1L;
+
+    public DeviceException(String message) {
+        super(message);
+    }
+
+    public DeviceException(String message, Throwable cause) {
+        super(message, cause);
+    }
+}

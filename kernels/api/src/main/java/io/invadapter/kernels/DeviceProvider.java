@@ -1,0 +1,20 @@
+package io.invadapter.kernels;
+
+/** Finds one kind of device; looked up with {@link java.util.ServiceLoader} by {@link Devices}. */
+public interface DeviceProvider {
+
+    /** The name before the colon: {@code cpu}, {@code cuda}. */
+    String kind();
+
+    /** Of the kinds present, {@code auto} takes the highest that opens. */
+    int priority();
+
+    /** The precision used when none is asked for. */
+    Precision defaultPrecision();
+
+    /**
+     * @param index which one, for {@code cuda:1}; 0 otherwise
+     * @throws DeviceException when there is none, or it lacks the precision; the message says what to do
+     */
+    Device open(int index, Precision precision);
+}

@@ -1,0 +1,69 @@
+package io.invadapter.kernels;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.ServiceLoader;
+import java.util.function.Consumer;
+
+/** Opens devices by name. */
+public final class Devices {
+
+    private Devices() {
+    }
+
+    /**
+     * Opens a device.
+     *
+     * @param name      {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:n}
+     * @param precision {@code null} for the device's own default
+     * @param notices   told, in one sentence each, why {@code auto} passed a device over
+     * @throws DeviceException when there is no such device
+     */
+    public static Device open(String name, Precision precision, Consumer<String> notices) {
+        List<DeviceProvider> providers = new ArrayList<>();
+        ServiceLoader.load(DeviceProvider.class).forEach(providers::add);
+        providers.sort(Comparator.comparingInt(DeviceProvider::priority).reversed());
+        if (providers.isEmpty()) {
+            throw new DeviceException("no device implementation found: put invadapter-kernels-cpu or "
+                    + "invadapter-kernels-cuda beside the engine");
+        }
+        if (name.equals("auto")) {
+            return openFirst(providers, precision, notices);
+        }
+        String[] parts = name.split(":", 2);
+        for (DeviceProvider provider : providers) {
+            if (provider.kind().equals(parts[0])) {
+                return provider.open(index(name, parts), orDefault(precision, provider));
+            }
+        }
+        throw new DeviceException("unknown device '" + name + "': expected auto, "
+                + String.join(", ", providers.stream().map(DeviceProvider::kind).toList()) + " or <kind>:<number>");
+    }
+
+    private static Device openFirst(List<DeviceProvider> providers, Precision precision, Consumer<String> notices) {
+        List<DeviceException> failures = new ArrayList<>();
+        for (DeviceProvider provider : providers) {
+            try {
+                Device device = provider.open(0, orDefault(precision, provider));
+                failures.forEach(failure -> notices.accept(failure.getMessage()));
+                return device;
+            } catch (DeviceException e) {
+                failures.add(e);
+            }
+        }
+        throw failures.getLast();
+    }
+
+    private static Precision orDefault(Precision precision, DeviceProvider provider) {
+        return precision == null ? provider.defaultPrecision() : precision;
+    }
+
+    private static int index(String name, String[] parts) {
+        try {
+            return parts.length == 1 ? 0 : Integer.parseUnsignedInt(parts[1]);
+        } catch (NumberFormatException e) {
+            throw new DeviceException("unknown device '" + name + "': what follows the colon must be a number");
+        }
+    }
+}

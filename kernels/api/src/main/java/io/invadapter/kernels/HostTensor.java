@@ -1,0 +1,108 @@
+package io.invadapter.kernels;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+
+/**
+ * Weights on the host, on their way to a device: row-major, little-endian, in the shape the reference implementation
+ * (PyTorch) stores them.
+ *
+ * @param type  element type of {@code data}
+ * @param shape e.g. {@code [out, in]} for a linear layer, {@code [out, in, kh, kw]} for a convolution
+ * @param data  exactly the elements, heap or native memory; read while a device packs it, never afterwards
+ */
+public record HostTensor(DataType type, int[] shape, MemorySegment data) {
+
+    public HostTensor {
+        long expected = elements(shape) * type.bytes();
+        if (data.byteSize() != expected) {
+            throw new IllegalArgumentException("a " + type + " tensor of shape " + Arrays.toString(shape) + " has "
+                    + expected + " bytes, not " + data.byteSize());
+        }
+    }
+
+    /** A float32 tensor over {@code values}, not copied. */
+    public static HostTensor of(float[] values, int... shape) {
+        return new HostTensor(DataType.FLOAT32, shape, MemorySegment.ofArray(values));
+    }
+
+    public long elements() {
+        return elements(shape);
+    }
+
+    /** The same elements under another shape. */
+    public HostTensor reshape(int... newShape) {
+        return new HostTensor(type, newShape, data);
+    }
+
+    /** Rows {@code from} to {@code from + count} along the first axis, not copied. */
+    public HostTensor rows(int from, int count) {
+        long rowBytes = elements() / shape[0] * type.bytes();
+        int[] newShape = shape.clone();
+        newShape[0] = count;
+        return new HostTensor(type, newShape, data.asSlice(from * rowBytes, count * rowBytes));
+    }
+
+    /**
+     * All {@code tensors} below one another along the first axis; the other axes and the types must agree. Copies.
+     */
+    public static HostTensor stack(HostTensor... tensors) {
+        HostTensor first = tensors[0];
+        int[] shape = first.shape.clone();
+        long bytes = 0;
+        shape[0] = 0;
+        for (HostTensor t : tensors) {
+            if (t.type != first.type || !Arrays.equals(t.shape, 1, t.shape.length, shape, 1, shape.length)) {
+                throw new IllegalArgumentException("cannot stack " + t + " below " + first);
+            }
+            shape[0] += t.shape[0];
+            bytes += t.data.byteSize();
+        }
+        MemorySegment joined = MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
+        long offset = 0;
+        for (HostTensor t : tensors) {
+            MemorySegment.copy(t.data, 0, joined, offset, t.data.byteSize());
+            offset += t.data.byteSize();
+        }
+        return new HostTensor(first.type, shape, joined);
+    }
+
+    /** The elements as float32, copied. */
+    public float[] toFloats() {
+        float[] values = new float[Math.toIntExact(elements())];
+        if (type == DataType.FLOAT32) {
+            MemorySegment.copy(data, ValueLayout.JAVA_FLOAT_UNALIGNED, 0, values, 0, values.length);
+            return values;
+        }
+        // Through a small array: the compiler vectorises both conversions over arrays, not over segments.
+        short[] chunk = new short[Math.min(values.length, 8192)];
+        for (int start = 0; start < values.length; start += chunk.length) {
+            int n = Math.min(chunk.length, values.length - start);
+            MemorySegment.copy(data, ValueLayout.JAVA_SHORT_UNALIGNED, 2L * start, chunk, 0, n);
+            if (type == DataType.FLOAT16) {
+                for (int i = 0; i < n; i++) {
+                    values[start + i] = Float.float16ToFloat(chunk[i]);
+                }
+            } else {
+                for (int i = 0; i < n; i++) {
+                    values[start + i] = Float.intBitsToFloat(chunk[i] << 16);
+                }
+            }
+        }
+        return values;
+    }
+
+    @Override
+    public String toString() {
+        return type + Arrays.toString(shape);
+    }
+
+    private static long elements(int[] shape) {
+        long n = 1;
+        for (int d : shape) {
+            n = Math.multiplyExact(n, d);
+        }
+        return n;
+    }
+}

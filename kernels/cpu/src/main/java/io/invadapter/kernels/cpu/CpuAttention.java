@@ -1,0 +1,144 @@
+package io.invadapter.kernels.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.*;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Tensor;
+import java.util.List;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/**
+ * Attention in blocks of heads and query rows that keep the scores in the cache: product, softmax, product, all by oneDNN,
+ * reading Q, K and V where the projections left them.
+ */
+final class CpuAttention {
+    /** Scores of one block, in bytes: about the level-2 caches of two cores. */
+    private static final long SCORE_BYTES = 4 << 20;
+    private static final int MIN_QUERY_ROWS = 64;
+
+    private final CpuDevice device;
+    private final OneDnn oneDnn;
+
+    CpuAttention(CpuDevice device) {
+        this.device = device;
+        this.oneDnn = device.oneDnn();
+    }
+
+    void run(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity, Tensor out) {
+        for (int row = 0; row < query.batch(); row++) {
+            Tensor q = query.rows(row, 1);
+            Tensor o = out.rows(row, 1);
+            source(q, keys.rows(row, 1), values.rows(row, 1), heads, causal, 1, false, o);
+            if (identity != null && identity.scales()[row] != 0) {
+                source(q, identity.keys(), identity.values(), heads, false, identity.scales()[row], true, o);
+            }
+        }
+    }
+
+    /** {@code out = factor * softmax(Q K^T / sqrt(d)) V}, added to {@code out} when {@code accumulate}. */
+    private void source(Tensor q, Tensor k, Tensor v, int heads, boolean causal, float factor, boolean accumulate,
+            Tensor out) {
+        int size = q.channels() / heads;
+        int queryLength = q.size(1);
+        int keyLength = k.size(1);
+        int blockHeads = heads;
+        int blockRows = (int) Math.max(MIN_QUERY_ROWS, SCORE_BYTES / ((long) blockHeads * keyLength * Float.BYTES));
+        while (blockHeads > 2 && blockHeads % 2 == 0 && blockRows < 2 * MIN_QUERY_ROWS) {
+            blockHeads /= 2;
+            blockRows = (int) Math.max(MIN_QUERY_ROWS, SCORE_BYTES / ((long) blockHeads * keyLength * Float.BYTES));
+        }
+        blockRows = causal ? queryLength : Math.min(blockRows, queryLength);
+        DataType type = q.type();
+        long scores = device.workspace(0, (long) blockHeads * blockRows * keyLength * Float.BYTES);
+        long weights = type == DataType.FLOAT32 ? scores
+                : device.workspace(1, (long) blockHeads * blockRows * keyLength * type.bytes());
+        for (int head = 0; head < heads; head += blockHeads) {
+            long column = (long) head * size * type.bytes();
+            for (int row = 0; row < queryLength; row += blockRows) {
+                int rows = Math.min(blockRows, queryLength - row);
+                long queryAddress = q.address() + row * q.rowStride() * type.bytes() + column;
+                long outAddress = out.address() + row * out.rowStride() * type.bytes() + column;
+                Block block = new Block(type, blockHeads, rows, keyLength, size);
+                if (causal) {
+                    scores(block, q.rowStride(), k.rowStride(), true)
+                            .run(queryAddress, k.address() + column, scores, causalMask(block));
+                } else {
+                    scores(block, q.rowStride(), k.rowStride(), false).run(queryAddress, k.address() + column, scores);
+                }
+                softmax(block).run(scores, weights);
+                weightedSum(block, v.rowStride(), out.rowStride(), factor, accumulate)
+                        .run(weights, v.address() + column, outAddress);
+            }
+        }
+    }
+
+    private record Block(DataType type, int heads, int rows, int keys, int size) {
+    }
+
+    /** {@code [heads, rows, keys]}, float32. */
+    private Primitive scores(Block b, long queryStride, long keyStride, boolean masked) {
+        return oneDnn.primitive(List.of("scores", b, queryStride, keyStride, masked), () -> {
+            dnnl_memory_desc q = OneDnn.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, queryStride, 1});
+            dnnl_memory_desc k = OneDnn.strided(b.type, new long[] {b.heads, b.size, b.keys}, new long[] {b.size, 1, keyStride});
+            dnnl_memory_desc s = OneDnn.rowMajor(DataType.FLOAT32, b.heads, b.rows, b.keys);
+            OneDnn.PostOps postOps = new OneDnn.PostOps().scale((float) (1 / Math.sqrt(b.size)));
+            if (masked) {
+                postOps.binary(dnnl_binary_add, s);
+            }
+            Primitive.Builder builder = matmul(q, k, s, postOps);
+            if (masked) {
+                builder.postOpArgument(1, s);
+            }
+            return builder.build();
+        });
+    }
+
+    private Primitive softmax(Block b) {
+        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys), () -> {
+            dnnl_memory_desc s = OneDnn.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
+            dnnl_memory_desc p = OneDnn.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_softmax_forward_primitive_desc_create", null,
+                    (d, a) -> dnnl_softmax_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
+                            dnnl_softmax_accurate, s, p, 1, a));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, s).argument(DNNL_ARG_DST, p).build();
+        });
+    }
+
+    private Primitive weightedSum(Block b, long valueStride, long outStride, float factor, boolean accumulate) {
+        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, factor, accumulate), () -> {
+            dnnl_memory_desc p = OneDnn.rowMajor(b.type, b.heads, b.rows, b.keys);
+            dnnl_memory_desc v = OneDnn.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
+            dnnl_memory_desc o = OneDnn.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
+            OneDnn.PostOps postOps = new OneDnn.PostOps();
+            if (factor != 1) {
+                postOps.scale(factor);
+            }
+            if (accumulate) {
+                postOps.sum();
+            }
+            return matmul(p, v, o, postOps).build();
+        });
+    }
+
+    private Primitive.Builder matmul(dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c, OneDnn.PostOps postOps) {
+        dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_matmul_primitive_desc_create", postOps,
+                (d, attributes) -> dnnl_matmul_primitive_desc_create(d, oneDnn.engine, a, b, null, c, attributes));
+        return new Primitive.Builder(oneDnn, descriptor)
+                .argument(DNNL_ARG_SRC, a)
+                .argument(DNNL_ARG_WEIGHTS, b)
+                .argument(DNNL_ARG_DST, c);
+    }
+
+    /** Zeros on and below the diagonal, minus infinity above it, for every head. */
+    private long causalMask(Block b) {
+        return device.constant(List.of("causal mask", b.heads, b.rows), () -> {
+            float[] mask = new float[b.heads * b.rows * b.keys];
+            for (int i = 0; i < mask.length; i++) {
+                mask[i] = i % b.keys > i / b.keys % b.rows ? Float.NEGATIVE_INFINITY : 0;
+            }
+            return mask;
+        });
+    }
+}

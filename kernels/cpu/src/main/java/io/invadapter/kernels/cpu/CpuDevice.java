@@ -1,0 +1,468 @@
+package io.invadapter.kernels.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.*;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.kernels.TensorPool;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/** All cores of this machine, through oneDNN, in float32 or bfloat16. */
+final class CpuDevice implements Device {
+    private final Precision precision;
+    private final OneDnn oneDnn = new OneDnn();
+    private final TensorPool pool = new TensorPool(oneDnn.memory());
+    private final CpuAttention attention = new CpuAttention(this);
+    private final List<Long> owned = new ArrayList<>();
+    private final Map<List<Object>, Long> constants = new HashMap<>();
+    private final long[] workspaces = new long[2];
+    private final long[] workspaceBytes = new long[2];
+
+    /** A vector pair in float32. */
+    private record CpuNorm(int channels, long scale, long shift) implements Norm {
+    }
+
+    private record CpuTable(int rows, int channels, DataType type, long address) implements Table {
+    }
+
+    private record CpuGatedLinear(CpuLinear value, CpuLinear gate) implements GatedLinear {
+        @Override
+        public int inFeatures() {
+            return value.inFeatures();
+        }
+
+        @Override
+        public int outFeatures() {
+            return value.outFeatures();
+        }
+    }
+
+    private record CpuTokenMixer(int inTokens, int outTokens, long address) implements TokenMixer {
+    }
+
+    CpuDevice(Precision precision) {
+        this.precision = precision;
+    }
+
+    OneDnn oneDnn() {
+        return oneDnn;
+    }
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    @Override
+    public String description() {
+        return "CPU, " + Runtime.getRuntime().availableProcessors() + " threads, oneDNN " + InstructionSet.name() + ", "
+                + precision;
+    }
+
+    @Override
+    public Precision precision() {
+        return precision;
+    }
+
+    // --- memory -----------------------------------------------------------------------------------------------------
+
+    @Override
+    public Scope scope() {
+        return pool.scope();
+    }
+
+    @Override
+    public Tensor allocate(DataType type, int... shape) {
+        return pool.tensor(type, shape);
+    }
+
+    @Override
+    public Tensor keep(Tensor tensor) {
+        return pool.keep(tensor);
+    }
+
+    @Override
+    public void release(Tensor tensor) {
+        pool.release(tensor);
+    }
+
+    @Override
+    public void trim() {
+        pool.trim();
+    }
+
+    @Override
+    public Tensor upload(DataType type, float[] values, int... shape) {
+        Tensor tensor = allocate(type, shape);
+        if (tensor.elements() != values.length) {
+            throw new IllegalArgumentException(values.length + " values for " + tensor);
+        }
+        Floats.write(values, type, view(tensor));
+        return tensor;
+    }
+
+    @Override
+    public float[] download(Tensor tensor) {
+        check(tensor.isContiguous(), "only a contiguous tensor can be downloaded, not %s", tensor);
+        return Floats.read(view(tensor), tensor.type(), Math.toIntExact(tensor.elements()));
+    }
+
+    private static MemorySegment view(Tensor tensor) {
+        return NativeMemory.view(tensor.address(), tensor.elements() * tensor.type().bytes());
+    }
+
+    /** Memory that belongs to weights and is freed with the device. */
+    void own(long address) {
+        owned.add(address);
+    }
+
+    /** Keeps a weight in plain row-major order. */
+    long store(DataType type, HostTensor source) {
+        long bytes = source.elements() * type.bytes();
+        long address = oneDnn.memory().allocate(bytes);
+        own(address);
+        Floats.write(source.toFloats(), type, NativeMemory.view(address, bytes));
+        return address;
+    }
+
+    /** A float32 array computed once. */
+    long constant(List<Object> key, Supplier<float[]> values) {
+        Long known = constants.get(key);
+        if (known == null) {
+            float[] array = values.get();
+            known = store(DataType.FLOAT32, HostTensor.of(array, array.length));
+            constants.put(key, known);
+        }
+        return known;
+    }
+
+    /** Scratch memory number {@code slot}, grown to at least {@code bytes}; the contents do not survive. */
+    long workspace(int slot, long bytes) {
+        if (bytes > workspaceBytes[slot]) {
+            if (workspaces[slot] != 0) {
+                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
+                workspaceBytes[slot] = 0;
+            }
+            workspaces[slot] = oneDnn.memory().allocate(bytes);
+            workspaceBytes[slot] = bytes;
+        }
+        return workspaces[slot];
+    }
+
+    // --- weights ----------------------------------------------------------------------------------------------------
+
+    @Override
+    public Linear linear(HostTensor weight, HostTensor bias) {
+        return CpuLinear.pack(this, weight, bias);
+    }
+
+    @Override
+    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
+        int features = weight.shape()[0] / 2;
+        return new CpuGatedLinear(CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
+                CpuLinear.pack(this, weight.rows(features, features), bias.rows(features, features)));
+    }
+
+    @Override
+    public TokenMixer tokenMixer(HostTensor weight) {
+        return new CpuTokenMixer(weight.shape()[1], weight.shape()[0], store(precision.type(), weight));
+    }
+
+    @Override
+    public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
+        return CpuConvolution.pack(this, weight, bias, stride, padding, outputType);
+    }
+
+    @Override
+    public Norm norm(HostTensor weight, HostTensor bias) {
+        return new CpuNorm(weight.shape()[0], store(DataType.FLOAT32, weight), store(DataType.FLOAT32, bias));
+    }
+
+    @Override
+    public Table table(HostTensor weight) {
+        return new CpuTable(weight.shape()[0], weight.shape()[1], precision.type(), store(precision.type(), weight));
+    }
+
+    // --- operators --------------------------------------------------------------------------------------------------
+
+    @Override
+    public Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual) {
+        CpuLinear w = (CpuLinear) weights;
+        Tensor y = output(x, w.inFeatures(), w.outFeatures());
+        check(residual == null || residual.isContiguous() && residual.elements() == y.elements(),
+                "a residual of %s for %s", residual, y);
+        w.run(oneDnn, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
+        return y;
+    }
+
+    @Override
+    public Tensor gatedLinear(Tensor x, GatedLinear weights) {
+        CpuGatedLinear w = (CpuGatedLinear) weights;
+        Tensor y = output(x, w.inFeatures(), w.outFeatures());
+        Tensor value = allocate(y.type(), y.shape());
+        w.value.run(oneDnn, x, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
+        w.gate.run(oneDnn, x, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
+        return y;
+    }
+
+    /** The result of a linear layer on {@code x}, still undefined. */
+    private Tensor output(Tensor x, int in, int out) {
+        check(x.channels() == in && x.isContiguous(), "a linear layer for %s features is given %s", in, x);
+        int[] shape = x.shape();
+        shape[shape.length - 1] = out;
+        return allocate(precision.type(), shape);
+    }
+
+    @Override
+    public Tensor mixTokens(Tensor x, TokenMixer a) {
+        CpuTokenMixer mixer = (CpuTokenMixer) a;
+        check(x.rank() == 3 && x.size(1) == mixer.inTokens && x.isContiguous(), "a mixer of %s tokens is given %s",
+                mixer.inTokens, x);
+        int batch = x.batch();
+        int channels = x.channels();
+        DataType type = x.type();
+        Tensor y = allocate(type, batch, mixer.outTokens, channels);
+        oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), () -> {
+            dnnl_memory_desc weights = OneDnn.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
+            dnnl_memory_desc in = OneDnn.rowMajor(type, batch, mixer.inTokens, channels);
+            dnnl_memory_desc out = OneDnn.rowMajor(type, batch, mixer.outTokens, channels);
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_matmul_primitive_desc_create", null,
+                    (d, attributes) -> dnnl_matmul_primitive_desc_create(d, oneDnn.engine, weights, in, null, out, attributes));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, weights)
+                    .argument(DNNL_ARG_WEIGHTS, in).argument(DNNL_ARG_DST, out).build();
+        }).run(mixer.address, x.address(), y.address());
+        return y;
+    }
+
+    @Override
+    public Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual) {
+        CpuConvolution w = (CpuConvolution) weights;
+        check(x.rank() == 4 && x.channels() == w.inChannels(), "a convolution of %s channels is given %s", w.inChannels(), x);
+        Tensor y = allocate(w.outputType(), x.batch(), w.outHeight(x.size(1)), w.outWidth(x.size(2)), w.outChannels());
+        check(residual == null || Arrays.equals(residual.shape(), y.shape()), "a residual of %s for %s", residual, y);
+        w.run(oneDnn, x, y, shift == null ? w.bias() : shifted(w, shift), residual);
+        return y;
+    }
+
+    /** The layer's bias and the shift in one vector: what every position gets is a bias too. */
+    private long shifted(CpuConvolution w, Tensor shift) {
+        check(shift.elements() == w.outChannels(), "a shift of %s for %s channels", shift, w.outChannels());
+        float[] sum = download(shift);
+        float[] bias = Floats.read(NativeMemory.view(w.bias(), 4L * sum.length), DataType.FLOAT32, sum.length);
+        for (int i = 0; i < sum.length; i++) {
+            sum[i] += bias[i];
+        }
+        return upload(DataType.FLOAT32, sum, sum.length).address();
+    }
+
+    @Override
+    public Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu) {
+        CpuNorm w = (CpuNorm) weights;
+        check(x.channels() == w.channels && w.channels % groups == 0 && x.isContiguous(),
+                "a group norm of %s channels in %s groups is given %s", w.channels, groups, x);
+        Tensor y = allocate(x.type(), x.shape());
+        int batch = x.batch();
+        int positions = x.positions();
+        oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels, groups, epsilon, silu), () -> {
+            dnnl_memory_desc map = OneDnn.featureMap(x.type(), batch, 1, positions, w.channels);
+            dnnl_memory_desc vector = OneDnn.rowMajor(DataType.FLOAT32, w.channels);
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_group_normalization_forward_primitive_desc_create",
+                    silu ? new OneDnn.PostOps().silu() : null,
+                    (d, a) -> dnnl_group_normalization_forward_primitive_desc_create(d, oneDnn.engine,
+                            dnnl_forward_inference, map, map, groups, epsilon, dnnl_use_scale | dnnl_use_shift, a));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, map).argument(DNNL_ARG_DST, map)
+                    .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
+        }).run(x.address(), y.address(), w.scale, w.shift);
+        return y;
+    }
+
+    @Override
+    public Tensor layerNorm(Tensor x, Norm weights, float epsilon) {
+        CpuNorm w = (CpuNorm) weights;
+        check(x.channels() == w.channels && x.isContiguous(), "a layer norm of %s channels is given %s", w.channels, x);
+        Tensor y = allocate(x.type(), x.shape());
+        int rows = Math.toIntExact(x.elements() / w.channels);
+        oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), () -> {
+            dnnl_memory_desc matrix = OneDnn.rowMajor(x.type(), rows, w.channels);
+            dnnl_memory_desc vector = OneDnn.rowMajor(DataType.FLOAT32, w.channels);
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_layer_normalization_forward_primitive_desc_create",
+                    null, (d, a) -> dnnl_layer_normalization_forward_primitive_desc_create(d, oneDnn.engine,
+                            dnnl_forward_inference, matrix, matrix, null, epsilon, dnnl_use_scale | dnnl_use_shift, a));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, matrix).argument(DNNL_ARG_DST, matrix)
+                    .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
+        }).run(x.address(), y.address(), w.scale, w.shift);
+        return y;
+    }
+
+    @Override
+    public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
+        check(query.rank() == 3 && query.channels() % heads == 0, "%s heads for %s", heads, query);
+        check(keys.rank() == 3 && keys.batch() == query.batch() && keys.channels() == query.channels()
+                && Arrays.equals(keys.shape(), values.shape()), "keys of %s and values of %s", keys, values);
+        check(!causal || keys.size(1) == query.size(1), "a causal mask for %s and %s", query, keys);
+        check(identity == null || identity.scales().length == query.batch() && identity.keys().batch() == 1
+                && identity.keys().channels() == query.channels()
+                && Arrays.equals(identity.keys().shape(), identity.values().shape()), "identity %s for %s", identity, query);
+        Tensor out = allocate(query.type(), query.shape());
+        attention.run(query, keys, values, heads, causal, identity, out);
+        return out;
+    }
+
+    @Override
+    public Tensor upsample2x(Tensor x, int height, int width) {
+        int b = x.batch();
+        int h = x.size(1);
+        int w = x.size(2);
+        int c = x.channels();
+        check((height + 1) / 2 == h && (width + 1) / 2 == w, "%s cannot be doubled to %s x %s", x, height, width);
+        Tensor doubled = allocate(x.type(), b, 2 * h, 2 * w, c);
+        oneDnn.primitive(List.of("upsample", x.type(), b, h, w, c), () -> {
+            dnnl_memory_desc in = OneDnn.featureMap(x.type(), b, h, w, c);
+            dnnl_memory_desc out = OneDnn.featureMap(x.type(), b, 2L * h, 2L * w, c);
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_resampling_forward_primitive_desc_create", null,
+                    (d, a) -> dnnl_resampling_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
+                            dnnl_resampling_nearest, new float[] {2, 2}, in, out, a));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, in).argument(DNNL_ARG_DST, out).build();
+        }).run(x.address(), doubled.address());
+        return height == 2 * h && width == 2 * w ? doubled : cut(doubled, height, width);
+    }
+
+    /** The upper left {@code height} x {@code width} of {@code x}. */
+    private Tensor cut(Tensor x, int height, int width) {
+        Tensor y = allocate(x.type(), x.batch(), height, width, x.channels());
+        long from = (long) x.size(2) * x.channels() * x.type().bytes();
+        long to = (long) width * x.channels() * x.type().bytes();
+        for (int row = 0; row < x.batch() * height; row++) {
+            long source = (long) (row / height) * x.size(1) + row % height;
+            MemorySegment.copy(view(x), source * from, view(y), row * to, to);
+        }
+        return y;
+    }
+
+    @Override
+    public Tensor concatChannels(Tensor a, Tensor b) {
+        check(a.batch() == b.batch() && a.positions() == b.positions() && a.type() == b.type(), "cannot join %s and %s", a, b);
+        int[] shape = a.shape();
+        shape[shape.length - 1] += b.channels();
+        Tensor y = allocate(a.type(), shape);
+        long bytes = a.type().bytes();
+        copyRows(a, y, 0);
+        copyRows(b, y, a.channels() * bytes);
+        return y;
+    }
+
+    /** Copies the channels of every position of {@code from} into the wider rows of {@code to}. */
+    private void copyRows(Tensor from, Tensor to, long offset) {
+        DataType type = from.type();
+        long rows = (long) from.batch() * from.positions();
+        oneDnn.primitive(List.of("copy rows", type, rows, from.channels(), to.channels()), () -> {
+            dnnl_memory_desc narrow = OneDnn.rowMajor(type, rows, from.channels());
+            dnnl_memory_desc wide = OneDnn.strided(type, new long[] {rows, from.channels()}, new long[] {to.channels(), 1});
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_reorder_primitive_desc_create", null,
+                    (d, a) -> dnnl_reorder_primitive_desc_create(d, narrow, oneDnn.engine, wide, oneDnn.engine, a));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, narrow).argument(DNNL_ARG_TO, wide).build();
+        }).run(from.address(), to.address() + offset);
+    }
+
+    @Override
+    public Tensor timestepEmbedding(int timestep, int channels, boolean flipSinToCos, float frequencyShift) {
+        int half = channels / 2;
+        float[] embedding = new float[channels];
+        for (int i = 0; i < half; i++) {
+            // float32 as in the reference: at timestep 981 the rounding of the frequency shows in the fourth digit.
+            float exponent = (float) -Math.log(10000) * i / (half - frequencyShift);
+            float angle = timestep * (float) Math.exp(exponent);
+            embedding[i] = (float) (flipSinToCos ? Math.cos(angle) : Math.sin(angle));
+            embedding[half + i] = (float) (flipSinToCos ? Math.sin(angle) : Math.cos(angle));
+        }
+        return upload(precision.type(), embedding, 1, channels);
+    }
+
+    @Override
+    public Tensor embed(Table tokens, Table positions, int[][] ids) {
+        CpuTable t = (CpuTable) tokens;
+        CpuTable p = (CpuTable) positions;
+        int length = ids[0].length;
+        check(length <= p.rows && t.channels == p.channels, "%s tokens, of %s positions at most", length, p.rows);
+        float[] sum = new float[ids.length * length * t.channels];
+        for (int row = 0; row < ids.length; row++) {
+            for (int i = 0; i < length; i++) {
+                check(ids[row][i] >= 0 && ids[row][i] < t.rows, "token %s of a vocabulary of %s", ids[row][i], t.rows);
+                float[] token = row(t, ids[row][i]);
+                float[] position = row(p, i);
+                int start = (row * length + i) * t.channels;
+                for (int c = 0; c < t.channels; c++) {
+                    sum[start + c] = token[c] + position[c];
+                }
+            }
+        }
+        return upload(precision.type(), sum, ids.length, length, t.channels);
+    }
+
+    private static float[] row(CpuTable table, int index) {
+        long bytes = (long) table.channels * table.type.bytes();
+        return Floats.read(NativeMemory.view(table.address + index * bytes, bytes), table.type, table.channels);
+    }
+
+    @Override
+    public Tensor toActivations(Tensor latents, int times) {
+        float[] values = download(latents);
+        float[] repeated = new float[times * values.length];
+        for (int i = 0; i < times; i++) {
+            System.arraycopy(values, 0, repeated, i * values.length, values.length);
+        }
+        int[] shape = latents.shape();
+        shape[0] *= times;
+        return upload(precision.type(), repeated, shape);
+    }
+
+    @Override
+    public void ddimStep(Tensor latents, Tensor noise, float guidance, double alphaFrom, double alphaTo) {
+        check(latents.type() == DataType.FLOAT32 && noise.type() == DataType.FLOAT32
+                && (noise.elements() == latents.elements() || noise.elements() == 2 * latents.elements()),
+                "noise of %s for latents of %s", noise, latents);
+        float[] x = download(latents);
+        float[] eps = download(noise);
+        boolean guided = eps.length == 2 * x.length;
+        float keep = (float) Math.sqrt(alphaTo / alphaFrom);
+        float add = (float) (Math.sqrt(1 - alphaTo) - Math.sqrt(alphaTo / alphaFrom) * Math.sqrt(1 - alphaFrom));
+        for (int i = 0; i < x.length; i++) {
+            float e = guided ? eps[i] + guidance * (eps[x.length + i] - eps[i]) : eps[i];
+            x[i] = keep * x[i] + add * e;
+        }
+        MemorySegment.copy(x, 0, view(latents), ValueLayout.JAVA_FLOAT, 0, x.length);
+    }
+
+    private static void check(boolean condition, String message, Object... arguments) {
+        if (!condition) {
+            throw new IllegalArgumentException(message.formatted(arguments));
+        }
+    }
+
+    @Override
+    public void close() {
+        pool.close();
+        for (int slot = 0; slot < workspaces.length; slot++) {
+            if (workspaces[slot] != 0) {
+                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
+                workspaces[slot] = 0;
+            }
+        }
+        owned.forEach(address -> oneDnn.memory().free(address, 0));
+        owned.clear();
+        oneDnn.close();
+    }
+}

@@ -1,0 +1,36 @@
+package io.invadapter.kernels.cpu;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.DeviceProvider;
+import io.invadapter.kernels.Precision;
+
+/** Opens the CPU device. */
+public final class CpuDeviceProvider implements DeviceProvider {
+
+    @Override
+    public String kind() {
+        return "cpu";
+    }
+
+    @Override
+    public int priority() {
+        return 0;
+    }
+
+    @Override
+    public Precision defaultPrecision() {
+        return Precision.FP32;
+    }
+
+    @Override
+    public Device open(int index, Precision precision) {
+        if (index != 0) {
+            throw new DeviceException("there is no device cpu:" + index + ": all cores together are cpu");
+        }
+        if (precision == Precision.FP16) {
+            throw new DeviceException("the CPU device computes in fp32 or bf16, not in fp16");
+        }
+        return new CpuDevice(precision);
+    }
+}

@@ -1,0 +1,94 @@
+package io.invadapter.kernels.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.*;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Tensor;
+import java.util.List;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/**
+ * {@code y = x W^T + b} as one oneDNN matmul, activation and residual fused into it.
+ *
+ * @param bias address of {@code [out]} float32, or 0
+ */
+record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bias) implements Device.Linear {
+    /** Rows for which the weights' layout is chosen. */
+    private static final int TYPICAL_ROWS = 1024;
+
+    /** What happens to the product before it is stored. */
+    enum Combine {
+        NOTHING, ADD, MULTIPLY
+    }
+
+    static CpuLinear pack(CpuDevice device, HostTensor weight, HostTensor bias) {
+        int out = weight.shape()[0];
+        int in = weight.shape()[1];
+        DataType type = device.precision().type();
+        dnnl_primitive_desc chosen = descriptor(device.oneDnn(), type, TYPICAL_ROWS, in, out,
+                OneDnn.any(type, in, out), bias != null, Device.Activation.NONE, Combine.NOTHING);
+        dnnl_memory_desc layout = OneDnn.copyOf(dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0));
+        dnnl_primitive_desc_destroy(chosen);
+        PackedWeights packed = PackedWeights.pack(device.oneDnn(), weight, new long[] {in, out}, new long[] {1, in}, layout);
+        device.own(packed.address());
+        return new CpuLinear(in, out, packed, bias == null ? 0 : device.store(DataType.FLOAT32, bias));
+    }
+
+    /** Writes {@code combine(activation(x W^T + b), operand)} to {@code y}. */
+    void run(OneDnn oneDnn, Tensor x, Tensor y, Device.Activation activation, Combine combine, Tensor operand) {
+        int rows = Math.toIntExact(x.elements() / inFeatures);
+        Primitive matmul = oneDnn.primitive(
+                List.of("linear", x.type(), rows, inFeatures, outFeatures, bias != 0, activation, combine),
+                () -> primitive(oneDnn, x.type(), rows, activation, combine));
+        if (bias != 0 && combine != Combine.NOTHING) {
+            matmul.run(x.address(), weights.address(), y.address(), bias, operand.address());
+        } else if (bias != 0) {
+            matmul.run(x.address(), weights.address(), y.address(), bias);
+        } else if (combine != Combine.NOTHING) {
+            matmul.run(x.address(), weights.address(), y.address(), operand.address());
+        } else {
+            matmul.run(x.address(), weights.address(), y.address());
+        }
+    }
+
+    private Primitive primitive(OneDnn oneDnn, DataType type, int rows, Device.Activation activation, Combine combine) {
+        dnnl_primitive_desc descriptor = descriptor(oneDnn, type, rows, inFeatures, outFeatures, weights.layout(),
+                bias != 0, activation, combine);
+        dnnl_memory_desc output = OneDnn.rowMajor(type, rows, outFeatures);
+        Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor)
+                .argument(DNNL_ARG_SRC, OneDnn.rowMajor(type, rows, inFeatures))
+                .argument(DNNL_ARG_WEIGHTS, weights.layout())
+                .argument(DNNL_ARG_DST, output);
+        if (bias != 0) {
+            builder.argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, 1, outFeatures));
+        }
+        if (combine != Combine.NOTHING) {
+            builder.postOpArgument(activation == Device.Activation.NONE ? 0 : 1, output);
+        }
+        return builder.build();
+    }
+
+    private static dnnl_primitive_desc descriptor(OneDnn oneDnn, DataType type, int rows, int in, int out,
+            dnnl_memory_desc layout, boolean bias, Device.Activation activation, Combine combine) {
+        dnnl_memory_desc output = OneDnn.rowMajor(type, rows, out);
+        OneDnn.PostOps postOps = new OneDnn.PostOps();
+        switch (activation) {
+            case NONE -> { }
+            case SILU -> postOps.silu();
+            case QUICK_GELU -> postOps.eltwise(dnnl_eltwise_swish, 1.702f, 0);
+            case GELU -> postOps.eltwise(dnnl_eltwise_gelu_erf, 0, 0);
+        }
+        switch (combine) {
+            case NOTHING -> { }
+            case ADD -> postOps.binary(dnnl_binary_add, output);
+            case MULTIPLY -> postOps.binary(dnnl_binary_mul, output);
+        }
+        dnnl_memory_desc biasLayout = bias ? OneDnn.rowMajor(DataType.FLOAT32, 1, out) : null;
+        return OneDnn.descriptor("dnnl_matmul_primitive_desc_create", postOps, (d, a) ->
+                dnnl_matmul_primitive_desc_create(d, oneDnn.engine, OneDnn.rowMajor(type, rows, in), layout, biasLayout,
+                        output, a));
+    }
+}

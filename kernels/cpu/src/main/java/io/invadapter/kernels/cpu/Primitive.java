@@ -1,0 +1,91 @@
+package io.invadapter.kernels.cpu;
+
+import static org.bytedeco.dnnl.global.dnnl.*;
+
+import io.invadapter.kernels.cpu.NativeMemory.Address;
+import org.bytedeco.dnnl.dnnl_exec_arg_t;
+import org.bytedeco.dnnl.dnnl_memory;
+import org.bytedeco.dnnl.dnnl_memory_desc;
+import org.bytedeco.dnnl.dnnl_primitive;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
+
+/** A oneDNN primitive with its arguments laid out, ready to run on addresses. */
+final class Primitive implements AutoCloseable {
+    private final OneDnn oneDnn;
+    private final dnnl_primitive primitive = new dnnl_primitive();
+    private final dnnl_memory[] memories;
+    private final dnnl_exec_arg_t arguments;
+    private final Address address = new Address(0);
+    private final long scratchpadBytes;
+
+    /** Collects the arguments of a primitive in the order in which {@link #run} takes their addresses. */
+    static final class Builder {
+        private final OneDnn oneDnn;
+        private final dnnl_primitive_desc descriptor;
+        private final java.util.List<Integer> ids = new java.util.ArrayList<>();
+        private final java.util.List<dnnl_memory_desc> descriptors = new java.util.ArrayList<>();
+
+        Builder(OneDnn oneDnn, dnnl_primitive_desc descriptor) {
+            this.oneDnn = oneDnn;
+            this.descriptor = descriptor;
+        }
+
+        Builder argument(int id, dnnl_memory_desc layout) {
+            ids.add(id);
+            descriptors.add(layout);
+            return this;
+        }
+
+        /** The operand of the binary post-op at {@code index}. */
+        Builder postOpArgument(int index, dnnl_memory_desc layout) {
+            return argument(DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE * (index + 1) | DNNL_ARG_SRC_1, layout);
+        }
+
+        Primitive build() {
+            return new Primitive(this);
+        }
+    }
+
+    private Primitive(Builder b) {
+        this.oneDnn = b.oneDnn;
+        OneDnn.check("dnnl_primitive_create", dnnl_primitive_create(primitive, b.descriptor));
+        dnnl_memory_desc scratchpad = dnnl_primitive_desc_query_md(b.descriptor, dnnl_query_scratchpad_md, 0);
+        this.scratchpadBytes = scratchpad == null ? 0 : dnnl_memory_desc_get_size(scratchpad);
+        if (scratchpadBytes > 0) {
+            b.argument(DNNL_ARG_SCRATCHPAD, scratchpad);
+        }
+        this.memories = new dnnl_memory[b.ids.size()];
+        this.arguments = new dnnl_exec_arg_t(memories.length);
+        for (int i = 0; i < memories.length; i++) {
+            memories[i] = new dnnl_memory();
+            OneDnn.check("dnnl_memory_create",
+                    dnnl_memory_create(memories[i], b.descriptors.get(i), oneDnn.engine, null));
+            arguments.position(i).arg(b.ids.get(i)).memory(memories[i]);
+        }
+        arguments.position(0);
+        dnnl_primitive_desc_destroy(b.descriptor);
+    }
+
+    /** Runs on one address for each argument and waits. */
+    void run(long... addresses) {
+        for (int i = 0; i < addresses.length; i++) {
+            dnnl_memory_set_data_handle(memories[i], address.at(addresses[i]));
+        }
+        if (scratchpadBytes > 0) {
+            dnnl_memory_set_data_handle(memories[memories.length - 1],
+                    address.at(oneDnn.scratchpad(scratchpadBytes)));
+        }
+        OneDnn.check("dnnl_primitive_execute",
+                dnnl_primitive_execute(primitive, oneDnn.stream, memories.length, arguments));
+        OneDnn.check("dnnl_stream_wait", dnnl_stream_wait(oneDnn.stream));
+    }
+
+    @Override
+    public void close() {
+        for (dnnl_memory memory : memories) {
+            dnnl_memory_destroy(memory);
+        }
+        dnnl_primitive_destroy(primitive);
+        arguments.close();
+    }
+}

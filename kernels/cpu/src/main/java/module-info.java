@@ -1,0 +1,8 @@
+/** The CPU device: oneDNN behind the operator interface. */
+module io.invadapter.kernels.cpu {
+    requires transitive io.invadapter.kernels;
+    requires org.bytedeco.dnnl;
+    requires org.bytedeco.javacpp;
+
+    provides io.invadapter.kernels.DeviceProvider with io.invadapter.kernels.cpu.CpuDeviceProvider;
+}
