@@ -5,4 +5,5 @@ module io.invadapter.engine {
     requires transitive java.desktop;
 
     exports io.invadapter.engine;
+    exports io.invadapter.engine.model;
 }

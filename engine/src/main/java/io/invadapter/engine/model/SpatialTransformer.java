@@ -6,6 +6,7 @@ import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The attention of the UNet: a feature map as tokens through transformer blocks of self attention, cross attention to the
@@ -32,6 +33,14 @@ final class SpatialTransformer {
             blocks.add(new Block(w.in("transformer_blocks").in("" + i), channels, heads, contextChannels));
         }
         this.projectionOut = w.linear("proj_out", channels, channels);
+    }
+
+    /** Adds the attention layers by name, with their channels. */
+    void addLayers(Map<String, Integer> layers) {
+        for (Block block : blocks) {
+            layers.put(block.self, block.channels);
+            layers.put(block.cross, block.channels);
+        }
     }
 
     /** @param x {@code [B, H, W, C]}; @param context {@code [B, S, contextChannels]} */

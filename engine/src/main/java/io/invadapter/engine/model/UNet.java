@@ -9,7 +9,9 @@ import io.invadapter.weights.WeightSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * The noise predictor of Stable Diffusion 1.x (Rombach et al. 2022; diffusers' {@code UNet2DConditionModel}): down, middle
@@ -113,6 +115,38 @@ public final class UNet {
 
     public UNetConfig config() {
         return config;
+    }
+
+    /** Every attention layer, by its diffusers name, with its channels. */
+    public Map<String, Integer> attentionLayers() {
+        Map<String, Integer> layers = new LinkedHashMap<>();
+        downBlocks.forEach(block -> block.attentions.forEach(a -> a.addLayers(layers)));
+        middleAttention.addLayers(layers);
+        upBlocks.forEach(block -> block.attentions.forEach(a -> a.addLayers(layers)));
+        return layers;
+    }
+
+    /**
+     * One pass from the host and back.
+     *
+     * @param latents  any batch
+     * @param contexts the text of each row, {@code [S, contextChannels]}
+     */
+    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
+        try (Scope scope = device.scope()) {
+            return Latents.download(device, forward(latents.upload(device, activations()), timestep,
+                    uploadContexts(contexts), identity));
+        }
+    }
+
+    /** The texts of a batch, {@code [B, S, contextChannels]}, in the device's precision. */
+    public Tensor uploadContexts(float[][] contexts) {
+        float[] all = new float[contexts.length * contexts[0].length];
+        for (int i = 0; i < contexts.length; i++) {
+            System.arraycopy(contexts[i], 0, all, i * contexts[0].length, contexts[0].length);
+        }
+        return device.upload(activations(), all, contexts.length, contexts[0].length / config.contextChannels(),
+                config.contextChannels());
     }
 
     /**

@@ -1,0 +1,67 @@
+package io.invadapter.engine.model;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Tensor;
+import java.util.Arrays;
+
+/**
+ * Latents on the host, in the order the reference implementation keeps them.
+ *
+ * @param values {@code [batch, channels, height, width]}, row-major
+ */
+public record Latents(float[] values, int batch, int channels, int height, int width) {
+
+    public Latents {
+        if (values.length != batch * channels * height * width) {
+            throw new IllegalArgumentException(values.length + " values for latents of " + batch + " x " + channels + " x "
+                    + height + " x " + width);
+        }
+    }
+
+    /** Row {@code index} of the batch. */
+    public Latents row(int index) {
+        int size = values.length / batch;
+        return new Latents(Arrays.copyOfRange(values, index * size, (index + 1) * size), 1, channels, height, width);
+    }
+
+    /** All values times {@code factor}. */
+    public Latents times(double factor) {
+        float[] scaled = new float[values.length];
+        for (int i = 0; i < scaled.length; i++) {
+            scaled[i] = (float) (values[i] * factor);
+        }
+        return new Latents(scaled, batch, channels, height, width);
+    }
+
+    /** On the device, {@code [B, h, w, C]}. */
+    public Tensor upload(Device device, DataType type) {
+        float[] nhwc = new float[values.length];
+        int positions = height * width;
+        for (int b = 0; b < batch; b++) {
+            for (int c = 0; c < channels; c++) {
+                for (int p = 0; p < positions; p++) {
+                    nhwc[(b * positions + p) * channels + c] = values[(b * channels + c) * positions + p];
+                }
+            }
+        }
+        return device.upload(type, nhwc, batch, height, width, channels);
+    }
+
+    /** From the device, {@code [B, h, w, C]}. */
+    public static Latents download(Device device, Tensor tensor) {
+        float[] nhwc = device.download(tensor);
+        int batch = tensor.batch();
+        int channels = tensor.channels();
+        int positions = tensor.positions();
+        float[] values = new float[nhwc.length];
+        for (int b = 0; b < batch; b++) {
+            for (int p = 0; p < positions; p++) {
+                for (int c = 0; c < channels; c++) {
+                    values[(b * channels + c) * positions + p] = nhwc[(b * positions + p) * channels + c];
+                }
+            }
+        }
+        return new Latents(values, batch, channels, tensor.size(1), tensor.size(2));
+    }
+}
