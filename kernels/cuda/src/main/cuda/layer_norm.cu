@@ -20,10 +20,12 @@ layer_norm(const __half* x, const __half* __restrict__ gamma, const __half* __re
     int chunks = channels / 8;
     uint32_t gammas = shared_address(shared);
     uint32_t betas = gammas + chunks * 16;
-#pragma unroll 1
-    for (int i = threadIdx.x; i < chunks; i += WARPS * 32) {
-        store_shared_chunk(gammas + i * 16, load_chunk(gamma + i * 8, 8, true));
-        store_shared_chunk(betas + i * 16, load_chunk(beta + i * 8, 8, true));
+    // No row has more chunks than a block has threads.
+    static_assert(MOST * 32 <= WARPS * 32, "one chunk per thread");
+    int own = threadIdx.x;
+    if (own < chunks) {
+        store_shared_chunk(gammas + own * 16, load_chunk(gamma + own * 8, 8, true));
+        store_shared_chunk(betas + own * 16, load_chunk(beta + own * 8, 8, true));
     }
     __syncthreads();
 

@@ -12,7 +12,7 @@ final class AttentionCases {
 
     /** Deviation of queries and keys: scores are a few units apart, or a few tens. */
     private static final double USUAL = 1.3;
-    private static final double FAR_APART = 3;
+    private static final double FAR_APART = 5;
 
     private AttentionCases() {
     }

@@ -168,16 +168,19 @@ final class PointwiseCases {
             }
             Assertions.assertArrayEquals(expected, bench.readHalves(half, n));
             Assertions.assertArrayEquals(expected, bench.readFloats(back, n));
-            // The same at addresses that allow no vectors, with a whole four left.
+            // The same with either side at an address that allows no vectors, and a whole four left.
             if (n > 8) {
-                long out = bench.output(2L * n);
-                pointwise.floatToHalf(input + 4, out + 2, n - 5, null);
-                long outBack = bench.output(4L * n);
-                pointwise.halfToFloat(half + 2, outBack + 4, n - 5, null);
-                float[] inner = java.util.Arrays.copyOfRange(expected, 1, n - 4);
-                Assertions.assertArrayEquals(inner, bench.readHalves(out + 2, n - 5));
-                Assertions.assertArrayEquals(inner, bench.readFloats(outBack + 4, n - 5));
-                bench.counted(launches -> { });
+                long out = bench.output(2L * n, 2);
+                pointwise.floatToHalf(input + 4, out - 2, n - 1, null);
+                Assertions.assertArrayEquals(java.util.Arrays.copyOfRange(expected, 1, n), bench.readHalves(out - 2, n - 1));
+                pointwise.floatToHalf(input, out, n, null);
+                Assertions.assertArrayEquals(expected, bench.readHalves(out, n));
+                long outBack = bench.output(4L * n, 4);
+                pointwise.halfToFloat(half + 2, outBack - 4, n - 1, null);
+                Assertions.assertArrayEquals(java.util.Arrays.copyOfRange(expected, 1, n),
+                        bench.readFloats(outBack - 4, n - 1));
+                pointwise.halfToFloat(half, outBack, n, null);
+                Assertions.assertArrayEquals(expected, bench.readFloats(outBack, n));
             }
         });
     }
@@ -279,6 +282,14 @@ final class PointwiseCases {
                 Bench.close("copy", expected, bench.readHalves(half, n), TOLERANCE);
             }
             perfect(bench, n > 1000, (guided ? 12L : 8L) * n, (copy ? 6L : 4L) * n);
+            if (copy) {
+                long other = bench.output(4L * n);
+                long shifted = bench.output(2L * n, 2);
+                new Sampling(bench.library()).ddimStep(bench.floats(x), guided ? bench.floats(negative) : 0,
+                        bench.floats(prompt), Sampling.Precision.FLOAT, other, shifted, n, 1.7f,
+                        Sampling.Coefficients.of(0.5, 0.45), null);
+                Bench.close("copy, shifted", expected, bench.readHalves(shifted, n), TOLERANCE);
+            }
         });
     }
 
