@@ -1,0 +1,123 @@
+package io.invadapter.engine;
+
+import io.invadapter.engine.model.IdentityLayers;
+import java.awt.image.BufferedImage;
+import java.util.Objects;
+
+/**
+ * What to make. {@link #builder()} fills in the rest.
+ *
+ * @param face          the person to keep, or {@code null} for plain text to image
+ * @param caption       describes the face's picture, for its inversion
+ * @param guidanceScale 1 or less: no guidance
+ * @param identityScale lambda, 0 to about 1.2; not a number: what the adapter recommends
+ * @param seed          of the first picture; the others take seed + 1, seed + 2, …
+ * @param width         in pixels; 0: the model's own
+ * @param height        in pixels; 0: the model's own
+ */
+public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
+        double guidanceScale, double identityScale, long seed, int count, int width, int height,
+        IdentityLayers identityLayers, IdentityRows identityRows, ProgressListener listener, Cancellation cancellation) {
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** Collects a request. */
+    public static final class Builder {
+        private String prompt = "";
+        private String negativePrompt = "";
+        private BufferedImage face;
+        private String caption = "a portrait of a person";
+        private int steps = 50;
+        private double guidanceScale = 7.5;
+        private double identityScale = Double.NaN;
+        private long seed;
+        private int count = 1;
+        private int width;
+        private int height;
+        private IdentityLayers identityLayers = IdentityLayers.BOTH;
+        private IdentityRows identityRows = IdentityRows.PROMPT;
+        private ProgressListener listener = ProgressListener.NONE;
+        private Cancellation cancellation = new Cancellation();
+
+        private Builder() {
+        }
+
+        public Builder prompt(String value) {
+            prompt = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder negativePrompt(String value) {
+            negativePrompt = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder face(BufferedImage value) {
+            face = value;
+            return this;
+        }
+
+        public Builder caption(String value) {
+            caption = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder steps(int value) {
+            steps = value;
+            return this;
+        }
+
+        public Builder guidanceScale(double value) {
+            guidanceScale = value;
+            return this;
+        }
+
+        public Builder identityScale(double value) {
+            identityScale = value;
+            return this;
+        }
+
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        public Builder count(int value) {
+            count = value;
+            return this;
+        }
+
+        public Builder size(int pixelsWide, int pixelsHigh) {
+            width = pixelsWide;
+            height = pixelsHigh;
+            return this;
+        }
+
+        public Builder identityLayers(IdentityLayers value) {
+            identityLayers = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder identityRows(IdentityRows value) {
+            identityRows = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder listener(ProgressListener value) {
+            listener = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public Builder cancellation(Cancellation value) {
+            cancellation = Objects.requireNonNull(value);
+            return this;
+        }
+
+        public GenerationRequest build() {
+            return new GenerationRequest(prompt, negativePrompt, face, caption, steps, guidanceScale, identityScale, seed,
+                    count, width, height, identityLayers, identityRows, listener, cancellation);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+package io.invadapter.engine;
+
+import io.invadapter.engine.model.Latents;
+import java.awt.image.BufferedImage;
+
+/**
+ * A face turned into noise and back.
+ *
+ * @param face           as the model saw it
+ * @param reconstruction what the noise becomes again
+ * @param noise          the inverted latents
+ * @param error          ||reconstructed - original|| / ||original||, in latents
+ */
+public record InversionResult(BufferedImage face, BufferedImage reconstruction, Latents noise, double error) {
+}
