@@ -25,18 +25,44 @@ extern "C" __global__ void local_unwritten(int* out, int k) {
     out[threadIdx.x] = v[(k + threadIdx.x) & 7];
 }
 
-// A warp reads what another one wrote, without a barrier.
-extern "C" __global__ void race_between_warps(int* out) {
-    __shared__ volatile int s[64];
-    s[threadIdx.x] = threadIdx.x;
-    out[threadIdx.x] = s[threadIdx.x ^ 32];
-}
-
-extern "C" __global__ void race_within_warp(int* out) {
+// A thread reads what another one wrote, without a barrier, or with one for the warp only.
+template <bool SYNC>
+__device__ void exchange(int* out, int partner) {
     extern __shared__ int s[];
     s[threadIdx.x] = threadIdx.x;
+    if (SYNC) __syncwarp();
     asm volatile("" ::: "memory");
-    out[threadIdx.x] = s[threadIdx.x ^ 1];
+    out[threadIdx.x] = s[threadIdx.x & ~partner];
+}
+
+extern "C" __global__ void race(int* out, int partner) { exchange<false>(out, partner); }
+
+extern "C" __global__ void ordered_in_warp(int* out, int partner) { exchange<true>(out, partner); }
+
+// The second warp overwrites what the first one reads.
+extern "C" __global__ void overtaken(int* out) {
+    __shared__ int s[64];
+    s[threadIdx.x] = 1;
+    __syncthreads();
+    if (threadIdx.x < 32) out[threadIdx.x] = s[threadIdx.x + 32];
+    else s[threadIdx.x] = 2;
+    __syncthreads();
+    if (threadIdx.x >= 32) out[threadIdx.x] = s[threadIdx.x];
+}
+
+// Neighbouring bytes are nobody's business; the same byte is.
+extern "C" __global__ void byte_neighbours(int* out, int shift) {
+    extern __shared__ unsigned char b[];
+    b[(threadIdx.x % 32 * 2 + threadIdx.x / 32) >> shift] = 1;
+    __syncthreads();
+    out[threadIdx.x] = b[threadIdx.x >> shift];
+}
+
+extern "C" __global__ void all_lanes_store(int* out, int mask) {
+    __shared__ int s;
+    s = threadIdx.x & mask;
+    __syncthreads();
+    out[threadIdx.x] = s;
 }
 
 // The tile is overwritten while slower warps may still read it.
@@ -116,6 +142,6 @@ extern "C" __global__ void trapped(int* out) {
 
 __constant__ int table[4] = {1, 2, 3, 4};
 extern "C" __global__ void writes_constant(int* out, int i) {
-    *(int*)&table[i] = 5;
+    asm volatile("st.b32 [%0], %1;" ::"l"(&table[i]), "r"(5) : "memory");
     out[0] = table[0];
 }

@@ -24,6 +24,7 @@ __device__ void gemm(const unsigned short* a, const unsigned short* b, float* c,
     };
     load(0, 0);
     int steps = k / 16;
+#pragma unroll 1
     for (int s = 0; s < steps; s++) {
         if (s + 1 < steps) {
             load((s + 1) & 1, (s + 1) * 16);

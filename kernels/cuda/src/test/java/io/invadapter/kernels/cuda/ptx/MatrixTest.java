@@ -1,0 +1,125 @@
+package io.invadapter.kernels.cuda.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** cp.async, ldmatrix and mma against plain products in double. */
+class MatrixTest {
+    private static void product(boolean bfloat, int m, int n, int k) {
+        Random random = new Random(m + n + k);
+        short[] a = new short[m * k];
+        short[] b = new short[k * n];
+        double[] x = new double[m * k];
+        double[] y = new double[k * n];
+        fill(random, bfloat, a, x);
+        fill(random, bfloat, b, y);
+        Kernel kernel = Programs.kernel("matrix", bfloat ? "gemm_bf16" : "gemm_f16");
+        try (Programs p = new Programs()) {
+            long c = p.allocate(4L * m * n);
+            Counters counters = p.run(kernel, new Dim(n / 64, (m + 63) / 64), new Dim(128), 0, p.upload(a), p.upload(b), c,
+                    m, n, k);
+            float[] got = p.floats(c, m * n);
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < n; j++) {
+                    double sum = 0;
+                    for (int q = 0; q < k; q++) {
+                        sum += x[i * k + q] * y[q * n + j];
+                    }
+                    assertEquals(sum, got[i * n + j], 1e-5 * Math.sqrt(k) + Math.abs(sum) * 1e-6,
+                            "element " + i + ", " + j);
+                }
+            }
+            assertEquals((m + 63L) / 64 * 4 * (n / 8) * (k / 16), counters.mmaInstructions());
+        }
+    }
+
+    private static void fill(Random random, boolean bfloat, short[] bits, double[] values) {
+        for (int i = 0; i < bits.length; i++) {
+            float v = (float) random.nextGaussian();
+            bits[i] = bfloat ? (short) (Float.floatToRawIntBits(v) >>> 16) : Float.floatToFloat16(v);
+            values[i] = bfloat ? Float.intBitsToFloat(bits[i] << 16) : Float.float16ToFloat(bits[i]);
+        }
+    }
+
+    @Test
+    void productsOfHalves() {
+        product(false, 64, 64, 16);
+        product(false, 150, 128, 80);
+    }
+
+    @Test
+    void productsOfBfloats() {
+        product(true, 100, 64, 48);
+    }
+
+    @Test
+    void tf32Tile() {
+        Random random = new Random(1);
+        float[] a = new float[16 * 8];
+        float[] b = new float[8 * 8];
+        // Few enough bits that tf32 holds them exactly.
+        for (int i = 0; i < a.length; i++) {
+            a[i] = random.nextInt(-500, 500);
+        }
+        for (int i = 0; i < b.length; i++) {
+            b[i] = random.nextInt(-500, 500) / 8f;
+        }
+        try (Programs p = new Programs()) {
+            long c = p.allocate(4 * 16 * 8);
+            p.run(Programs.kernel("matrix", "tile_tf32"), new Dim(1), new Dim(32), 0, p.upload(a), p.upload(b), c);
+            float[] got = p.floats(c, 128);
+            for (int i = 0; i < 16; i++) {
+                for (int j = 0; j < 8; j++) {
+                    float sum = 0;
+                    for (int q = 0; q < 8; q++) {
+                        sum += a[i * 8 + q] * b[q * 8 + j];
+                    }
+                    assertEquals(sum, got[i * 8 + j]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void halfAccumulators() {
+        Random random = new Random(2);
+        short[] a = new short[16 * 8];
+        short[] b = new short[8 * 8];
+        double[] x = new double[a.length];
+        double[] y = new double[b.length];
+        fill(random, false, a, x);
+        fill(random, false, b, y);
+        try (Programs p = new Programs()) {
+            long c = p.allocate(2 * 16 * 8);
+            p.run(Programs.kernel("matrix", "tile_f16"), new Dim(1), new Dim(32), 0, p.upload(a), p.upload(b), c);
+            short[] got = p.shorts(c, 128);
+            for (int i = 0; i < 16; i++) {
+                for (int j = 0; j < 8; j++) {
+                    double sum = 0.5;
+                    for (int q = 0; q < 8; q++) {
+                        sum += x[i * 8 + q] * y[q * 8 + j];
+                    }
+                    assertEquals(sum, Float.float16ToFloat(got[i * 8 + j]), Math.abs(sum) / 2000 + 1e-6);
+                }
+            }
+        }
+    }
+
+    @Test
+    void transposeInRegisters() {
+        int[] a = new Random(3).ints(32).toArray();
+        try (Programs p = new Programs()) {
+            long out = p.allocate(128);
+            p.run(Programs.kernel("matrix", "transpose_in_registers"), new Dim(1), new Dim(32), 0, p.upload(a), out);
+            short[] got = p.shorts(out, 64);
+            for (int i = 0; i < 8; i++) {
+                for (int j = 0; j < 8; j++) {
+                    int at = j * 8 + i;
+                    assertEquals((short) (a[at / 2] >> at % 2 * 16), got[i * 8 + j]);
+                }
+            }
+        }
+    }
+}
