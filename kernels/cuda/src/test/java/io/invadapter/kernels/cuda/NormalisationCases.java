@@ -25,6 +25,7 @@ final class NormalisationCases {
         cases.add(group(1, 500, 96, 8, false, 100, 0.5, 0));
         cases.add(group(3, 77, 36, 4, true, 0.5, 1, 0));
         cases.add(group(1, 100, 64, 16, true, 0, 1, 2));
+        cases.add(group(1, 100, 96, 32, false, 0, 1, 0));
         cases.add(group(1, 300, 36, 4, false, 0.5, 1, 0));
         cases.add(group(1, 9, 5, 5, false, 0, 1, 0));
         // Every way in which an unrolled loop over pixels can end, and more blocks than a warp has lanes.
