@@ -22,9 +22,6 @@ final class Cta {
     private final int threads;
     private final Warp[] warps;
     private final Barrier[] barriers = new Barrier[BARRIERS];
-    private final int[] words;
-    private final long[] longs;
-    private final int dynamicSharedBytes;
 
     Cta(Launch launch) {
         this.kernel = launch.kernel();
@@ -32,17 +29,14 @@ final class Cta {
         this.block = launch.block();
         this.global = launch.global();
         this.parameters = launch.parameters();
-        this.words = launch.words();
-        this.longs = launch.longs();
         this.loopLimit = launch.loopLimit();
-        this.dynamicSharedBytes = launch.dynamicSharedBytes();
         this.threads = (int) block.count();
         int count = (threads + Warp.LANES - 1) / Warp.LANES;
-        this.shared = new SharedMemory(kernel.sharedBytes + dynamicSharedBytes, count);
+        this.shared = new SharedMemory(kernel.sharedBytes + launch.dynamicSharedBytes(), count);
         this.tallies = new Tally[kernel.ops.length];
         Arrays.setAll(tallies, i -> new Tally());
         this.warps = new Warp[count];
-        Arrays.setAll(warps, i -> new Warp(this, i, kernel, count));
+        Arrays.setAll(warps, i -> new Warp(this, i, launch, count));
         Arrays.setAll(barriers, i -> new Barrier(count));
     }
 
@@ -55,8 +49,7 @@ final class Cta {
         }
         for (Warp w : warps) {
             int lanes = Math.min(Warp.LANES, threads - w.index * Warp.LANES);
-            w.reset(lanes == Warp.LANES ? -1 : (1 << lanes) - 1, words, longs);
-            SpecialRegisters.fill(w, kernel, dynamicSharedBytes);
+            w.reset(lanes == Warp.LANES ? -1 : (1 << lanes) - 1);
         }
         while (true) {
             boolean alive = false;

@@ -2,6 +2,7 @@ package io.invadapter.kernels.cuda.ptx;
 
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 
 /** A kernel, decoded and ready to be launched any number of times, on any emulator. */
 public final class Kernel {
@@ -28,6 +29,8 @@ public final class Kernel {
     final List<Relocation> relocations;
     final Map<String, Integer> specialWords;
     final Map<String, Integer> specialLongs;
+    /** The rows of %ctaid.x, .y and .z, or -1. */
+    final int[] ctaRows;
 
     Kernel(PtxModule module, Source source, Op[] ops, Rows rows) {
         this.module = module;
@@ -48,6 +51,8 @@ public final class Kernel {
         this.relocations = rows.relocations();
         this.specialWords = rows.specialWords();
         this.specialLongs = rows.specialLongs();
+        this.ctaRows = Stream.of("%ctaid.x", "%ctaid.y", "%ctaid.z")
+                .mapToInt(n -> specialWords.getOrDefault(n, -1)).toArray();
     }
 
     public String name() {

@@ -16,6 +16,11 @@ final class MatrixOps {
         }
 
         @Override
+        int uniformMembers(Warp w, int active) {
+            return -1;
+        }
+
+        @Override
         int meet(Warp w, int mask, int pc) {
             if (mask != -1) {
                 int missing = Integer.numberOfTrailingZeros(~mask);
@@ -242,7 +247,7 @@ final class MatrixOps {
             }
         }
 
-        /** Products of 16-bit elements are exact in float; the sums are rounded to float at each step. */
+        /** Products are exact in float, even of tf32; the sums are rounded to float at each step. */
         private static void multiply(float[] a, float[] b, float[] c, int k) {
             for (int i = 0; i < 16; i++) {
                 int at = i * 8;
@@ -257,14 +262,14 @@ final class MatrixOps {
                 for (int j = 0; j < k; j++) {
                     float x = a[j * 16 + i];
                     int row = j * 8;
-                    c0 += x * b[row];
-                    c1 += x * b[row + 1];
-                    c2 += x * b[row + 2];
-                    c3 += x * b[row + 3];
-                    c4 += x * b[row + 4];
-                    c5 += x * b[row + 5];
-                    c6 += x * b[row + 6];
-                    c7 += x * b[row + 7];
+                    c0 = Math.fma(x, b[row], c0);
+                    c1 = Math.fma(x, b[row + 1], c1);
+                    c2 = Math.fma(x, b[row + 2], c2);
+                    c3 = Math.fma(x, b[row + 3], c3);
+                    c4 = Math.fma(x, b[row + 4], c4);
+                    c5 = Math.fma(x, b[row + 5], c5);
+                    c6 = Math.fma(x, b[row + 6], c6);
+                    c7 = Math.fma(x, b[row + 7], c7);
                 }
                 c[at] = c0;
                 c[at + 1] = c1;

@@ -1,12 +1,13 @@
 package io.invadapter.kernels.cuda.ptx;
 
+import java.util.Arrays;
 import java.util.Map;
 
-/** The registers that tell a thread where it is. They are constant for a thread and filled in when its CTA starts. */
+/** The registers that tell a thread where it is: rows that are filled in before a CTA starts. */
 final class SpecialRegisters {
     private SpecialRegisters() { }
 
-    /** Fills the rows of the special registers that the kernel names. */
+    /** Fills the rows of all special registers that the kernel names. */
     static void fill(Warp w, Kernel kernel, int dynamicSharedBytes) {
         for (Map.Entry<String, Integer> e : kernel.specialWords.entrySet()) {
             for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -16,6 +17,17 @@ final class SpecialRegisters {
         for (Map.Entry<String, Integer> e : kernel.specialLongs.entrySet()) {
             for (int lane = 0; lane < Warp.LANES; lane++) {
                 w.d[e.getValue() + lane] = value(e.getKey(), w, lane, kernel, dynamicSharedBytes);
+            }
+        }
+    }
+
+    /** Fills those that differ between CTAs. */
+    static void fillCta(Warp w, Kernel kernel) {
+        for (int axis = 0; axis < 3; axis++) {
+            int row = kernel.ctaRows[axis];
+            if (row >= 0) {
+                Dim cta = w.cta.grid.at(w.cta.number);
+                Arrays.fill(w.r, row, row + Warp.LANES, axis == 0 ? cta.x() : axis == 1 ? cta.y() : cta.z());
             }
         }
     }

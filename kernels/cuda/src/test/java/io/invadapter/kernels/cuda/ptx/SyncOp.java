@@ -27,7 +27,7 @@ abstract class SyncOp extends Op {
     }
 
     /** The member mask that all these lanes name, or 0 when they differ. */
-    private int uniformMembers(Warp w, int active) {
+    int uniformMembers(Warp w, int active) {
         int members = checkedMembers(w, Integer.numberOfTrailingZeros(active));
         for (int m = active & active - 1; m != 0; m &= m - 1) {
             if (checkedMembers(w, Integer.numberOfTrailingZeros(m)) != members) {

@@ -25,7 +25,7 @@ final class Tally {
     private final long[] sector = new long[Warp.LANES];
     private final int[] used = new int[Warp.LANES];
     private final int[] bankCount = new int[BANKS];
-    private final int[] bankWords = new int[BANKS * Warp.LANES];
+    private final int[] bankUnits = new int[BANKS * Warp.LANES];
 
     /** Counts a request to global memory: addresses in {@code w.address}, {@code size} bytes for each lane. */
     void global(Warp w, int mask, int size) {
@@ -85,23 +85,23 @@ final class Tally {
     }
 
     private int passes(Warp w, int mask, int size) {
-        java.util.Arrays.fill(bankCount, 0);
+        // Accesses are aligned, so those wider than a word meet or miss each other in whole groups of banks.
+        int shift = Math.max(2, Integer.numberOfTrailingZeros(size));
+        int groups = BANKS * 4 >> shift;
+        java.util.Arrays.fill(bankCount, 0, groups, 0);
         int worst = 1;
-        int words = Math.max(1, size >> 2);
         for (int m = mask; m != 0; m &= m - 1) {
-            int word = w.offset[Integer.numberOfTrailingZeros(m)] >> 2;
-            for (int k = 0; k < words; k++, word++) {
-                int bank = word & BANKS - 1;
-                int count = bankCount[bank];
-                int i = 0;
-                while (i < count && bankWords[bank * Warp.LANES + i] != word) {
-                    i++;
-                }
-                if (i == count) {
-                    bankWords[bank * Warp.LANES + count] = word;
-                    bankCount[bank] = count + 1;
-                    worst = Math.max(worst, count + 1);
-                }
+            int unit = w.offset[Integer.numberOfTrailingZeros(m)] >> shift;
+            int group = unit & groups - 1;
+            int count = bankCount[group];
+            int i = 0;
+            while (i < count && bankUnits[group * Warp.LANES + i] != unit) {
+                i++;
+            }
+            if (i == count) {
+                bankUnits[group * Warp.LANES + count] = unit;
+                bankCount[group] = count + 1;
+                worst = Math.max(worst, count + 1);
             }
         }
         return worst;

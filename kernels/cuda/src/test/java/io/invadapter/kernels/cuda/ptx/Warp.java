@@ -56,20 +56,29 @@ final class Warp {
     final float[] matrixC = new float[16 * 8];
     final int[][] wordResults = new int[4][LANES];
 
-    Warp(Cta cta, int index, Kernel kernel, int warps) {
+    /** The registers at the start of every CTA: constants and special registers. */
+    private final int[] startWords;
+    private final long[] startLongs;
+
+    Warp(Cta cta, int index, Launch launch, int warps) {
+        Kernel kernel = launch.kernel();
         this.cta = cta;
         this.index = index;
-        this.r = new int[kernel.words];
-        this.d = new long[kernel.longs];
+        this.r = launch.words().clone();
+        this.d = launch.longs().clone();
         this.p = new int[Math.max(1, kernel.predicates)];
         this.clock = new int[warps];
         this.local = new byte[kernel.localBytes * LANES];
         this.localInitialized = new byte[kernel.localBytes * LANES];
+        SpecialRegisters.fill(this, kernel, launch.dynamicSharedBytes());
+        this.startWords = r.clone();
+        this.startLongs = d.clone();
     }
 
-    void reset(int lanes, int[] words, long[] longs) {
-        System.arraycopy(words, 0, r, 0, r.length);
-        System.arraycopy(longs, 0, d, 0, d.length);
+    void reset(int lanes) {
+        System.arraycopy(startWords, 0, r, 0, r.length);
+        System.arraycopy(startLongs, 0, d, 0, d.length);
+        SpecialRegisters.fillCta(this, cta.kernel);
         Arrays.fill(p, 0);
         Arrays.fill(clock, 0);
         clock[index] = 1;
