@@ -103,7 +103,7 @@ final class ControlOps {
     /** {@code brx.idx index, list}. */
     private static Op indirect(Statement s, Rows rows) {
         Decoder.allow(s, "idx", "uni");
-        int index = rows.word(s, 0, Type.U32);
+        int selector = rows.word(s, 0, Type.U32);
         List<String> labels = rows.branchTargets(s, s.operand(1));
         int[] targets = labels.stream().mapToInt(l -> rows.label(s, new Operand.Symbol(l, 0))).toArray();
         return new Op() {
@@ -112,7 +112,7 @@ final class ControlOps {
                 w.resume(mask & ~active, pc + 1);
                 for (int m = active; m != 0; m &= m - 1) {
                     int lane = Integer.numberOfTrailingZeros(m);
-                    int i = w.r[index + lane];
+                    int i = w.r[selector + lane];
                     if (i < 0 || i >= targets.length) {
                         throw w.fault(PtxFault.Kind.OUT_OF_BOUNDS, "target " + i + " of " + targets.length, this, lane);
                     }

@@ -13,6 +13,7 @@ final class Cta {
     final SharedMemory shared;
     final byte[] parameters;
     final Tally[] tallies;
+    final Tally.Scratch scratch = new Tally.Scratch();
     final long loopLimit;
     /** Linear number of the CTA. */
     int number;
@@ -189,8 +190,8 @@ final class Cta {
                         .append(": ").append(kernel.ops[i].text);
             }
         }
-        PtxFault.Kind kind = atBarrier > 0 ? PtxFault.Kind.BARRIER
-                : atWarpSync > 0 ? PtxFault.Kind.WARP_SYNC : PtxFault.Kind.DEADLOCK;
+        PtxFault.Kind kind = atWarpSync == 0 ? PtxFault.Kind.BARRIER
+                : atBarrier == 0 ? PtxFault.Kind.WARP_SYNC : PtxFault.Kind.DEADLOCK;
         return first.fault(kind, "no thread can go on; " + exited + " of " + threads + " have exited" + places,
                 kernel.ops[first.pc(firstLane)], firstLane);
     }

@@ -2,6 +2,7 @@ package io.invadapter.kernels.cuda.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import java.lang.foreign.MemorySegment;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
@@ -118,6 +119,51 @@ class MatrixTest {
                 for (int j = 0; j < 8; j++) {
                     int at = j * 8 + i;
                     assertEquals((short) (a[at / 2] >> at % 2 * 16), got[i * 8 + j]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void everyFormOfLdmatrix() {
+        int[] a = new Random(4).ints(128).toArray();
+        int[] matrixOf = {0, 0, 0, 1, 0, 1, 0, 1, 2, 3, 0, 1, 2, 3};
+        boolean[] transposed = {false, true, false, false, true, true, false, false, false, false, true, true, true, true};
+        try (Programs p = new Programs()) {
+            long out = p.allocate(4 * 14 * 32);
+            p.run(Programs.kernel("matrix", "matrices"), new Dim(1), new Dim(32), 0, p.upload(a), out);
+            int[] got = p.ints(out, 14 * 32);
+            for (int r = 0; r < 14; r++) {
+                for (int lane = 0; lane < 32; lane++) {
+                    for (int h = 0; h < 2; h++) {
+                        int row = transposed[r] ? lane % 4 * 2 + h : lane / 4;
+                        int column = transposed[r] ? lane / 4 : lane % 4 * 2 + h;
+                        int word = a[matrixOf[r] * 32 + row * 4 + column / 2];
+                        assertEquals((short) (word >> column % 2 * 16), (short) (got[r * 32 + lane] >> h * 16),
+                                "register " + r + ", lane " + lane);
+                    }
+                }
+            }
+        }
+    }
+
+    @Test
+    void copiesOfEverySize() {
+        Kernel k = Programs.kernel("matrix", "copies");
+        for (int valid : new int[] {0, 3, 8, 16}) {
+            try (Programs p = new Programs()) {
+                // Exactly what may be read: a byte more would be out of bounds.
+                long a = p.allocate(16 + valid);
+                byte[] source = new byte[16 + valid];
+                new Random(5).nextBytes(source);
+                p.emulator.write(a, MemorySegment.ofArray(source), source.length);
+                long out = p.allocate(48);
+                p.run(k, new Dim(1), new Dim(1), 0, a, out, valid);
+                byte[] got = new byte[48];
+                p.emulator.read(MemorySegment.ofArray(got), out, 48, false);
+                for (int i = 0; i < 48; i++) {
+                    int from = i < 4 ? i + 4 : i < 8 || i >= 16 + valid ? -1 : i;
+                    assertEquals(from < 0 ? 0 : source[from], got[i], "byte " + i + " of " + valid);
                 }
             }
         }

@@ -24,7 +24,7 @@ public final class PtxFault extends PtxException {
         READ_ONLY,
         /** A barrier that not all threads reach, or that threads reach at different places. */
         BARRIER,
-        /** Threads that wait for each other for ever. */
+        /** Threads that wait for each other for ever, some at a barrier and some at a warp-wide instruction. */
         DEADLOCK,
         /** A warp-wide instruction with lanes missing, or with an undefined source lane. */
         WARP_SYNC,

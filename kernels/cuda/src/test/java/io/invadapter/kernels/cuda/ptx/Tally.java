@@ -22,13 +22,18 @@ final class Tally {
     /** Where the instruction last went: the next access most likely goes there too. */
     Allocation lastAllocation;
 
-    private final long[] sector = new long[Warp.LANES];
-    private final int[] used = new int[Warp.LANES];
-    private final int[] bankCount = new int[BANKS];
-    private final int[] bankUnits = new int[BANKS * Warp.LANES];
+    /** Room for the analysis of one request; one for each worker. */
+    static final class Scratch {
+        final long[] sector = new long[Warp.LANES];
+        final int[] used = new int[Warp.LANES];
+        final int[] bankCount = new int[BANKS];
+        final int[] bankUnits = new int[BANKS * Warp.LANES];
+    }
 
     /** Counts a request to global memory: addresses in {@code w.address}, {@code size} bytes for each lane. */
     void global(Warp w, int mask, int size) {
+        long[] sector = w.cta.scratch.sector;
+        int[] used = w.cta.scratch.used;
         int n = 0;
         int last = -1;
         for (int m = mask; m != 0; m &= m - 1) {
@@ -84,7 +89,9 @@ final class Tally {
         worstConflict = Math.max(worstConflict, extra);
     }
 
-    private int passes(Warp w, int mask, int size) {
+    private static int passes(Warp w, int mask, int size) {
+        int[] bankCount = w.cta.scratch.bankCount;
+        int[] bankUnits = w.cta.scratch.bankUnits;
         // Accesses are aligned, so those wider than a word meet or miss each other in whole groups of banks.
         int shift = Math.max(2, Integer.numberOfTrailingZeros(size));
         int groups = BANKS * 4 >> shift;

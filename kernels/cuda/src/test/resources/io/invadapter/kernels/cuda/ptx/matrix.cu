@@ -101,3 +101,36 @@ extern "C" __global__ void transpose_in_registers(const unsigned* a, unsigned* o
     asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
     out[threadIdx.x] = y;
 }
+
+// All forms of ldmatrix on four 8x8 matrices; out[form][register][lane].
+extern "C" __global__ void matrices(const unsigned* a, unsigned* out) {
+    __shared__ __align__(16) unsigned s[4 * 8 * 4];
+    int lane = threadIdx.x;
+    for (int i = lane; i < 128; i += 32) s[i] = a[i];
+    __syncthreads();
+    unsigned at = shared_address(&s[lane * 4]);
+    unsigned r[14];
+    asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];" : "=r"(r[0]) : "r"(at));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];" : "=r"(r[1]) : "r"(at));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];" : "=r"(r[2]), "=r"(r[3]) : "r"(at));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];" : "=r"(r[4]), "=r"(r[5]) : "r"(at));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[6]), "=r"(r[7]), "=r"(r[8]), "=r"(r[9]) : "r"(at));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[10]), "=r"(r[11]), "=r"(r[12]), "=r"(r[13]) : "r"(at));
+    for (int i = 0; i < 14; i++) out[i * 32 + lane] = r[i];
+}
+
+// Copies of 4, 8 and 16 bytes; of the last, `valid` bytes are read and the rest is zero; then one that is ignored.
+extern "C" __global__ void copies(const unsigned char* a, unsigned char* out, int valid) {
+    __shared__ __align__(16) unsigned char s[64];
+    unsigned at = shared_address(s);
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(at), "l"(a + 4));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(at + 8), "l"(a + 8));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(at + 16), "l"(a + 16), "r"(valid));
+    asm volatile("{ .reg .pred p; setp.ne.b32 p, %2, -1; cp.async.cg.shared.global [%0], [%1], 16, p; }"
+                 ::"r"(at + 32), "l"((const char*)0), "r"(valid));
+    asm volatile("cp.async.wait_all;" ::: "memory");
+    for (int i = 0; i < 48; i++)
+        if (i < 4 || i >= 8) out[i] = s[i];
+}
