@@ -6,36 +6,74 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
  * A convolution over {@code [B, H, W, C]}, the residual fused into it.
  *
- * @param bias address of {@code [out]} float32; zeros when the layer has none
+ * <p>Which layout of the weights is fast depends on the size of the feature map, and oneDNN falls back to a plain loop when
+ * given another. The weights are packed for a middling size when they are loaded and again when a size needs it.
  */
-record CpuConvolution(int inChannels, int outChannels, int height, int width, int stride, Device.Padding padding,
-        DataType outputType, PackedWeights weights, long bias) implements Device.Convolution {
-    /** Height and width of the feature map for which the weights' layout is chosen. */
+final class CpuConvolution implements Device.Convolution {
     private static final int TYPICAL_SIZE = 64;
 
-    static CpuConvolution pack(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding,
-            DataType outputType) {
+    private final CpuDevice device;
+    private final int inChannels;
+    private final int outChannels;
+    private final int height;
+    private final int width;
+    private final int stride;
+    private final Device.Padding padding;
+    private final DataType outputType;
+    private final long bias;
+    private final List<PackedWeights> packed = new ArrayList<>();
+    private final Map<Shape, Use> uses = new HashMap<>();
+
+    private record Shape(int batch, int height, int width, boolean residual) {
+    }
+
+    private record Use(Primitive primitive, long weights) {
+    }
+
+    CpuConvolution(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
         int[] s = weight.shape();
-        DataType type = device.precision().type();
-        HostTensor shift = bias != null ? bias : HostTensor.of(new float[s[0]], s[0]);
-        CpuConvolution unpacked = new CpuConvolution(s[1], s[0], s[2], s[3], stride, padding, outputType, null,
-                device.store(DataType.FLOAT32, shift));
-        dnnl_primitive_desc chosen = unpacked.descriptor(device.oneDnn(), type, 1, TYPICAL_SIZE, TYPICAL_SIZE,
-                OneDnn.any(type, s[0], s[1], s[2], s[3]), false);
-        dnnl_memory_desc layout = OneDnn.copyOf(dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0));
-        dnnl_primitive_desc_destroy(chosen);
-        long[] shape = {s[0], s[1], s[2], s[3]};
+        this.device = device;
+        this.outChannels = s[0];
+        this.inChannels = s[1];
+        this.height = s[2];
+        this.width = s[3];
+        this.stride = stride;
+        this.padding = padding;
+        this.outputType = outputType;
+        this.bias = device.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
+        dnnl_primitive_desc typical = descriptor(new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, false));
         long[] strides = {(long) s[1] * s[2] * s[3], (long) s[2] * s[3], s[3], 1};
-        PackedWeights packed = PackedWeights.pack(device.oneDnn(), weight, shape, strides, layout);
-        device.own(packed.address());
-        return new CpuConvolution(s[1], s[0], s[2], s[3], stride, padding, outputType, packed, unpacked.bias);
+        packed.add(PackedWeights.pack(device.oneDnn(), weight, new long[] {s[0], s[1], s[2], s[3]}, strides, layout(typical)));
+        dnnl_primitive_desc_destroy(typical);
+    }
+
+    @Override
+    public int inChannels() {
+        return inChannels;
+    }
+
+    @Override
+    public int outChannels() {
+        return outChannels;
+    }
+
+    DataType outputType() {
+        return outputType;
+    }
+
+    /** Address of {@code [out]} float32; zeros when the layer has none. */
+    long bias() {
+        return bias;
     }
 
     int outHeight(int inHeight) {
@@ -47,46 +85,77 @@ record CpuConvolution(int inChannels, int outChannels, int height, int width, in
     }
 
     /** Writes the convolution of {@code x} to {@code y}; {@code shift} is the address of what is used as the bias. */
-    void run(OneDnn oneDnn, Tensor x, Tensor y, long shift, Tensor residual) {
-        int batch = x.batch();
-        int h = x.size(1);
-        int w = x.size(2);
-        Primitive convolution = oneDnn.primitive(
-                List.of("convolution", x.type(), outputType, batch, h, w, inChannels, outChannels,
-                        List.of(height, width, stride, padding), residual != null),
-                () -> primitive(oneDnn, x.type(), batch, h, w, residual != null));
+    void run(Tensor x, Tensor y, long shift, Tensor residual) {
+        Use use = uses.computeIfAbsent(new Shape(x.batch(), x.size(1), x.size(2), residual != null), this::prepare);
         if (residual == null) {
-            convolution.run(x.address(), weights.address(), shift, y.address());
+            use.primitive.run(x.address(), use.weights, shift, y.address());
         } else {
-            convolution.run(x.address(), weights.address(), shift, y.address(), residual.address());
+            use.primitive.run(x.address(), use.weights, shift, y.address(), residual.address());
         }
     }
 
-    private Primitive primitive(OneDnn oneDnn, DataType type, int batch, int h, int w, boolean residual) {
-        dnnl_memory_desc output = OneDnn.featureMap(outputType, batch, outHeight(h), outWidth(w), outChannels);
-        Primitive.Builder builder = new Primitive.Builder(oneDnn,
-                descriptor(oneDnn, type, batch, h, w, weights.layout(), residual))
-                .argument(DNNL_ARG_SRC, OneDnn.featureMap(type, batch, h, w, inChannels))
-                .argument(DNNL_ARG_WEIGHTS, weights.layout())
-                .argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, outChannels))
-                .argument(DNNL_ARG_DST, output);
-        if (residual) {
-            builder.postOpArgument(0, output);
-        }
-        return builder.build();
+    private Use prepare(Shape shape) {
+        OneDnn oneDnn = device.oneDnn();
+        dnnl_primitive_desc descriptor = descriptor(shape);
+        PackedWeights weights = weights(layout(descriptor));
+        Primitive primitive = oneDnn.primitive(
+                List.of("convolution", device.precision(), outputType, shape, inChannels, outChannels, height, width, stride, padding),
+                () -> {
+                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor)
+                            .argument(DNNL_ARG_SRC, input(shape))
+                            .argument(DNNL_ARG_WEIGHTS, weights.layout())
+                            .argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, outChannels))
+                            .argument(DNNL_ARG_DST, output(shape));
+                    if (shape.residual) {
+                        builder.postOpArgument(0, output(shape));
+                    }
+                    return builder.build();
+                });
+        return new Use(primitive, weights.address());
     }
 
-    private dnnl_primitive_desc descriptor(OneDnn oneDnn, DataType type, int batch, int h, int w,
-            dnnl_memory_desc layout, boolean residual) {
-        dnnl_memory_desc output = OneDnn.featureMap(outputType, batch, outHeight(h), outWidth(w), outChannels);
+    /** The weights in {@code layout}; a copy that no size has used yet makes room for the new one. */
+    private PackedWeights weights(dnnl_memory_desc layout) {
+        for (PackedWeights known : packed) {
+            if (dnnl_memory_desc_equal(known.layout(), layout) != 0) {
+                return known;
+            }
+        }
+        PackedWeights added = packed.getFirst().repack(device.oneDnn(), layout);
+        if (uses.isEmpty()) {
+            device.oneDnn().memory().free(packed.removeFirst().address());
+        }
+        packed.add(added);
+        return added;
+    }
+
+    void free() {
+        packed.forEach(weights -> device.oneDnn().memory().free(weights.address()));
+        packed.clear();
+    }
+
+    private dnnl_memory_desc input(Shape s) {
+        return OneDnn.featureMap(device.precision().type(), s.batch, s.height, s.width, inChannels);
+    }
+
+    private dnnl_memory_desc output(Shape s) {
+        return OneDnn.featureMap(outputType, s.batch, outHeight(s.height), outWidth(s.width), outChannels);
+    }
+
+    private static dnnl_memory_desc layout(dnnl_primitive_desc descriptor) {
+        return OneDnn.copyOf(dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0));
+    }
+
+    private dnnl_primitive_desc descriptor(Shape shape) {
         OneDnn.PostOps postOps = new OneDnn.PostOps();
-        if (residual) {
-            postOps.binary(dnnl_binary_add, output);
+        if (shape.residual) {
+            postOps.binary(dnnl_binary_add, output(shape));
         }
         return OneDnn.descriptor("dnnl_convolution_forward_primitive_desc_create", postOps, (d, a) ->
-                dnnl_convolution_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
-                        dnnl_convolution_direct, OneDnn.featureMap(type, batch, h, w, inChannels), layout,
-                        OneDnn.rowMajor(DataType.FLOAT32, outChannels), output,
+                dnnl_convolution_forward_primitive_desc_create(d, device.oneDnn().engine, dnnl_forward_inference,
+                        dnnl_convolution_direct, input(shape),
+                        OneDnn.any(device.precision().type(), outChannels, inChannels, height, width),
+                        OneDnn.rowMajor(DataType.FLOAT32, outChannels), output(shape),
                         new long[] {stride, stride}, new long[] {0, 0}, new long[] {padding.top(), padding.left()},
                         new long[] {padding.bottom(), padding.right()}, a));
     }

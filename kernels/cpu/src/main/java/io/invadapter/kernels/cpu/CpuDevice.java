@@ -27,6 +27,7 @@ final class CpuDevice implements Device {
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
     private final List<Long> owned = new ArrayList<>();
+    private final List<CpuConvolution> convolutions = new ArrayList<>();
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final long[] workspaces = new long[2];
     private final long[] workspaceBytes = new long[2];
@@ -183,7 +184,9 @@ final class CpuDevice implements Device {
 
     @Override
     public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
-        return CpuConvolution.pack(this, weight, bias, stride, padding, outputType);
+        CpuConvolution convolution = new CpuConvolution(this, weight, bias, stride, padding, outputType);
+        convolutions.add(convolution);
+        return convolution;
     }
 
     @Override
@@ -253,7 +256,7 @@ final class CpuDevice implements Device {
         check(x.rank() == 4 && x.channels() == w.inChannels(), "a convolution of %s channels is given %s", w.inChannels(), x);
         Tensor y = allocate(w.outputType(), x.batch(), w.outHeight(x.size(1)), w.outWidth(x.size(2)), w.outChannels());
         check(residual == null || Arrays.equals(residual.shape(), y.shape()), "a residual of %s for %s", residual, y);
-        w.run(oneDnn, x, y, shift == null ? w.bias() : shifted(w, shift), residual);
+        w.run(x, y, shift == null ? w.bias() : shifted(w, shift), residual);
         return y;
     }
 
@@ -461,8 +464,10 @@ final class CpuDevice implements Device {
                 workspaces[slot] = 0;
             }
         }
-        owned.forEach(address -> oneDnn.memory().free(address, 0));
+        owned.forEach(oneDnn.memory()::free);
         owned.clear();
+        convolutions.forEach(CpuConvolution::free);
+        convolutions.clear();
         oneDnn.close();
     }
 }

@@ -3,6 +3,7 @@ package io.invadapter.kernels.cpu;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -20,13 +21,17 @@ final class NativeMemory implements TensorPool.Memory {
         }
         long start = pointer.address();
         long aligned = (start + Long.BYTES + ALIGNMENT - 1) & -ALIGNMENT;
-        view(aligned - Long.BYTES, Long.BYTES).set(java.lang.foreign.ValueLayout.JAVA_LONG, 0, start);
+        view(aligned - Long.BYTES, Long.BYTES).set(ValueLayout.JAVA_LONG, 0, start);
         return aligned;
     }
 
     @Override
     public void free(long address, long bytes) {
-        long start = view(address - Long.BYTES, Long.BYTES).get(java.lang.foreign.ValueLayout.JAVA_LONG, 0);
+        free(address);
+    }
+
+    void free(long address) {
+        long start = view(address - Long.BYTES, Long.BYTES).get(ValueLayout.JAVA_LONG, 0);
         Pointer.free(new Address(start));
     }
 

@@ -8,8 +8,7 @@ import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
- * A weight matrix in the layout that oneDNN's fast implementations read. The layout is chosen once, for a representative
- * number of rows, and every primitive is then made for that layout, so that there is one copy of each weight.
+ * A weight in the layout that oneDNN's fast implementations read.
  */
 record PackedWeights(dnnl_memory_desc layout, long address) {
 
@@ -32,21 +31,29 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
             NativeMemory.view(from, sourceBytes).copyFrom(source.data());
         }
         try {
-            dnnl_memory_desc plain = OneDnn.strided(sourceType, shape, strides);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_reorder_primitive_desc_create", null,
-                    (d, a) -> dnnl_reorder_primitive_desc_create(d, plain, oneDnn.engine, layout, oneDnn.engine, a));
-            long to = memory.allocate(dnnl_memory_desc_get_size(layout));
-            try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)
-                    .argument(DNNL_ARG_FROM, plain)
-                    .argument(DNNL_ARG_TO, layout)
-                    .build()) {
-                reorder.run(from, to);
-            }
-            return new PackedWeights(layout, to);
+            return reorder(oneDnn, OneDnn.strided(sourceType, shape, strides), from, layout);
         } finally {
             if (staged) {
                 memory.free(from, sourceBytes);
             }
         }
+    }
+
+    /** The same weights in another layout. */
+    PackedWeights repack(OneDnn oneDnn, dnnl_memory_desc newLayout) {
+        return reorder(oneDnn, layout, address, newLayout);
+    }
+
+    private static PackedWeights reorder(OneDnn oneDnn, dnnl_memory_desc fromLayout, long from, dnnl_memory_desc layout) {
+        dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_reorder_primitive_desc_create", null,
+                (d, a) -> dnnl_reorder_primitive_desc_create(d, fromLayout, oneDnn.engine, layout, oneDnn.engine, a));
+        long to = oneDnn.memory().allocate(dnnl_memory_desc_get_size(layout));
+        try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)
+                .argument(DNNL_ARG_FROM, fromLayout)
+                .argument(DNNL_ARG_TO, layout)
+                .build()) {
+            reorder.run(from, to);
+        }
+        return new PackedWeights(layout, to);
     }
 }
