@@ -171,7 +171,7 @@ final class CompareOps {
 
     private static Ordering ordering(Statement s, Rows rows, Type type, int operand, int shift) {
         if (type.isLong()) {
-            return longOrdering(s, type, rows.longRow(s, operand), rows.longRow(s, operand + 1));
+            return longOrdering(type, rows.longRow(s, operand), rows.longRow(s, operand + 1));
         }
         int a = rows.word(s, operand, type);
         int b = rows.word(s, operand + 1, type);
@@ -209,10 +209,10 @@ final class CompareOps {
                 }
             };
         }
-        return wordOrdering(s, type, a, b);
+        return wordOrdering(type, a, b);
     }
 
-    private static Ordering wordOrdering(Statement s, Type type, int a, int b) {
+    private static Ordering wordOrdering(Type type, int a, int b) {
         boolean signed = type.isSigned();
         boolean narrow = type.bytes == 2;
         // Unsigned words are compared as signed ones with their order turned around.
@@ -236,7 +236,7 @@ final class CompareOps {
         };
     }
 
-    private static Ordering longOrdering(Statement s, Type type, int a, int b) {
+    private static Ordering longOrdering(Type type, int a, int b) {
         if (type == Type.F64) {
             return w -> {
                 w.less = 0;

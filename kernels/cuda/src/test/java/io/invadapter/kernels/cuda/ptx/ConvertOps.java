@@ -35,7 +35,7 @@ final class ConvertOps {
         }
         if (from.isFloat()) {
             RealSource source = realSource(s, rows, from);
-            return to.isFloat() ? fromRealToReal(s, rows, source, to, from) : fromRealToInteger(s, rows, source, to);
+            return to.isFloat() ? fromRealToReal(s, rows, source, to) : fromRealToInteger(s, rows, source, to);
         }
         IntegerSource source = integerSource(s, rows, from);
         return to.isFloat() ? fromIntegerToReal(s, rows, source, to, from)
@@ -201,7 +201,7 @@ final class ConvertOps {
         });
     }
 
-    private static Op fromRealToReal(Statement s, Rows rows, RealSource source, Type to, Type from) {
+    private static Op fromRealToReal(Statement s, Rows rows, RealSource source, Type to) {
         boolean integral = s.modifiers().stream().anyMatch(m -> m.equals("rni") || m.equals("rzi") || m.equals("rmi")
                 || m.equals("rpi"));
         int mode = Rounding.mode(s);
