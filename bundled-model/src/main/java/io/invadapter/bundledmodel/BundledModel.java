@@ -1,0 +1,118 @@
+package io.invadapter.bundledmodel;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipInputStream;
+import javax.imageio.ImageIO;
+
+/**
+ * avatar-sd, a Stable Diffusion in small that draws cartoon portraits, in the diffusers layout with its adapter and golden
+ * data. The archive is unpacked once, to {@code $XDG_CACHE_HOME/invadapter} or {@code ~/.cache/invadapter}.
+ */
+public final class BundledModel {
+    private static final String ARCHIVE = "avatar-sd.zip";
+    private static final List<String> FACES = List.of("00040", "00020", "00061", "00071", "00005");
+
+    private BundledModel() {
+    }
+
+    /**
+     * The unpacked model.
+     *
+     * @throws UncheckedIOException when the cache cannot be written; the message says where it is
+     */
+    public static Path directory() {
+        Path cache = cache();
+        try {
+            Path target = cache.resolve("avatar-sd-" + fingerprint());
+            if (!Files.isDirectory(target)) {
+                Files.createDirectories(cache);
+                unpack(target, Files.createTempDirectory(cache, "unpacking-"));
+            }
+            return target;
+        } catch (IOException e) {
+            throw new UncheckedIOException(cache + ": the bundled model cannot be unpacked here (" + e.getMessage()
+                    + "); set XDG_CACHE_HOME to a folder that can be written", e);
+        }
+    }
+
+    /** The adapter of the unpacked model. */
+    public static Path adapter() {
+        return directory().resolve("eaa.safetensors");
+    }
+
+    /** Portraits of five people the model was not trained on. */
+    public static List<BufferedImage> faces() {
+        return FACES.stream().map(BundledModel::face).toList();
+    }
+
+    private static BufferedImage face(String name) {
+        try (InputStream in = BundledModel.class.getResourceAsStream("face-" + name + ".png")) {
+            return ImageIO.read(in);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static Path cache() {
+        String xdg = System.getenv("XDG_CACHE_HOME");
+        Path base = xdg == null || xdg.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(xdg);
+        return base.resolve("invadapter");
+    }
+
+    /** Names the folder by the archive's contents, so that another version is unpacked beside this one. */
+    private static String fingerprint() throws IOException {
+        try (InputStream in = BundledModel.class.getResourceAsStream(ARCHIVE)) {
+            MessageDigest digest = MessageDigest.getInstance("SHA-256");
+            byte[] buffer = new byte[1 << 16];
+            for (int n = in.read(buffer); n > 0; n = in.read(buffer)) {
+                digest.update(buffer, 0, n);
+            }
+            return HexFormat.of().formatHex(digest.digest(), 0, 8);
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /** Unpacks beside the target, then moves: nobody ever sees half a model. */
+    private static void unpack(Path target, Path beside) throws IOException {
+        try (ZipInputStream zip = new ZipInputStream(BundledModel.class.getResourceAsStream(ARCHIVE))) {
+            for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
+                Path file = beside.resolve(entry.getName());
+                Files.createDirectories(file.getParent());
+                Files.copy(zip, file);
+            }
+            Files.move(beside, target, StandardCopyOption.ATOMIC_MOVE);
+        } catch (FileSystemException e) {
+            // Another process may have been faster.
+            if (!Files.isDirectory(target)) {
+                throw e;
+            }
+        } finally {
+            delete(beside);
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            try (Stream<Path> files = Files.walk(folder)) {
+                for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
+    }
+}

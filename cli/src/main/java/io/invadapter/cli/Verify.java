@@ -1,0 +1,233 @@
+package io.invadapter.cli;
+
+import io.invadapter.engine.Diffusion;
+import io.invadapter.engine.IdentityRows;
+import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.IdentityAttention;
+import io.invadapter.engine.model.IdentityLayers;
+import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.ModelFiles;
+import io.invadapter.weights.Safetensors;
+import io.invadapter.weights.SafetensorsWriter;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Compares everything this engine computes with a reference implementation's outputs for the same model and inputs. */
+@Command(name = "verify", mixinStandardHelpOptions = true, description = "Compares every result with golden data from the reference implementation.")
+final class Verify implements Callable<Integer> {
+    private static final double SINGLE_PASS = 2e-5;
+    private static final double LOOP = 1e-3;
+    private static final double REDUCED_PRECISION = 5e-2;
+
+    @Parameters(paramLabel = "DIR", description = "model folder with case.json, tokens.json, golden.safetensors and eaa.safetensors")
+    private Path folder;
+
+    @Option(names = "--dump", paramLabel = "FILE", description = "writes all outputs under the golden keys")
+    private Path dump;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE})")
+    private String deviceName;
+
+    @Option(names = "--precision", description = "fp32, bf16 or fp16 (default: fp32)")
+    private Precision precision = Precision.FP32;
+
+    private final Map<String, float[]> outputs = new LinkedHashMap<>();
+    private boolean tokensAgree = true;
+
+    @Override
+    public Integer call() {
+        if (dump != null) {
+            Png.checkWritable(dump);
+        }
+        JsonValue parameters = Json.read(folder.resolve("case.json"));
+        JsonValue texts = Json.read(folder.resolve("tokens.json"));
+        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"));
+                Device device = Devices.open(deviceName, precision, System.err::println)) {
+            System.out.println(device.description());
+            StableDiffusion model;
+            try (ModelFiles files = ModelFiles.open(folder)) {
+                model = StableDiffusion.load(files, device);
+            }
+            EmbeddedAttentionAdapter adapter;
+            try (WeightSource source = Safetensors.open(folder.resolve("eaa.safetensors"))) {
+                adapter = EmbeddedAttentionAdapter.load(source, model.unet(), device);
+            }
+            compute(model, adapter, golden, parameters, texts);
+            return report(golden);
+        }
+    }
+
+    private void compute(StableDiffusion model, EmbeddedAttentionAdapter adapter, WeightSource golden, JsonValue parameters,
+            JsonValue texts) {
+        Map<String, float[]> contexts = new TreeMap<>();
+        for (String name : texts.asObject().keySet()) {
+            int[] expected = texts.get(name).get("ids").asList().stream().mapToInt(JsonValue::asInt).toArray();
+            int[] ids = model.tokenizer().encode(texts.get(name).get("text").asString()).ids();
+            if (!Arrays.equals(ids, expected)) {
+                tokensAgree = false;
+                System.out.println("tokens." + name + " differ: " + Arrays.toString(ids) + " for " + Arrays.toString(expected));
+            }
+            contexts.put(name, model.textEncoder().encode(ids));
+            outputs.put("text." + name, contexts.get(name));
+        }
+        float[] caption = contexts.get("caption");
+        float[][] pair = {contexts.get("negative"), contexts.get("prompt")};
+        int steps = parameters.get("steps").asInt();
+
+        long[] size = golden.tensor("vae.image").shape();
+        Vae.Distribution latent = model.vae().encode(golden.tensor("vae.image").toFloats(), (int) size[2], (int) size[3]);
+        outputs.put("vae.mean", latent.mean().values());
+        outputs.put("vae.logvar", latent.logvar().values());
+        outputs.put("vae.decoded", model.vae().decode(latents(golden, "vae.mean")));
+
+        double[] alphas = model.schedule().alphasCumprod();
+        float[] levels = new float[alphas.length];
+        for (int i = 0; i < levels.length; i++) {
+            levels[i] = (float) alphas[i];
+        }
+        outputs.put("schedule.alphas_cumprod", levels);
+        int[] timesteps = model.schedule().timesteps(steps);
+        float[] asFloats = new float[steps];
+        for (int i = 0; i < steps; i++) {
+            asFloats[i] = timesteps[i];
+        }
+        outputs.put("schedule.timesteps", asFloats);
+
+        for (String key : golden.names()) {
+            if (key.startsWith("unet.x.")) {
+                int timestep = Integer.parseInt(key.substring("unet.x.".length()));
+                outputs.put("unet.eps." + timestep,
+                        model.unet().predictNoise(latents(golden, key), timestep, pair, IdentityAttention.NONE).values());
+            }
+        }
+
+        Diffusion diffusion = new Diffusion(model);
+        outputs.put("id.z0", latent.mean().times(model.vae().scalingFactor()).values());
+        List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0"), caption, steps, (done, all, x) -> { });
+        outputs.put("invert.trajectory", joined(trajectory));
+        Latents noise = trajectory.getLast();
+        outputs.put("invert.reconstruction", diffusion.denoise(noise, caption, steps, (done, all, x) -> { }).values());
+
+        Latents start = latents(golden, "gen.zT");
+        Diffusion.Guidance guidance = new Diffusion.Guidance(pair[1], pair[0], parameters.get("guidance").asDouble());
+        outputs.put("gen.plain", diffusion.generate(start, guidance, steps, null, (done, all, x) -> { }).latents().values());
+        double scale = parameters.get("scale").asDouble();
+        firstStep(model, adapter, noise, caption, start, pair, timesteps[0], scale);
+
+        List<Latents> kept = new ArrayList<>();
+        Diffusion.Result result = diffusion.generate(start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+                caption, scale, IdentityLayers.BOTH, IdentityRows.BOTH), (done, all, x) -> kept.add(x.get()));
+        outputs.put("customize.final", result.latents().values());
+        outputs.put("customize.identity_final", result.identity().values());
+        outputs.put("customize.trajectory", joined(kept));
+        outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
+        variant("customize.final_conditional_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter,
+                noise, caption, scale, IdentityLayers.BOTH, IdentityRows.PROMPT));
+        variant("customize.final_self_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+                caption, scale, IdentityLayers.SELF_ONLY, IdentityRows.BOTH));
+        variant("customize.final_cross_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+                caption, scale, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH));
+    }
+
+    private void variant(String key, Diffusion diffusion, Latents start, Diffusion.Guidance guidance, int steps,
+            Diffusion.IdentityControl identity) {
+        outputs.put(key, diffusion.generate(start, guidance, steps, identity, (done, all, x) -> { }).latents().values());
+    }
+
+    /** The features of the identity's first pass, and the guided pass that takes them in. */
+    private void firstStep(StableDiffusion model, EmbeddedAttentionAdapter adapter, Latents noise, float[] caption,
+            Latents start, float[][] pair, int timestep, double scale) {
+        try (EmbeddedAttentionAdapter.Features features = adapter.record()) {
+            model.unet().predictNoise(noise, timestep, new float[][] {caption}, new IdentityAttention() {
+                @Override
+                public void record(String layer, Tensor hiddenStates) {
+                    outputs.put("features." + layer, model.device().download(hiddenStates));
+                    features.record(layer, hiddenStates);
+                }
+            });
+            Latents twice = new Latents(joined(List.of(start, start)), 2, start.channels(), start.height(), start.width());
+            outputs.put("inject.eps", model.unet().predictNoise(twice, timestep, pair,
+                    adapter.inject(features, new float[] {(float) scale, (float) scale}, IdentityLayers.BOTH)).values());
+        }
+    }
+
+    private int report(WeightSource golden) {
+        DescriptiveStatistics errors = new DescriptiveStatistics();
+        boolean passed = tokensAgree;
+        SafetensorsWriter writer = new SafetensorsWriter();
+        for (String key : golden.names()) {
+            float[] found = outputs.get(key);
+            if (found == null) {
+                continue;
+            }
+            float[] expected = golden.tensor(key).toFloats();
+            if (found.length != expected.length) {
+                throw new WeightException(folder.resolve("golden.safetensors") + ": '" + key + "' has " + expected.length
+                        + " values; this model gives " + found.length);
+            }
+            boolean loop = key.startsWith("invert.") || key.startsWith("gen.") || key.startsWith("customize.");
+            double limit = precision == Precision.FP32 ? loop ? LOOP : SINGLE_PASS : loop ? Double.POSITIVE_INFINITY : REDUCED_PRECISION;
+            double error = relativeError(found, expected);
+            boolean ok = error <= limit;
+            passed &= ok;
+            errors.addValue(error);
+            System.out.printf(Locale.ROOT, "%-70s %.2e  %s%n", key, error, ok ? "ok" : String.format(Locale.ROOT, "FAIL (limit %.0e)", limit));
+            writer.add(key, golden.tensor(key).shape(), found);
+        }
+        System.out.printf(Locale.ROOT, "%d keys, median %.2e, largest %.2e: %s%n", errors.getN(), errors.getPercentile(50),
+                errors.getMax(), passed ? "passed" : "FAILED");
+        if (dump != null) {
+            writer.write(dump);
+        }
+        return passed ? 0 : 1;
+    }
+
+    private static double relativeError(float[] found, float[] expected) {
+        double difference = 0;
+        double norm = 0;
+        for (int i = 0; i < expected.length; i++) {
+            double d = (double) found[i] - expected[i];
+            difference += d * d;
+            norm += (double) expected[i] * expected[i];
+        }
+        return Math.sqrt(difference / norm);
+    }
+
+    private static Latents latents(WeightSource golden, String key) {
+        long[] shape = golden.tensor(key).shape();
+        if (shape.length != 4) {
+            throw new WeightException(golden.description() + ": '" + key + "' has " + shape.length + " axes; expected 4");
+        }
+        return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
+    }
+
+    private static float[] joined(List<Latents> parts) {
+        int size = parts.getFirst().values().length;
+        float[] all = new float[parts.size() * size];
+        for (int i = 0; i < parts.size(); i++) {
+            System.arraycopy(parts.get(i).values(), 0, all, i * size, size);
+        }
+        return all;
+    }
+}

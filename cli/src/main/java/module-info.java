@@ -1,0 +1,11 @@
+/** The command {@code invadapter}. */
+module io.invadapter.cli {
+    requires io.invadapter.engine;
+    requires io.invadapter.bundledmodel;
+    requires info.picocli;
+    requires me.tongfei.progressbar;
+    requires commons.math3;
+    requires java.desktop;
+
+    opens io.invadapter.cli to info.picocli;
+}
