@@ -17,8 +17,10 @@ import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.SafetensorsWriter;
+import io.invadapter.weights.SyntheticWeights;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -52,6 +54,10 @@ final class Verify implements Callable<Integer> {
     @Option(names = "--precision", description = "fp32, bf16 or fp16 (default: fp32)")
     private Precision precision = Precision.FP32;
 
+    private static final Map<String, String> SYNTHETIC_TEXTS = Map.of(
+            "prompt", "a portrait of a smiling person wearing a red hoodie, blue background",
+            "caption", "a portrait of a person", "negative", "");
+
     private final Map<String, float[]> outputs = new LinkedHashMap<>();
     private boolean tokensAgree = true;
 
@@ -61,6 +67,9 @@ final class Verify implements Callable<Integer> {
             Png.checkWritable(dump);
         }
         JsonValue parameters = Json.read(folder.resolve("case.json"));
+        if (Files.exists(folder.resolve("shapes.json"))) {
+            return verifySynthetic(parameters);
+        }
         JsonValue texts = Json.read(folder.resolve("tokens.json"));
         try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"));
                 Device device = Devices.open(deviceName, precision, System.err::println)) {
@@ -74,8 +83,54 @@ final class Verify implements Callable<Integer> {
                 adapter = EmbeddedAttentionAdapter.load(source, model.unet(), device);
             }
             compute(model, adapter, golden, parameters, texts);
-            return report(golden);
+            return report(golden, SINGLE_PASS);
         }
+    }
+
+    /** A model of synthetic weights at full size: see {@link SyntheticWeights}. */
+    private int verifySynthetic(JsonValue parameters) {
+        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"));
+                SyntheticWeights weights = SyntheticWeights.of(folder.resolve("shapes.json"));
+                Device device = Devices.open(deviceName, precision, System.err::println)) {
+            System.out.println(device.description());
+            StableDiffusion model = StableDiffusion.load(weights.model(), device);
+            EmbeddedAttentionAdapter adapter = EmbeddedAttentionAdapter.load(weights.part("eaa."), model.unet(), device);
+            weights.close();
+            Map<String, float[]> contexts = new TreeMap<>();
+            SYNTHETIC_TEXTS.forEach((name, text) ->
+                    contexts.put(name, model.textEncoder().encode(model.tokenizer().encode(text).ids())));
+            contexts.forEach((name, context) -> outputs.put("text." + name, context));
+            float[] caption = contexts.get("caption");
+            float[][] pair = {contexts.get("negative"), contexts.get("prompt")};
+            int steps = parameters.get("steps").asInt();
+            double scale = parameters.get("scale").asDouble();
+            Latents start = syntheticLatents("case.zT");
+            Latents clean = syntheticLatents("case.z0");
+
+            Vae.Distribution latent = model.vae().encode(SyntheticPicture.make(), SyntheticPicture.SIZE, SyntheticPicture.SIZE);
+            outputs.put("vae.mean", latent.mean().values());
+            outputs.put("vae.logvar", latent.logvar().values());
+            float[] decoded = model.vae().decode(clean.times(0.5));
+            outputs.put("vae.decoded_crop", SyntheticPicture.crop(decoded, 192, 128));
+            outputs.put("vae.decoded_mean", SyntheticPicture.channelMeans(decoded));
+            device.trim();
+            for (int timestep : new int[] {1, 981}) {
+                outputs.put("unet.eps." + timestep, model.unet().predictNoise(start, timestep, new float[][] {pair[1]},
+                        IdentityAttention.NONE).values());
+            }
+            Diffusion diffusion = new Diffusion(model);
+            Latents noise = diffusion.invert(clean, caption, steps, (done, all, x) -> { }).getLast();
+            outputs.put("invert.last", noise.values());
+            firstStep(model, adapter, noise, caption, start, pair, model.schedule().timesteps(steps)[0], scale);
+            variant("customize.final", diffusion, start, new Diffusion.Guidance(pair[1], pair[0],
+                    parameters.get("guidance").asDouble()), steps, new Diffusion.IdentityControl(adapter, noise, caption, scale,
+                    IdentityLayers.BOTH, IdentityRows.BOTH));
+            return report(golden, LOOP);
+        }
+    }
+
+    private static Latents syntheticLatents(String key) {
+        return new Latents(SyntheticWeights.make(key, 1, 0, 1, 4, 64, 64).toFloats(), 1, 4, 64, 64);
     }
 
     private void compute(StableDiffusion model, EmbeddedAttentionAdapter adapter, WeightSource golden, JsonValue parameters,
@@ -123,7 +178,12 @@ final class Verify implements Callable<Integer> {
         }
 
         Diffusion diffusion = new Diffusion(model);
-        outputs.put("id.z0", latent.mean().times(model.vae().scalingFactor()).values());
+        // Inputs of what follows; a row for them says that they were read, and --dump repeats them.
+        for (String key : golden.names()) {
+            if (key.startsWith("unet.x.") || key.equals("id.z0") || key.equals("gen.zT") || key.equals("vae.image")) {
+                outputs.put(key, golden.tensor(key).toFloats());
+            }
+        }
         List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0"), caption, steps, (done, all, x) -> { });
         outputs.put("invert.trajectory", joined(trajectory));
         Latents noise = trajectory.getLast();
@@ -172,7 +232,7 @@ final class Verify implements Callable<Integer> {
         }
     }
 
-    private int report(WeightSource golden) {
+    private int report(WeightSource golden, double singlePass) {
         DescriptiveStatistics errors = new DescriptiveStatistics();
         boolean passed = tokensAgree;
         SafetensorsWriter writer = new SafetensorsWriter();
@@ -187,7 +247,7 @@ final class Verify implements Callable<Integer> {
                         + " values; this model gives " + found.length);
             }
             boolean loop = key.startsWith("invert.") || key.startsWith("gen.") || key.startsWith("customize.");
-            double limit = precision == Precision.FP32 ? loop ? LOOP : SINGLE_PASS : loop ? Double.POSITIVE_INFINITY : REDUCED_PRECISION;
+            double limit = precision == Precision.FP32 ? loop ? LOOP : singlePass : loop ? Double.POSITIVE_INFINITY : REDUCED_PRECISION;
             double error = relativeError(found, expected);
             boolean ok = error <= limit;
             passed &= ok;
