@@ -56,7 +56,7 @@ final class Verify implements Callable<Integer> {
 
     private static final Map<String, String> SYNTHETIC_TEXTS = Map.of(
             "prompt", "a portrait of a smiling person wearing a red hoodie, blue background",
-            "caption", "a portrait of a person", "negative", "");
+            "caption", "a face photo", "negative", "");
 
     private final Map<String, float[]> outputs = new LinkedHashMap<>();
     private boolean tokensAgree = true;

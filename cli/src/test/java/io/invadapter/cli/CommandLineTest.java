@@ -1,0 +1,119 @@
+package io.invadapter.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.weights.SafetensorsWriter;
+import java.awt.image.BufferedImage;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.stream.Stream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+
+/** What a user of the command relies on: right pictures, the same bytes again, one clear sentence for each mistake. */
+class CommandLineTest {
+    @TempDir
+    private Path folder;
+
+    private record Outcome(int code, String message) {
+    }
+
+    private static Outcome run(Object... arguments) {
+        StringWriter err = new StringWriter();
+        CommandLine commandLine = Main.commandLine().setErr(new PrintWriter(err, true));
+        int code = commandLine.execute(Stream.of(arguments).map(Object::toString).toArray(String[]::new));
+        return new Outcome(code, err.toString().strip());
+    }
+
+    private Path face() throws Exception {
+        Path file = folder.resolve("face.png");
+        ImageIO.write(BundledModel.faces().getFirst(), "png", file.toFile());
+        return file;
+    }
+
+    @Test
+    void everyGoldenResultOfTheBundledModelIsReproduced() {
+        assertEquals(0, run("verify", BundledModel.directory(), "--device", "cpu").code());
+    }
+
+    @Test
+    void bfloat16StaysWithinItsLimits() {
+        assertEquals(0, run("verify", BundledModel.directory(), "--device", "cpu", "--precision", "bf16").code());
+    }
+
+    @Test
+    void theSameCommandGivesTheSameBytes() throws Exception {
+        Path first = folder.resolve("first.png");
+        Path second = folder.resolve("second.png");
+        for (Path out : new Path[] {first, second}) {
+            assertEquals(new Outcome(0, ""), run("generate", "--face", face(), "--prompt", "a portrait of a happy person",
+                    "--steps", 2, "--seed", 5, "-q", "-o", out));
+        }
+        assertArrayEquals(Files.readAllBytes(first), Files.readAllBytes(second));
+        String bytes = new String(Files.readAllBytes(first), StandardCharsets.ISO_8859_1);
+        assertTrue(bytes.contains("a portrait of a happy person\nSteps: 2, Sampler: DDIM, CFG scale: 3.5, Seed: 5, Size: 128x128"));
+    }
+
+    @Test
+    void severalPicturesAreThoseOfTheFollowingSeeds() throws Exception {
+        run("generate", "--prompt", "a portrait", "--steps", 2, "--seed", 8, "--count", 2, "-q", "-o", folder.resolve("two.png"));
+        run("generate", "--prompt", "a portrait", "--steps", 2, "--seed", 9, "-q", "-o", folder.resolve("one.png"));
+        BufferedImage second = ImageIO.read(folder.resolve("two-2.png").toFile());
+        BufferedImage alone = ImageIO.read(folder.resolve("one.png").toFile());
+        for (int i = 0; i < 128 * 128; i++) {
+            for (int shift = 0; shift < 24; shift += 8) {
+                int difference = (second.getRGB(i % 128, i / 128) >> shift & 255) - (alone.getRGB(i % 128, i / 128) >> shift & 255);
+                assertTrue(Math.abs(difference) <= 1, "pixel " + i);
+            }
+        }
+    }
+
+    @Test
+    void aPictureOfAnotherSizeThanTheFace() throws Exception {
+        Path out = folder.resolve("wide.png");
+        assertEquals(0, run("generate", "--face", face(), "--prompt", "a portrait", "--steps", 1, "--seed", 1, "--size", "168x104",
+                "-q", "-o", out).code());
+        assertEquals(168, ImageIO.read(out.toFile()).getWidth());
+    }
+
+    @Test
+    void mistakesGetOneSentenceAndLeaveNothingBehind() throws Exception {
+        Path out = folder.resolve("out.png");
+        Path tiny = folder.resolve("tiny.png");
+        ImageIO.write(new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB), "png", tiny.toFile());
+        Path text = Files.writeString(folder.resolve("text.png"), "no picture");
+        Path pickle = Files.write(folder.resolve("model.ckpt"), new byte[] {(byte) 0x80, 2, 'c', 'o', 's', '\n'});
+        Path foreign = folder.resolve("foreign.safetensors");
+        new SafetensorsWriter().add("other.attn1.eaa.to_k.weight", new long[] {2, 2}, new float[4]).write(foreign);
+        mistake(2, "steps must be between 1 and 1000", "--steps", 0, "-o", out);
+        mistake(2, "steps must be between 1 and 1000", "--steps", 1001, "-o", out);
+        mistake(2, "multiples of 8", "--size", "100x128", "-o", out);
+        mistake(2, "WIDTHxHEIGHT", "--size", "big", "-o", out);
+        mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
+        mistake(2, "tiny.png", "--face", tiny, "-o", out);
+        mistake(2, "text.png", "--face", text, "-o", out);
+        mistake(2, "no such picture", "--face", folder.resolve("gone.png"), "-o", out);
+        mistake(1, "pickle", "--model", pickle, "-o", out);
+        mistake(1, "another model", "--adapter", foreign, "-o", out);
+        mistake(1, "unknown device", "--device", "tpu", "-o", out);
+        mistake(1, "fp16", "--device", "cpu", "--precision", "fp16", "-o", out);
+    }
+
+    private void mistake(int code, String part, Object... options) {
+        Object[] arguments = Stream.concat(Stream.of("generate", "--prompt", "a portrait", "-q"), Stream.of(options)).toArray();
+        Outcome outcome = run(arguments);
+        assertEquals(code, outcome.code(), outcome.message());
+        assertTrue(outcome.message().contains(part), outcome.message());
+        assertEquals(1, outcome.message().lines().count(), outcome.message());
+        assertFalse(Files.exists(folder.resolve("out.png")));
+    }
+}
