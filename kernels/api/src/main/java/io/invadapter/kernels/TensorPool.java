@@ -1,13 +1,14 @@
 package io.invadapter.kernels;
 
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.NavigableSet;
+import java.util.TreeSet;
 
 /**
  * Device memory for tensors, reused: for implementations of {@link Device}. Blocks that scopes give back are kept by size
- * and handed out again, last in first out, so that the same sequence of requests gets the same addresses.
+ * and handed out again, the lowest address first, so that the same sequence of requests gets the same addresses whatever
+ * the order in which the last one was given back.
  *
  * <p>Not thread-safe: a device runs one request at a time.
  */
@@ -28,7 +29,7 @@ public final class TensorPool implements AutoCloseable {
     private static final long GRANULE = 256;
 
     private final Memory memory;
-    private final Map<Long, Deque<Long>> free = new HashMap<>();
+    private final Map<Long, NavigableSet<Long>> free = new HashMap<>();
     private long bytesHeld;
     private long bytesFree;
     private Scope current;
@@ -94,7 +95,7 @@ public final class TensorPool implements AutoCloseable {
     void release(Tensor.Block block) {
         if (!block.released) {
             block.released = true;
-            free.computeIfAbsent(block.bytes, k -> new ArrayDeque<>()).push(block.address);
+            free.computeIfAbsent(block.bytes, k -> new TreeSet<>()).add(block.address);
             bytesFree += block.bytes;
         }
     }
@@ -107,10 +108,10 @@ public final class TensorPool implements AutoCloseable {
     }
 
     private long take(long bytes) {
-        Deque<Long> reusable = free.get(bytes);
+        NavigableSet<Long> reusable = free.get(bytes);
         if (reusable != null && !reusable.isEmpty()) {
             bytesFree -= bytes;
-            return reusable.pop();
+            return reusable.pollFirst();
         }
         long address;
         try {
