@@ -91,7 +91,10 @@ public final class BundledModel {
     private static void unpack(Path target, Path beside) throws IOException {
         try (ZipInputStream zip = new ZipInputStream(BundledModel.class.getResourceAsStream(ARCHIVE))) {
             for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
-                Path file = beside.resolve(entry.getName());
+                Path file = beside.resolve(entry.getName()).normalize();
+                if (!file.startsWith(beside)) {
+                    throw new IOException("the archive names a file outside its folder: " + entry.getName());
+                }
                 Files.createDirectories(file.getParent());
                 Files.copy(zip, file);
             }

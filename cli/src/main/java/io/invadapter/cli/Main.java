@@ -5,6 +5,8 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.weights.WeightException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.NoSuchFileException;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -22,6 +24,21 @@ public final class Main implements Runnable {
 
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
+        commandLine.setExecutionStrategy(parsed -> {
+            try {
+                return new CommandLine.RunLast().execute(parsed);
+            } catch (OutOfMemoryError e) {
+                commandLine.getErr().println("invadapter: out of memory: give Java more with -Xmx in JAVA_TOOL_OPTIONS, or ask "
+                        + "for a smaller size or count");
+                return 1;
+            }
+        });
+        commandLine.setParameterExceptionHandler((e, arguments) -> {
+            CommandLine command = e.getCommandLine();
+            command.getErr().println("invadapter: " + e.getMessage().lines().findFirst().orElse("wrong options") + "; see "
+                    + command.getCommandSpec().qualifiedName() + " --help");
+            return 2;
+        });
         commandLine.setExecutionExceptionHandler((e, command, parsed) -> {
             command.getErr().println("invadapter: " + sentence(e));
             return e instanceof InvalidRequestException ? 2 : 1;
@@ -33,9 +50,9 @@ public final class Main implements Runnable {
     private static String sentence(Exception e) throws Exception {
         return switch (e) {
             case InvalidRequestException _, WeightException _, DeviceException _, UncheckedIOException _ -> e.getMessage();
-            case java.nio.file.NoSuchFileException missing -> missing.getFile() + ": there is no such file";
-            case java.nio.file.AccessDeniedException denied -> denied.getFile() + ": access denied";
-            case IOException _ -> e.getMessage();
+            case NoSuchFileException missing -> missing.getFile() + ": there is no such file";
+            case AccessDeniedException denied -> denied.getFile() + ": access denied";
+            case IOException _ -> "cannot read or write: " + e;
             default -> throw e;
         };
     }

@@ -24,18 +24,21 @@ final class Png {
 
     /** @throws InvalidRequestException when {@code file} cannot be written, before any work is done */
     static void checkWritable(Path file) {
-        Path folder = file.toAbsolutePath().getParent();
+        Path folder = file.toAbsolutePath().normalize().getParent();
+        if (folder == null || Files.isDirectory(file)) {
+            throw new InvalidRequestException(file + ": a folder; expected the name of a file to write");
+        }
         if (!Files.isDirectory(folder)) {
             throw new InvalidRequestException(file + ": there is no folder " + folder);
         }
-        if (!Files.isWritable(folder) || Files.isDirectory(file) || Files.exists(file) && !Files.isWritable(file)) {
+        if (!Files.isWritable(folder) || Files.exists(file) && !Files.isWritable(file)) {
             throw new InvalidRequestException(file + ": cannot be written");
         }
     }
 
     /** Writes beside, then moves: nothing half-written is ever seen. */
     static void write(BufferedImage picture, String parameters, Path file) throws IOException {
-        Path beside = Files.createTempFile(file.toAbsolutePath().getParent(), "." + file.getFileName(), ".part");
+        Path beside = file.resolveSibling("." + file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
         try {
             ImageWriter writer = ImageIO.getImageWritersByFormatName("png").next();
             try (ImageOutputStream out = ImageIO.createImageOutputStream(beside.toFile())) {
@@ -48,7 +51,7 @@ final class Png {
             } finally {
                 writer.dispose();
             }
-            Files.move(beside, file, StandardCopyOption.REPLACE_EXISTING);
+            Files.move(beside, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
         } finally {
             Files.deleteIfExists(beside);
         }

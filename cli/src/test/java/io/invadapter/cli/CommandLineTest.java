@@ -108,6 +108,24 @@ class CommandLineTest {
         mistake(1, "fp16", "--device", "cpu", "--precision", "fp16", "-o", out);
     }
 
+    @Test
+    void wrongOptionsGetOneSentence() {
+        for (Object[] arguments : new Object[][] {{"generate"}, {"generate", "--prompt", "a", "--steps", "many"},
+            {"generate", "--prompt", "a", "--id-rows", "none"}, {"paint"}, {}, {"generate", "--prompt", "a", "--colour"}}) {
+            Outcome outcome = run(arguments);
+            assertEquals(2, outcome.code(), outcome.message());
+            assertEquals(1, outcome.message().lines().count(), outcome.message());
+        }
+    }
+
+    @Test
+    void aPromptBeyondLatin1IsKeptInThePicture() throws Exception {
+        Path out = folder.resolve("unicode.png");
+        run("generate", "--prompt", "портрет 🙂", "--steps", 1, "--seed", 1, "-q", "-o", out);
+        String bytes = new String(Files.readAllBytes(out), StandardCharsets.UTF_8);
+        assertTrue(bytes.contains("iTXtparameters") && bytes.contains("портрет 🙂\nSteps: 1"));
+    }
+
     private void mistake(int code, String part, Object... options) {
         Object[] arguments = Stream.concat(Stream.of("generate", "--prompt", "a portrait", "-q"), Stream.of(options)).toArray();
         Outcome outcome = run(arguments);

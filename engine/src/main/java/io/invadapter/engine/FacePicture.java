@@ -9,7 +9,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.function.Consumer;
-import javax.imageio.IIOException;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.stream.ImageInputStream;
@@ -44,15 +43,13 @@ public final class FacePicture {
             } finally {
                 reader.dispose();
             }
-        } catch (IIOException | IndexOutOfBoundsException | IllegalArgumentException e) {
-            if (e instanceof InvalidRequestException request) {
-                throw request;
-            }
-            boolean cmyk = String.valueOf(e.getMessage()).contains("Unsupported Image Type");
-            throw new InvalidRequestException(file + (cmyk ? ": its colours are CMYK or another kind that Java cannot read; "
-                    + "save it as an RGB picture first" : ": the picture is damaged and cannot be read"));
-        } catch (IOException e) {
-            throw new InvalidRequestException(file + ": cannot be read: " + e.getMessage());
+        } catch (InvalidRequestException e) {
+            throw e;
+        } catch (IOException | RuntimeException e) {
+            // A damaged file makes the readers of the JDK throw nearly anything.
+            boolean foreignColours = String.valueOf(e.getMessage()).contains("Unsupported Image Type");
+            throw new InvalidRequestException(file + (foreignColours ? ": its colours are CMYK or another kind that Java cannot "
+                    + "read; save it as an RGB picture first" : ": the picture is damaged and cannot be read"));
         }
     }
 

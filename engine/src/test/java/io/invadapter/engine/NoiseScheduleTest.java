@@ -34,7 +34,6 @@ class NoiseScheduleTest {
         double[] alphas = SCHEDULE.alphasCumprod();
         assertEquals(1000, alphas.length);
         assertEquals(0.99915, alphas[0], 1e-12);
-        assertEquals(ALPHA981, alphas[981], 1e-12);
         assertEquals(0.004660, alphas[999], 1e-6);
     }
 
