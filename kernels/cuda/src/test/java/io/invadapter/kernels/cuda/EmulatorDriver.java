@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.driver.Grid;
@@ -11,20 +12,25 @@ import io.invadapter.kernels.cuda.ptx.Kernel;
 import io.invadapter.kernels.cuda.ptx.PtxModule;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 
 /**
- * The emulator as a driver. Launches run at once and to their end; each leaves its counters in {@link #launches()}. New
- * memory counts as never written.
+ * The emulator as a driver. Launches on the default stream run at once and to their end; work on other streams waits until
+ * somebody waits for it. Each launch leaves its counters in {@link #launches()}. New memory counts as never written.
  */
-final class EmulatorDriver implements CudaDriver {
+public final class EmulatorDriver implements CudaDriver {
     /** Decoding takes longer than most launches, and a decoded module serves any number of emulators. */
     private static final Map<String, PtxModule> DECODED = new ConcurrentHashMap<>();
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** The most that every chip from compute capability 8.0 on has for one block (8.6, 8.9 and 12.0). */
     private static final int SHARED_BYTES_EVERYWHERE = 99 * 1024;
+    private static final long DEFAULT_MEMORY = 16L << 30;
+    /** A driver hands memory out in multiples of this. */
+    private static final int GRANULE = 512;
 
     /** A finished launch. */
     record Launch(String kernel, Counters counters) {
@@ -33,6 +39,15 @@ final class EmulatorDriver implements CudaDriver {
     private final Emulator emulator;
     private final boolean keep;
     private final List<Launch> launches = new ArrayList<>();
+    private final List<EmulatedStream> streams = new ArrayList<>();
+    private final Map<Long, Long> sizes = new HashMap<>();
+    private int hostBuffers;
+    private long streamsMade;
+    private long totalMemory = DEFAULT_MEMORY;
+    private long usedMemory;
+    private EmulatedStream recorded;
+    /** What was done that a recording forbids, or null. */
+    private String spoiltBy;
 
     /** On that emulator; modules are kept decoded beyond this driver's life if {@code keep}. */
     EmulatorDriver(Emulator emulator, boolean keep) {
@@ -43,6 +58,26 @@ final class EmulatorDriver implements CudaDriver {
     /** What the launches so far counted. */
     List<Launch> launches() {
         return launches;
+    }
+
+    /** Pretends to be a device with that much memory. */
+    void totalMemory(long bytes) {
+        totalMemory = bytes;
+    }
+
+    /** Device memory that is allocated now, rounded up as the driver does. */
+    long usedMemory() {
+        return usedMemory;
+    }
+
+    /** Page-locked buffers that are open now. */
+    int openHostBuffers() {
+        return hostBuffers;
+    }
+
+    /** The emulator, for what reads and writes its memory itself. */
+    Emulator emulator() {
+        return emulator;
     }
 
     @Override
@@ -56,29 +91,230 @@ final class EmulatorDriver implements CudaDriver {
     }
 
     @Override
-    public long allocate(long bytes) {
-        return emulator.allocate(bytes);
+    public int driverVersion() {
+        return 12060;
+    }
+
+    // ---- order ---------------------------------------------------------------------------------------------------
+
+    /** Gives work to a stream, null for the default one, which does it at once. */
+    void submit(Stream stream, Runnable work) {
+        if (stream == null) {
+            work.run();
+        } else {
+            ((EmulatedStream) stream).add(work);
+        }
+    }
+
+    /** Refuses what cannot be done while a stream is recorded, and spoils the recording, as CUDA does. */
+    void notRecordable(String what) {
+        if (recorded != null) {
+            spoiltBy = what;
+            throw new CudaException(what + " cannot be done while a graph is recorded");
+        }
+    }
+
+    void forget(EmulatedStream stream) {
+        streams.remove(stream);
+    }
+
+    /** Nothing says which stream is faster; the last one made goes first, so that nobody relies on the usual order. */
+    private void finishAll() {
+        for (EmulatedStream stream : List.copyOf(streams).reversed()) {
+            stream.run(null);
+        }
     }
 
     @Override
+    public void synchronize() {
+        notRecordable("waiting for the device");
+        finishAll();
+    }
+
+    @Override
+    public Stream newStream() {
+        notRecordable("making a stream");
+        EmulatedStream stream = new EmulatedStream(this, ++streamsMade);
+        streams.add(stream);
+        return stream;
+    }
+
+    private final class EmulatedEvent implements Event {
+        private EmulatedStream stream;
+        private Runnable mark;
+        private long passed;
+
+        @Override
+        public void record(Stream stream) {
+            notRecordable("setting an event");
+            Runnable set = () -> passed = System.nanoTime();
+            this.stream = (EmulatedStream) stream;
+            mark = set;
+            passed = 0;
+            submit(stream, set);
+        }
+
+        @Override
+        public void synchronize() {
+            notRecordable("waiting for an event");
+            if (mark != null && passed == 0) {
+                stream.run(mark);
+            }
+        }
+
+        @Override
+        public float millisecondsSince(Event earlier) {
+            EmulatedEvent start = (EmulatedEvent) earlier;
+            if (mark == null || start.mark == null) {
+                throw new CudaException("the time between events of which one was never set");
+            }
+            start.synchronize();
+            synchronize();
+            return (passed - start.passed) / 1e6f;
+        }
+
+        @Override
+        public void close() {
+            notRecordable("destroying an event");
+        }
+    }
+
+    @Override
+    public Event newEvent() {
+        return new EmulatedEvent();
+    }
+
+    private final class EmulatedGraph implements Graph {
+        private final List<Runnable> work;
+        private boolean closed;
+
+        EmulatedGraph(List<Runnable> work) {
+            this.work = work;
+        }
+
+        @Override
+        public void launch(Stream stream) {
+            if (closed) {
+                throw new IllegalStateException("use of a closed graph");
+            }
+            if (stream == null) {
+                work.forEach(Runnable::run);
+            } else {
+                ((EmulatedStream) stream).addAll(work);
+            }
+        }
+
+        @Override
+        public void close() {
+            closed = true;
+        }
+    }
+
+    @Override
+    public Graph record(Stream stream, Runnable work) {
+        notRecordable("another recording");
+        recorded = (EmulatedStream) Objects.requireNonNull(stream, "the default stream cannot be recorded");
+        spoiltBy = null;
+        recorded.beginRecording();
+        List<Runnable> all;
+        try {
+            work.run();
+        } finally {
+            all = recorded.endRecording();
+            recorded = null;
+        }
+        if (spoiltBy != null) {
+            throw new CudaException("the recording is spoilt by " + spoiltBy);
+        }
+        return new EmulatedGraph(all);
+    }
+
+    // ---- memory --------------------------------------------------------------------------------------------------
+
+    @Override
+    public Memory memory() {
+        return new Memory(totalMemory - usedMemory, totalMemory);
+    }
+
+    @Override
+    public long allocate(long bytes) {
+        notRecordable("allocating memory");
+        if (bytes < 1) {
+            throw new CudaException("an allocation of " + bytes + " bytes");
+        }
+        long rounded = Math.ceilDiv(bytes, GRANULE) * GRANULE;
+        if (rounded > totalMemory - usedMemory) {
+            throw new OutOfDeviceMemoryException("The GPU (" + deviceName() + ") has not enough memory: " + bytes
+                    + " bytes more were asked for, " + (totalMemory - usedMemory) + " of " + totalMemory + " are free");
+        }
+        long address = emulator.allocate(bytes);
+        sizes.put(address, rounded);
+        usedMemory += rounded;
+        return address;
+    }
+
+    /** Waits for everything first, as CUDA does. */
+    @Override
     public void free(long address) {
+        notRecordable("freeing memory");
+        finishAll();
         emulator.free(address);
+        usedMemory -= sizes.remove(address);
     }
 
     @Override
     public void copyIn(long address, MemorySegment source, long bytes) {
+        notRecordable("a copy that is waited for");
+        finishAll();
         emulator.write(address, source, bytes);
     }
 
     @Override
     public void copyOut(MemorySegment target, long address, long bytes) {
+        notRecordable("a copy that is waited for");
+        finishAll();
         emulator.read(target, address, bytes);
     }
 
     @Override
     public void fill(long address, byte value, long bytes) {
+        notRecordable("a fill, which is waited for,");
+        finishAll();
         emulator.fill(address, value, bytes);
     }
+
+    @Override
+    public HostBuffer allocateHost(long bytes) {
+        notRecordable("allocating page-locked memory");
+        hostBuffers++;
+        return new EmulatedHostBuffer(bytes, () -> {
+            notRecordable("freeing page-locked memory");
+            finishAll();
+            hostBuffers--;
+        });
+    }
+
+    /** Reads {@code source} when the stream gets there. */
+    @Override
+    public void copyIn(long address, HostBuffer source, long offset, long bytes, Stream stream) {
+        MemorySegment part = ((EmulatedHostBuffer) source).part(offset, bytes);
+        submit(stream, () -> emulator.write(address, part, bytes));
+    }
+
+    /** Spoils {@code target} until the stream gets there. */
+    @Override
+    public void copyOut(HostBuffer target, long offset, long address, long bytes, Stream stream) {
+        EmulatedHostBuffer buffer = (EmulatedHostBuffer) target;
+        buffer.spoil(offset, bytes);
+        submit(stream, () -> emulator.read(buffer.part(offset, bytes), address, bytes));
+    }
+
+    @Override
+    public void copy(long target, long source, long bytes, Stream stream) {
+        submit(stream, () -> emulator.copy(target, source, bytes));
+    }
+
+    // ---- kernels -------------------------------------------------------------------------------------------------
 
     private static final class EmulatedFunction implements Function {
         private final Kernel kernel;
@@ -104,28 +340,9 @@ final class EmulatorDriver implements CudaDriver {
 
     @Override
     public Module load(String ptx) {
+        notRecordable("loading a module");
         PtxModule module = keep ? DECODED.computeIfAbsent(ptx, PtxModule::parse) : PtxModule.parse(ptx);
         return name -> new EmulatedFunction(module.kernel(name));
-    }
-
-    @Override
-    public Stream newStream() {
-        return new Stream() {
-            @Override
-            public void synchronize() {
-                // Nothing is ever under way.
-            }
-
-            @Override
-            public void close() {
-                // Nothing is held.
-            }
-        };
-    }
-
-    @Override
-    public Event newEvent() {
-        throw new CudaException("the emulator has no clock");
     }
 
     @Override
@@ -134,17 +351,14 @@ final class EmulatorDriver implements CudaDriver {
         if (sharedBytes > emulated.allowed) {
             throw new CudaException(function.name() + " launched with " + sharedBytes + " bytes of shared memory");
         }
-        launches.add(new Launch(function.name(), emulator.launch(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()),
-                new Dim(threads), sharedBytes, parameters.packed())));
-    }
-
-    @Override
-    public void synchronize() {
-        // Nothing is ever under way.
+        byte[] packed = parameters.packed();
+        submit(stream, () -> launches.add(new Launch(function.name(), emulator.launch(emulated.kernel,
+                new Dim(grid.x(), grid.y(), grid.z()), new Dim(threads), sharedBytes, packed))));
     }
 
     @Override
     public void close() {
+        finishAll();
         emulator.close();
     }
 }

@@ -6,10 +6,14 @@ import java.lang.foreign.MemorySegment;
  * The few calls of a CUDA driver that the kernels need: the seam behind which a real GPU ({@link JCudaDriverApi}) and an
  * emulator are the same thing.
  *
- * <p>Device memory is named by its address, a {@code long}; 0 is no address. Work on one stream runs in order; copies and
- * {@link #fill} run on the default stream and are complete, as far as the caller can see, when they return. A null stream is
- * the default stream. Objects of one driver must not be given to another. Failures of the driver are
- * {@link CudaException}s.
+ * <p>Device memory is named by its address, a {@code long}; 0 is no address. A null stream is the default stream. Work on one
+ * stream runs in order; between streams, the default one included, there is no order. The copies from and to a
+ * {@link MemorySegment} and {@link #fill} take no stream: they start after all work given before, on whatever stream, and are
+ * complete when they return. Objects of one driver must not be given to another.
+ *
+ * <p>Failures of the driver are {@link CudaException}s. Work that fails on the device is noticed by a later call. After that
+ * the device is lost: every call says so in one sentence, but giving things back ({@link #free} and every {@code close})
+ * quietly succeeds.
  */
 public interface CudaDriver extends AutoCloseable {
     /** A loaded module, that is one PTX text compiled for this device. */
@@ -37,6 +41,9 @@ public interface CudaDriver extends AutoCloseable {
 
     /** A queue of work on the device. */
     interface Stream extends AutoCloseable {
+        /** The driver's own handle ({@code CUstream}), for cuBLAS and cuDNN. */
+        long handle();
+
         /** Waits until everything on it is done. */
         void synchronize();
 
@@ -44,10 +51,13 @@ public interface CudaDriver extends AutoCloseable {
         void close();
     }
 
-    /** A mark in a stream, for timing. */
+    /** A mark in a stream: for timing, and to wait for what lies before it. */
     interface Event extends AutoCloseable {
         /** Sets the mark behind what the stream holds now. */
         void record(Stream stream);
+
+        /** Waits until the device has passed the mark; at once when none was set. */
+        void synchronize();
 
         /** Milliseconds on the device from the earlier mark to this one; waits for both. */
         float millisecondsSince(Event earlier);
@@ -56,13 +66,44 @@ public interface CudaDriver extends AutoCloseable {
         void close();
     }
 
+    /** Work recorded from a stream, started again as a whole. */
+    interface Graph extends AutoCloseable {
+        /** Starts it on a stream and returns at once. */
+        void launch(Stream stream);
+
+        @Override
+        void close();
+    }
+
+    /** Page-locked host memory, which the device copies from and to while the caller goes on. */
+    interface HostBuffer extends AutoCloseable {
+        MemorySegment segment();
+
+        @Override
+        void close();
+    }
+
+    /** Bytes of device memory. */
+    record Memory(long free, long total) {
+    }
+
     /** The device's name, for people. */
     String deviceName();
 
     /** Compute capability, as major * 10 + minor: 80 for an A100, 90 for an H100. */
     int computeCapability();
 
-    /** New memory with undefined content, aligned to 256 bytes or more. */
+    /** The driver's CUDA version, as major * 1000 + minor * 10: 12040 for 12.4. */
+    int driverVersion();
+
+    /** What is free now; other processes count. */
+    Memory memory();
+
+    /**
+     * New memory with undefined content, aligned to 256 bytes or more.
+     *
+     * @throws io.invadapter.kernels.OutOfDeviceMemoryException when there is not that much left
+     */
     long allocate(long bytes);
 
     /** Frees what {@link #allocate} gave. */
@@ -73,6 +114,28 @@ public interface CudaDriver extends AutoCloseable {
 
     /** Copies from the device into the first {@code bytes} bytes of {@code target}, after all work given before. */
     void copyOut(MemorySegment target, long address, long bytes);
+
+    /** New page-locked memory. */
+    HostBuffer allocateHost(long bytes);
+
+    /** Starts a copy of {@code bytes} bytes from {@code source} to the device; both must stay as they are until it is done. */
+    void copyIn(long address, HostBuffer source, long offset, long bytes, Stream stream);
+
+    /** Starts a copy of {@code bytes} bytes from the device; what is in {@code target} before it is done is undefined. */
+    void copyOut(HostBuffer target, long offset, long address, long bytes, Stream stream);
+
+    /** Starts a copy within the device; the two must not overlap. */
+    void copy(long target, long source, long bytes, Stream stream);
+
+    /**
+     * Records what {@code work} gives to {@code stream} instead of running it. While it records, nothing may be allocated,
+     * freed, loaded or waited for; copies that take no stream and {@link #fill} do wait. An exception of {@code work} goes
+     * through to the caller.
+     *
+     * @param stream not the default stream
+     * @throws CudaException when {@code work} did something that cannot be recorded; the stream is then usable again
+     */
+    Graph record(Stream stream, Runnable work);
 
     /** Sets every byte. */
     void fill(long address, byte value, long bytes);

@@ -1,7 +1,11 @@
 package io.invadapter.kernels.cuda.driver;
 
+import io.invadapter.kernels.DeviceException;
+
 /** A call of the CUDA driver failed, or there is no driver; the message says in one sentence what and why. */
-public class CudaException extends RuntimeException {
+public class CudaException extends DeviceException {
+    private static final long serialVersionUID = 1L;
+
     /** With that sentence. */
     public CudaException(String message) {
         super(message);

@@ -1,8 +1,11 @@
 package io.invadapter.kernels.cuda.driver;
 
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Objects;
+import java.util.function.IntSupplier;
 import jcuda.Pointer;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
@@ -11,9 +14,13 @@ import jcuda.driver.CUdeviceptr;
 import jcuda.driver.CUevent;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
+import jcuda.driver.CUgraph;
+import jcuda.driver.CUgraphExec;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
+import jcuda.driver.CUstreamCaptureMode;
+import jcuda.driver.CUstream_flags;
 import jcuda.driver.JCudaDriver;
 
 /**
@@ -21,6 +28,10 @@ import jcuda.driver.JCudaDriver;
  *
  * <p>Works in the device's primary context, which other libraries in the process (cuBLAS, cuDNN) share. Any thread may call;
  * each call makes that context the thread's current one.
+ *
+ * <p>Streams are made without the implicit order between them and the default stream: with it, whatever touches the default
+ * stream would break a recording. Copies and fills of this class therefore wait for the whole device before and for
+ * themselves after.
  */
 public final class JCudaDriverApi implements CudaDriver {
     /** Copies go in pieces that a ByteBuffer can hold. */
@@ -30,60 +41,117 @@ public final class JCudaDriverApi implements CudaDriver {
     private final CUcontext context = new CUcontext();
     private final String name;
     private final int capability;
+    private final int version;
+    private final DriverErrors errors;
+    private boolean closed;
 
-    private JCudaDriverApi(int ordinal) {
-        check("cuDeviceGet", JCudaDriver.cuDeviceGet(device, ordinal));
+    private JCudaDriverApi(int ordinal, int version) {
+        this.version = version;
+        start("cuDeviceGet", JCudaDriver.cuDeviceGet(device, ordinal));
         byte[] text = new byte[256];
-        check("cuDeviceGetName", JCudaDriver.cuDeviceGetName(text, text.length, device));
+        start("cuDeviceGetName", JCudaDriver.cuDeviceGetName(text, text.length, device));
         int length = 0;
         while (length < text.length && text[length] != 0) {
             length++;
         }
         name = new String(text, 0, length, StandardCharsets.US_ASCII);
+        errors = new DriverErrors("GPU " + ordinal + " (" + name + ")");
         capability = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) * 10
                 + attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
         if (capability < 80) {
-            throw new CudaException("GPU " + ordinal + " (" + name + ") has compute capability " + capability / 10 + "."
-                    + capability % 10 + "; 8.0 or newer is needed");
+            throw new CudaException("GPU " + ordinal + " (" + name + ") is too old: it has compute capability "
+                    + capability / 10 + "." + capability % 10 + ", 8.0 or newer is needed (GeForce RTX 30, A100 and later)");
         }
         check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, device));
     }
 
     /**
-     * Opens the GPU with that number.
+     * How many GPUs the driver knows.
      *
-     * @throws CudaException when there is no driver, no such GPU, or it is older than compute capability 8.0
+     * @throws CudaException when there is no driver or it cannot start
      */
-    public static JCudaDriverApi open(int ordinal) {
+    public static int deviceCount() {
+        startVersion();
+        return count();
+    }
+
+    private static int count() {
         int[] count = new int[1];
+        start("cuDeviceGetCount", JCudaDriver.cuDeviceGetCount(count));
+        return count[0];
+    }
+
+    /** Starts the driver and tells its CUDA version. */
+    private static int startVersion() {
         try {
             JCudaDriver.setExceptionsEnabled(false);
-            check("cuInit", JCudaDriver.cuInit(0));
-            check("cuDeviceGetCount", JCudaDriver.cuDeviceGetCount(count));
         } catch (LinkageError e) {
             throw new CudaException("CUDA cannot be used: NVIDIA's driver (libcuda.so.1) or JCuda's native library could not"
                     + " be loaded", e);
         }
-        if (ordinal < 0 || ordinal >= count[0]) {
-            throw new CudaException("There is no GPU " + ordinal + ": the driver knows " + count[0]);
+        // Before anything else, and allowed before cuInit: an older driver may lack what comes next.
+        int[] found = new int[1];
+        start("cuDriverGetVersion", JCudaDriver.cuDriverGetVersion(found));
+        DriverErrors.checkVersion(found[0]);
+        start("cuInit", JCudaDriver.cuInit(0));
+        return found[0];
+    }
+
+    /**
+     * Opens the GPU with that number.
+     *
+     * @throws CudaException when there is no driver or an old one, no such GPU, or it is older than compute capability 8.0
+     */
+    public static JCudaDriverApi open(int ordinal) {
+        int version = startVersion();
+        int count = count();
+        if (ordinal < 0 || ordinal >= count) {
+            throw new CudaException("There is no GPU " + ordinal + ": the driver knows "
+                    + (count == 0 ? "none" : count == 1 ? "only GPU 0" : "GPUs 0 to " + (count - 1)));
         }
-        return new JCudaDriverApi(ordinal);
+        return new JCudaDriverApi(ordinal, version);
     }
 
     private int attribute(int which) {
         int[] value = new int[1];
-        check("cuDeviceGetAttribute", JCudaDriver.cuDeviceGetAttribute(value, which, device));
+        start("cuDeviceGetAttribute", JCudaDriver.cuDeviceGetAttribute(value, which, device));
         return value[0];
     }
 
-    private static void check(String call, int result) {
-        if (result != CUresult.CUDA_SUCCESS) {
-            throw new CudaException(call + " failed: " + CUresult.stringFor(result));
+    private static void start(String call, int result) {
+        if (result != DriverErrors.SUCCESS) {
+            throw DriverErrors.startup(call, result, CUresult.stringFor(result));
         }
     }
 
+    private void check(String call, int result) {
+        if (result != DriverErrors.SUCCESS) {
+            throw errors.failure(call, result, CUresult.stringFor(result));
+        }
+    }
+
+    /** Before every call on the device. */
     private void enter() {
+        errors.throwIfLost();
+        if (closed) {
+            throw new IllegalStateException("the driver was closed");
+        }
         check("cuCtxSetCurrent", JCudaDriver.cuCtxSetCurrent(context));
+    }
+
+    /** Gives something back; nothing to do when the whole context or the device is gone, even if only noticed now. */
+    private void release(String call, IntSupplier destroy) {
+        if (errors.lost() || closed) {
+            return;
+        }
+        try {
+            enter();
+            check(call, destroy.getAsInt());
+        } catch (CudaException e) {
+            if (!errors.lost()) {
+                throw e;
+            }
+        }
     }
 
     @Override
@@ -94,6 +162,20 @@ public final class JCudaDriverApi implements CudaDriver {
     @Override
     public int computeCapability() {
         return capability;
+    }
+
+    @Override
+    public int driverVersion() {
+        return version;
+    }
+
+    @Override
+    public Memory memory() {
+        enter();
+        long[] free = new long[1];
+        long[] total = new long[1];
+        check("cuMemGetInfo", JCudaDriver.cuMemGetInfo(free, total));
+        return new Memory(free[0], total[0]);
     }
 
     /** JCuda keeps a pointer's number to subclasses. */
@@ -112,14 +194,21 @@ public final class JCudaDriverApi implements CudaDriver {
     public long allocate(long bytes) {
         enter();
         Address address = new Address();
-        check("cuMemAlloc of " + bytes + " bytes", JCudaDriver.cuMemAlloc(address, bytes));
+        int result = JCudaDriver.cuMemAlloc(address, bytes);
+        if (result == DriverErrors.OUT_OF_MEMORY) {
+            Memory memory = memory();
+            throw new OutOfDeviceMemoryException("The GPU (" + name + ") has not enough memory: "
+                    + DriverErrors.bytes(bytes) + " more were asked for, " + DriverErrors.bytes(memory.free()) + " of "
+                    + DriverErrors.bytes(memory.total()) + " are free; make smaller or fewer pictures, or end other programs"
+                    + " that use it");
+        }
+        check("cuMemAlloc of " + bytes + " bytes", result);
         return address.value();
     }
 
     @Override
     public void free(long address) {
-        enter();
-        check("cuMemFree", JCudaDriver.cuMemFree(at(address)));
+        release("cuMemFree", () -> JCudaDriver.cuMemFree(at(address)));
     }
 
     /** A piece of host memory as JCuda wants it. */
@@ -133,11 +222,13 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void copyIn(long address, MemorySegment source, long bytes) {
-        enter();
+        synchronize();
         for (long done = 0; done < bytes; done += PIECE) {
             long piece = Math.min(PIECE, bytes - done);
             check("cuMemcpyHtoD", JCudaDriver.cuMemcpyHtoD(at(address + done), host(source, done, piece), piece));
         }
+        // From memory that is not page-locked the call returns when the source may change, perhaps before the data arrived.
+        check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(null));
     }
 
     @Override
@@ -151,10 +242,110 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void fill(long address, byte value, long bytes) {
-        enter();
-        check("cuMemsetD8", JCudaDriver.cuMemsetD8(at(address), value, bytes));
-        // Unlike copies, a fill returns before it is done.
         synchronize();
+        check("cuMemsetD8", JCudaDriver.cuMemsetD8(at(address), value, bytes));
+        // It returns before it is done.
+        check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(null));
+    }
+
+    private final class JCudaHostBuffer implements HostBuffer {
+        private final Address pointer = new Address();
+        private final MemorySegment segment;
+
+        JCudaHostBuffer(long bytes) {
+            enter();
+            int result = JCudaDriver.cuMemHostAlloc(pointer, bytes, 0);
+            if (result == DriverErrors.OUT_OF_MEMORY) {
+                throw new CudaException(DriverErrors.bytes(bytes) + " of the computer's memory could not be page-locked");
+            }
+            check("cuMemHostAlloc of " + bytes + " bytes", result);
+            segment = MemorySegment.ofAddress(pointer.value()).reinterpret(bytes);
+        }
+
+        @Override
+        public MemorySegment segment() {
+            return segment;
+        }
+
+        Pointer at(long offset, long bytes) {
+            Objects.checkFromIndexSize(offset, bytes, segment.byteSize());
+            return pointer.withByteOffset(offset);
+        }
+
+        @Override
+        public void close() {
+            release("cuMemFreeHost", () -> JCudaDriver.cuMemFreeHost(pointer));
+        }
+    }
+
+    @Override
+    public HostBuffer allocateHost(long bytes) {
+        return new JCudaHostBuffer(bytes);
+    }
+
+    @Override
+    public void copyIn(long address, HostBuffer source, long offset, long bytes, Stream stream) {
+        Pointer host = ((JCudaHostBuffer) source).at(offset, bytes);
+        enter();
+        check("cuMemcpyHtoDAsync", JCudaDriver.cuMemcpyHtoDAsync(at(address), host, bytes, handle(stream)));
+    }
+
+    @Override
+    public void copyOut(HostBuffer target, long offset, long address, long bytes, Stream stream) {
+        Pointer host = ((JCudaHostBuffer) target).at(offset, bytes);
+        enter();
+        check("cuMemcpyDtoHAsync", JCudaDriver.cuMemcpyDtoHAsync(host, at(address), bytes, handle(stream)));
+    }
+
+    @Override
+    public void copy(long target, long source, long bytes, Stream stream) {
+        enter();
+        check("cuMemcpyDtoDAsync", JCudaDriver.cuMemcpyDtoDAsync(at(target), at(source), bytes, handle(stream)));
+    }
+
+    private final class JCudaGraph implements Graph {
+        private final CUgraphExec graph = new CUgraphExec();
+
+        JCudaGraph(CUgraph recorded) {
+            check("cuGraphInstantiate", JCudaDriver.cuGraphInstantiate(graph, recorded, 0));
+        }
+
+        @Override
+        public void launch(Stream stream) {
+            enter();
+            check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(graph, handle(stream)));
+        }
+
+        @Override
+        public void close() {
+            release("cuGraphExecDestroy", () -> JCudaDriver.cuGraphExecDestroy(graph));
+        }
+    }
+
+    @Override
+    public Graph record(Stream stream, Runnable work) {
+        CUstream recorded = Objects.requireNonNull(handle(stream), "the default stream cannot be recorded");
+        enter();
+        // Thread-local: other threads, with devices of their own, may do what they like meanwhile.
+        check("cuStreamBeginCapture", JCudaDriver.cuStreamBeginCapture(recorded,
+                CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+        CUgraph graph = new CUgraph();
+        try {
+            work.run();
+        } catch (RuntimeException | Error e) {
+            // Whether the recording is still valid or not, ending it makes the stream usable; there is a graph only in the
+            // first case.
+            if (JCudaDriver.cuStreamEndCapture(recorded, graph) == DriverErrors.SUCCESS) {
+                JCudaDriver.cuGraphDestroy(graph);
+            }
+            throw e;
+        }
+        check("what was given to the stream", JCudaDriver.cuStreamEndCapture(recorded, graph));
+        try {
+            return new JCudaGraph(graph);
+        } finally {
+            JCudaDriver.cuGraphDestroy(graph);
+        }
     }
 
     @Override
@@ -193,12 +384,24 @@ public final class JCudaDriverApi implements CudaDriver {
         }
     }
 
+    /** JCuda keeps a handle's number to subclasses. */
+    private static final class StreamHandle extends CUstream {
+        long value() {
+            return getNativePointer();
+        }
+    }
+
     private final class JCudaStream implements Stream {
-        private final CUstream stream = new CUstream();
+        private final StreamHandle stream = new StreamHandle();
 
         JCudaStream() {
             enter();
-            check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, 0));
+            check("cuStreamCreate", JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING));
+        }
+
+        @Override
+        public long handle() {
+            return stream.value();
         }
 
         @Override
@@ -209,8 +412,7 @@ public final class JCudaDriverApi implements CudaDriver {
 
         @Override
         public void close() {
-            enter();
-            check("cuStreamDestroy", JCudaDriver.cuStreamDestroy(stream));
+            release("cuStreamDestroy", () -> JCudaDriver.cuStreamDestroy(stream));
         }
     }
 
@@ -229,6 +431,12 @@ public final class JCudaDriverApi implements CudaDriver {
         }
 
         @Override
+        public void synchronize() {
+            enter();
+            check("cuEventSynchronize", JCudaDriver.cuEventSynchronize(event));
+        }
+
+        @Override
         public float millisecondsSince(Event earlier) {
             enter();
             float[] milliseconds = new float[1];
@@ -240,8 +448,7 @@ public final class JCudaDriverApi implements CudaDriver {
 
         @Override
         public void close() {
-            enter();
-            check("cuEventDestroy", JCudaDriver.cuEventDestroy(event));
+            release("cuEventDestroy", () -> JCudaDriver.cuEventDestroy(event));
         }
     }
 
@@ -277,6 +484,12 @@ public final class JCudaDriverApi implements CudaDriver {
     /** Gives the device's primary context back; what was loaded and allocated goes with it when nobody else holds it. */
     @Override
     public void close() {
-        check("cuDevicePrimaryCtxRelease", JCudaDriver.cuDevicePrimaryCtxRelease(device));
+        if (!closed) {
+            closed = true;
+            int result = JCudaDriver.cuDevicePrimaryCtxRelease(device);
+            if (!errors.lost()) {
+                check("cuDevicePrimaryCtxRelease", result);
+            }
+        }
     }
 }

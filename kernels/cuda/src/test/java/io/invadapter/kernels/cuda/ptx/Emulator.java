@@ -96,6 +96,20 @@ public final class Emulator implements AutoCloseable {
         Arrays.fill(a.shadow, offset, (int) (offset + bytes), (byte) Allocation.INITIALIZED);
     }
 
+    /** Copies within the device, whether written or not, as a copy does. */
+    public void copy(long target, long source, long bytes) {
+        Allocation from = range(source, bytes, "copy from");
+        Allocation to = range(target, bytes, "copy to");
+        if (Math.abs(target - source) < bytes) {
+            throw new PtxException("copy of " + bytes + " bytes between parts of " + memory.describe(target, (int) bytes)
+                    + " that overlap");
+        }
+        int fromOffset = (int) (source - from.base);
+        int toOffset = (int) (target - to.base);
+        System.arraycopy(from.data, fromOffset, to.data, toOffset, (int) bytes);
+        System.arraycopy(from.shadow, fromOffset, to.shadow, toOffset, (int) bytes);
+    }
+
     /** Makes these bytes never written, as they are after {@link #allocate}. */
     public void poison(long address, long bytes) {
         Allocation a = range(address, bytes, "poison");
