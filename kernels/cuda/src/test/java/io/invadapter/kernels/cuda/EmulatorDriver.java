@@ -232,6 +232,11 @@ public final class EmulatorDriver implements CudaDriver {
     // ---- memory --------------------------------------------------------------------------------------------------
 
     @Override
+    public void makeCurrent() {
+        // There is only this one.
+    }
+
+    @Override
     public Memory memory() {
         return new Memory(totalMemory - usedMemory, totalMemory);
     }

@@ -12,11 +12,12 @@ public interface Dnn extends AutoCloseable {
     /**
      * One convolution of one size.
      *
-     * @param type    of all operands
-     * @param padding zeros on each side
+     * @param type     of all operands
+     * @param padding  zeros on each side
+     * @param residual whether one is added: another plan, for cuDNN compiles the addition in
      */
     record Shape(DataType type, int batch, int height, int width, int inChannels, int outChannels, int kernelHeight,
-                 int kernelWidth, int stride, int padding) {
+                 int kernelWidth, int stride, int padding, boolean residual) {
         public int outHeight() {
             return (height + 2 * padding - kernelHeight) / stride + 1;
         }
@@ -40,7 +41,7 @@ public interface Dnn extends AutoCloseable {
          * @param x         address of {@code [batch, height, width, inChannels]}, a multiple of 16, as are all others
          * @param w         address of {@code [outChannels, kernelHeight, kernelWidth, inChannels]}
          * @param bias      address of {@code [outChannels]}
-         * @param residual  address of y's shape, or 0; not y itself
+         * @param residual  address of y's shape when the shape has one, else 0; not y itself
          * @param y         address of {@code [batch, outHeight, outWidth, outChannels]}
          * @param workspace address of {@link #workspaceBytes()} bytes, or 0 when that is 0
          * @param stream    where
@@ -56,6 +57,7 @@ public interface Dnn extends AutoCloseable {
      * The fastest way that needs at most {@code workspaceLimit} bytes of scratch memory: the candidates are timed on the
      * device, on memory of their own, and the winner is remembered for the shape. Not while a graph is recorded.
      *
+     * @throws io.invadapter.kernels.OutOfDeviceMemoryException      when there is no memory to try them: free some, ask again
      * @throws io.invadapter.kernels.cuda.driver.CudaException when cuDNN has no way, or fails
      */
     Plan plan(Shape shape, long workspaceLimit);

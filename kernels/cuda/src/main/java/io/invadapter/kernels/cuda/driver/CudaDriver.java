@@ -96,6 +96,9 @@ public interface CudaDriver extends AutoCloseable {
     /** The driver's CUDA version, as major * 1000 + minor * 10: 12040 for 12.4. */
     int driverVersion();
 
+    /** Makes this device the one that other CUDA libraries use on the calling thread. */
+    void makeCurrent();
+
     /** What is free now; other processes count. */
     Memory memory();
 

@@ -170,6 +170,11 @@ public final class JCudaDriverApi implements CudaDriver {
     }
 
     @Override
+    public void makeCurrent() {
+        enter();
+    }
+
+    @Override
     public Memory memory() {
         enter();
         long[] free = new long[1];
