@@ -5,12 +5,15 @@ import io.invadapter.engine.IdentityRows;
 import io.invadapter.engine.StableDiffusion;
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.IdentityAttention;
+import io.invadapter.engine.model.IdentityFeatures;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.Json;
 import io.invadapter.weights.JsonValue;
@@ -119,11 +122,11 @@ final class Verify implements Callable<Integer> {
                         IdentityAttention.NONE).values());
             }
             Diffusion diffusion = new Diffusion(model);
-            Latents noise = diffusion.invert(clean, caption, steps, (done, all, x) -> { }).getLast();
+            Latents noise = diffusion.invertToNoise(clean, List.of(caption), steps, (done, all, x) -> { });
             outputs.put("invert.last", noise.values());
             firstStep(model, adapter, noise, caption, start, pair, model.schedule().timesteps(steps)[0], scale);
             variant("customize.final", diffusion, start, new Diffusion.Guidance(pair[1], pair[0],
-                    parameters.get("guidance").asDouble()), steps, new Diffusion.IdentityControl(adapter, noise, caption, scale,
+                    parameters.get("guidance").asDouble()), steps, Diffusion.IdentityControl.of(adapter, noise, caption, scale,
                     IdentityLayers.BOTH, IdentityRows.BOTH));
             return report(golden, LOOP);
         }
@@ -184,51 +187,53 @@ final class Verify implements Callable<Integer> {
                 outputs.put(key, golden.tensor(key).toFloats());
             }
         }
-        List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0"), caption, steps, (done, all, x) -> { });
-        outputs.put("invert.trajectory", joined(trajectory));
+        List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0"), List.of(caption), steps, (done, all, x) -> { });
+        outputs.put("invert.trajectory", Latents.stack(trajectory).values());
         Latents noise = trajectory.getLast();
-        outputs.put("invert.reconstruction", diffusion.denoise(noise, caption, steps, (done, all, x) -> { }).values());
+        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps, (done, all, x) -> { }).values());
 
         Latents start = latents(golden, "gen.zT");
         Diffusion.Guidance guidance = new Diffusion.Guidance(pair[1], pair[0], parameters.get("guidance").asDouble());
-        outputs.put("gen.plain", diffusion.generate(start, guidance, steps, null, (done, all, x) -> { }).latents().values());
+        outputs.put("gen.plain", diffusion.generate(start, List.of(guidance), steps, null, (done, all, x) -> { }).latents().values());
         double scale = parameters.get("scale").asDouble();
         firstStep(model, adapter, noise, caption, start, pair, timesteps[0], scale);
 
         List<Latents> kept = new ArrayList<>();
-        Diffusion.Result result = diffusion.generate(start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+        Diffusion.Result result = diffusion.generate(start, List.of(guidance), steps, Diffusion.IdentityControl.of(adapter, noise,
                 caption, scale, IdentityLayers.BOTH, IdentityRows.BOTH), (done, all, x) -> kept.add(x.get()));
         outputs.put("customize.final", result.latents().values());
         outputs.put("customize.identity_final", result.identity().values());
-        outputs.put("customize.trajectory", joined(kept));
+        outputs.put("customize.trajectory", Latents.stack(kept).values());
         outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
-        variant("customize.final_conditional_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter,
+        variant("customize.final_conditional_only", diffusion, start, guidance, steps, Diffusion.IdentityControl.of(adapter,
                 noise, caption, scale, IdentityLayers.BOTH, IdentityRows.PROMPT));
-        variant("customize.final_self_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+        variant("customize.final_self_only", diffusion, start, guidance, steps, Diffusion.IdentityControl.of(adapter, noise,
                 caption, scale, IdentityLayers.SELF_ONLY, IdentityRows.BOTH));
-        variant("customize.final_cross_only", diffusion, start, guidance, steps, new Diffusion.IdentityControl(adapter, noise,
+        variant("customize.final_cross_only", diffusion, start, guidance, steps, Diffusion.IdentityControl.of(adapter, noise,
                 caption, scale, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH));
     }
 
     private void variant(String key, Diffusion diffusion, Latents start, Diffusion.Guidance guidance, int steps,
             Diffusion.IdentityControl identity) {
-        outputs.put(key, diffusion.generate(start, guidance, steps, identity, (done, all, x) -> { }).latents().values());
+        outputs.put(key, diffusion.generate(start, List.of(guidance), steps, identity, (done, all, x) -> { }).latents().values());
     }
 
     /** The features of the identity's first pass, and the guided pass that takes them in. */
     private void firstStep(StableDiffusion model, EmbeddedAttentionAdapter adapter, Latents noise, float[] caption,
             Latents start, float[][] pair, int timestep, double scale) {
-        try (EmbeddedAttentionAdapter.Features features = adapter.record()) {
-            model.unet().predictNoise(noise, timestep, new float[][] {caption}, new IdentityAttention() {
-                @Override
-                public void record(String layer, Tensor hiddenStates) {
-                    outputs.put("features." + layer, model.device().download(hiddenStates));
-                    features.record(layer, hiddenStates);
-                }
+        Device device = model.device();
+        try (Scope scope = device.scope()) {
+            IdentityFeatures features = adapter.features(1, noise.height(), noise.width());
+            IdentityAttention recording = adapter.record(features);
+            model.unet().predictNoise(noise, timestep, new float[][] {caption}, (layer, hiddenStates) -> {
+                outputs.put("features." + layer, device.download(hiddenStates));
+                return recording.attend(layer, hiddenStates);
             });
-            Latents twice = new Latents(joined(List.of(start, start)), 2, start.channels(), start.height(), start.width());
+            Latents twice = Latents.stack(List.of(start, start));
+            Tensor rows = device.upload(new int[] {0, 0});
+            Tensor scales = device.upload(DataType.FLOAT32, new float[] {(float) scale, (float) scale}, 2);
             outputs.put("inject.eps", model.unet().predictNoise(twice, timestep, pair,
-                    adapter.inject(features, new float[] {(float) scale, (float) scale}, IdentityLayers.BOTH)).values());
+                    adapter.inject(features, rows, scales, IdentityLayers.BOTH)).values());
         }
     }
 
@@ -280,14 +285,5 @@ final class Verify implements Callable<Integer> {
             throw new WeightException(golden.description() + ": '" + key + "' has " + shape.length + " axes; expected 4");
         }
         return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
-    }
-
-    private static float[] joined(List<Latents> parts) {
-        int size = parts.getFirst().values().length;
-        float[] all = new float[parts.size() * size];
-        for (int i = 0; i < parts.size(); i++) {
-            System.arraycopy(parts.get(i).values(), 0, all, i * size, size);
-        }
-        return all;
     }
 }

@@ -1,24 +1,30 @@
 package io.invadapter.engine;
 
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityAttention;
+import io.invadapter.engine.model.IdentityFeatures;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNet;
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.Scope;
-import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Supplier;
 
-/** The loops: DDIM inversion, DDIM sampling with guidance, and sampling with the identity beside it. */
-public final class Diffusion {
+/**
+ * The loops: DDIM inversion, DDIM sampling with guidance, and sampling with the identity beside it. Used by one thread at a
+ * time.
+ */
+public final class Diffusion implements AutoCloseable {
+    /** Each holds memory, on some devices that of a whole pass; servers see few sizes. */
+    private static final int MOST_PLANS = 6;
+
+    private final StableDiffusion model;
     private final Device device;
-    private final UNet unet;
     private final NoiseSchedule schedule;
+    private final Map<DenoisingPlan.Shape, DenoisingPlan> plans = new LinkedHashMap<>(16, 0.75f, true);
 
     /** Told after every step; {@code latents} copies the current ones from the device when asked. */
     public interface StepListener {
@@ -30,106 +36,198 @@ public final class Diffusion {
     }
 
     /**
-     * The person to keep.
+     * The people to keep.
      *
-     * @param noise   the face, inverted with {@code caption} in the same number of steps
-     * @param caption text encoder output
-     * @param scale   lambda
+     * @param people     where their keys and values come from
+     * @param ofPictures the number of each picture's person
+     * @param scales     lambda of each picture
      */
-    public record IdentityControl(EmbeddedAttentionAdapter adapter, Latents noise, float[] caption, double scale,
+    public record IdentityControl(EmbeddedAttentionAdapter adapter, People people, int[] ofPictures, double[] scales,
             IdentityLayers layers, IdentityRows rows) {
+
+        /** One person in one picture. */
+        public static IdentityControl of(EmbeddedAttentionAdapter adapter, Latents noise, float[] caption, double scale,
+                IdentityLayers layers, IdentityRows rows) {
+            return new IdentityControl(adapter, new Inverted(noise, List.of(caption), null), new int[] {0},
+                    new double[] {scale}, layers, rows);
+        }
     }
 
-    /** @param latents clean; @param identity the identity's own latents, denoised beside; {@code null} without identity */
+    /** Where the identities' keys and values come from. */
+    public sealed interface People {
+        int count();
+    }
+
+    /**
+     * Computed step by step from inverted faces.
+     *
+     * @param noise    the faces, inverted with their captions in the same number of steps; a row each
+     * @param captions text encoder output for each
+     * @param keeper   gets them after every step, or {@code null}
+     */
+    public record Inverted(Latents noise, List<float[]> captions, Keeper keeper) implements People {
+        @Override
+        public int count() {
+            return captions.size();
+        }
+    }
+
+    /** Kept from an earlier walk through the same steps. */
+    public record Stored(int count, Keeper keeper) implements People {
+    }
+
+    /** Called around the steps with the features of all identities of the batch. */
+    public interface Keeper {
+        /** {@link Inverted}: after step number {@code step}, reads the features. {@link Stored}: before it, fills them. */
+        void exchange(int step, IdentityFeatures features);
+    }
+
+    /** @param latents clean; @param identity the identities' own latents, denoised beside; {@code null} without or when stored */
     public record Result(Latents latents, Latents identity) {
     }
 
     public Diffusion(StableDiffusion model) {
+        this.model = model;
         this.device = model.device();
-        this.unet = model.unet();
         this.schedule = model.schedule();
     }
 
-    /** DDIM inversion without guidance: {@code steps + 1} latents, the clean {@code z0} first, the noise last. */
-    public List<Latents> invert(Latents z0, float[] caption, int steps, StepListener listener) {
+    /**
+     * DDIM inversion without guidance, of any number of pictures: {@code steps + 1} latents, the clean {@code z0} first, the
+     * noise last.
+     *
+     * @param captions of each row
+     */
+    public List<Latents> invert(Latents z0, List<float[]> captions, int steps, StepListener listener) {
         List<Latents> trajectory = new ArrayList<>(List.of(z0));
-        walk(z0, caption, schedule.inversionLevels(steps), (done, all, latents) -> {
+        walk(z0, captions, schedule.inversionLevels(steps), (done, all, latents) -> {
             trajectory.add(latents.get());
             listener.step(done, all, latents);
         });
         return trajectory;
     }
 
-    /** Sampling without guidance: the way back from {@link #invert}. */
-    public Latents denoise(Latents noise, float[] caption, int steps, StepListener listener) {
-        return walk(noise, caption, schedule.samplingLevels(steps), listener);
+    /** The end of {@link #invert}. */
+    public Latents invertToNoise(Latents z0, List<float[]> captions, int steps, StepListener listener) {
+        return walk(z0, captions, schedule.inversionLevels(steps), listener);
     }
 
-    private Latents walk(Latents start, float[] caption, NoiseSchedule.Level[] levels, StepListener listener) {
-        try (Scope scope = device.scope()) {
-            Tensor x = start.upload(device, DataType.FLOAT32);
-            float[][] contexts = new float[start.batch()][];
-            Arrays.fill(contexts, caption);
-            Tensor context = unet.uploadContexts(contexts);
-            for (int i = 0; i < levels.length; i++) {
-                move(x, 1, context, levels[i], 1, IdentityAttention.NONE);
-                listener.step(i + 1, levels.length, () -> Latents.download(device, x));
-            }
-            return Latents.download(device, x);
+    /** Sampling without guidance: the way back from {@link #invert}. */
+    public Latents denoise(Latents noise, List<float[]> captions, int steps, StepListener listener) {
+        return walk(noise, captions, schedule.samplingLevels(steps), listener);
+    }
+
+    private Latents walk(Latents start, List<float[]> captions, NoiseSchedule.Level[] levels, StepListener listener) {
+        DenoisingPlan plan = plan(shape(start, false, null), null);
+        plan.start(start, captions.toArray(float[][]::new), null);
+        for (int i = 0; i < levels.length; i++) {
+            plan.step(levels[i]);
+            listener.step(i + 1, levels.length, plan::latents);
         }
+        return plan.latents();
     }
 
     /**
-     * Sampling from {@code noise} with classifier-free guidance. With an identity, every step first takes the identity's
-     * own latents one step on, recording its features, then the pictures' with those features injected.
+     * Sampling with classifier-free guidance. With identities, every step also takes the identities' own latents one step
+     * on, and their features go into the pictures' attention.
+     *
+     * @param noise    where to start, a row for each picture
+     * @param guidance of each picture
+     * @param identity or {@code null}
      */
-    public Result generate(Latents noise, Guidance guidance, int steps, IdentityControl identity, StepListener listener) {
-        boolean guided = guidance.scale > 1;
-        int pictures = noise.batch();
-        float[][] contexts = new float[guided ? 2 * pictures : pictures][];
-        Arrays.fill(contexts, guidance.prompt);
+    public Result generate(Latents noise, List<Guidance> guidance, int steps, IdentityControl identity, StepListener listener) {
+        boolean guided = guidance.stream().anyMatch(g -> g.scale > 1);
+        boolean customised = identity != null && Arrays.stream(identity.scales).anyMatch(scale -> scale != 0);
+        DenoisingPlan.People people = customised ? people(noise, identity) : null;
+        DenoisingPlan plan = plan(shape(noise, guided, people), customised ? identity.adapter : null);
+        List<float[]> texts = new ArrayList<>();
+        if (customised && identity.people instanceof Inverted inverted) {
+            texts.addAll(inverted.captions);
+        }
         if (guided) {
-            Arrays.fill(contexts, 0, pictures, guidance.negative);
+            // A picture that wants none beside one that does: eps_negative + 1 (eps_prompt - eps_negative) is eps_prompt.
+            guidance.forEach(g -> texts.add(g.negative));
         }
-        try (Scope scope = device.scope()) {
-            Tensor x = noise.upload(device, DataType.FLOAT32);
-            Tensor context = unet.uploadContexts(contexts);
-            boolean customised = identity != null && identity.scale != 0;
-            Tensor y = customised ? identity.noise.upload(device, DataType.FLOAT32) : null;
-            Tensor caption = customised ? unet.uploadContexts(new float[][] {identity.caption}) : null;
-            float[] rowScales = customised ? rowScales(identity, contexts.length, guided ? pictures : 0) : null;
-            NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
-            for (int i = 0; i < levels.length; i++) {
-                if (customised) {
-                    try (EmbeddedAttentionAdapter.Features features = identity.adapter.record()) {
-                        move(y, 1, caption, levels[i], 1, features);
-                        move(x, contexts.length / pictures, context, levels[i], guidance.scale,
-                                identity.adapter.inject(features, rowScales, identity.layers));
-                    }
-                } else {
-                    move(x, contexts.length / pictures, context, levels[i], guidance.scale, IdentityAttention.NONE);
-                }
-                listener.step(i + 1, levels.length, () -> Latents.download(device, x));
+        guidance.forEach(g -> texts.add(g.prompt));
+        plan.start(noise, texts.toArray(float[][]::new), guidance.stream().mapToDouble(g -> Math.max(1, g.scale)).toArray());
+        if (customised) {
+            startIdentities(plan, identity, guided);
+        }
+        NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
+        for (int i = 0; i < levels.length; i++) {
+            if (customised && identity.people instanceof Stored stored) {
+                stored.keeper.exchange(i, plan.features());
             }
-            return new Result(Latents.download(device, x), customised ? Latents.download(device, y) : null);
+            plan.step(levels[i]);
+            if (customised && identity.people instanceof Inverted inverted && inverted.keeper != null) {
+                inverted.keeper.exchange(i, plan.features());
+            }
+            listener.step(i + 1, levels.length, plan::latents);
         }
+        return new Result(plan.latents(), customised ? plan.identityLatents() : null);
     }
 
-    private static float[] rowScales(IdentityControl identity, int rows, int negativeRows) {
+    private DenoisingPlan.People people(Latents noise, IdentityControl identity) {
+        return switch (identity.people) {
+            case Inverted inverted -> {
+                Latents own = inverted.noise;
+                boolean together = device.prefersLargeBatches() && own.height() == noise.height() && own.width() == noise.width();
+                yield new DenoisingPlan.People(inverted.count(), own.height(), own.width(),
+                        together ? DenoisingPlan.Source.TOGETHER : DenoisingPlan.Source.APART, inverted.keeper != null,
+                        identity.layers);
+            }
+            case Stored stored -> {
+                int size = identity.adapter.identityLatentSize();
+                yield new DenoisingPlan.People(stored.count, size, size, DenoisingPlan.Source.STORED, true, identity.layers);
+            }
+        };
+    }
+
+    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, boolean guided) {
+        int pictures = identity.ofPictures.length;
+        int rows = guided ? 2 * pictures : pictures;
+        int[] people = new int[rows];
         float[] scales = new float[rows];
-        Arrays.fill(scales, (float) identity.scale);
-        if (identity.rows == IdentityRows.PROMPT) {
-            Arrays.fill(scales, 0, negativeRows, 0);
+        for (int i = 0; i < rows; i++) {
+            people[i] = identity.ofPictures[i % pictures];
+            boolean negative = guided && i < pictures;
+            scales[i] = negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[i % pictures];
         }
-        return scales;
+        plan.startIdentities(identity.people instanceof Inverted inverted ? inverted.noise : null, people, scales);
     }
 
-    /** One network pass and one DDIM move of {@code x}, in place. */
-    private void move(Tensor x, int rowsPerPicture, Tensor context, NoiseSchedule.Level level, double guidance,
-            IdentityAttention identity) {
-        try (Scope scope = device.scope()) {
-            Tensor noise = unet.forward(device.toActivations(x, rowsPerPicture), level.timestep(), context, identity);
-            device.ddimStep(x, noise, (float) guidance, level.alphaFrom(), level.alphaTo());
+    private DenoisingPlan.Shape shape(Latents latents, boolean guided, DenoisingPlan.People people) {
+        return new DenoisingPlan.Shape(latents.batch(), latents.height(), latents.width(), guided, people,
+                model.textEncoder().maxTokens());
+    }
+
+    private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {
+        DenoisingPlan plan = plans.get(shape);
+        if (plan != null && plan.adapter() == adapter) {
+            return plan;
         }
+        if (plan != null) {
+            plans.remove(shape).close();
+        }
+        while (plans.size() >= MOST_PLANS) {
+            Iterator<DenoisingPlan> oldest = plans.values().iterator();
+            DenoisingPlan unused = oldest.next();
+            oldest.remove();
+            unused.close();
+        }
+        plan = new DenoisingPlan(device, model.unet(), adapter, shape);
+        plans.put(shape, plan);
+        return plan;
+    }
+
+    /** Frees what is kept for the sizes seen so far. */
+    public void trim() {
+        plans.values().forEach(DenoisingPlan::close);
+        plans.clear();
+    }
+
+    @Override
+    public void close() {
+        trim();
     }
 }

@@ -11,6 +11,15 @@ public final class NoiseSchedule {
 
     /** @param timestep for the network; @param alphaFrom alpha-bar being left; @param alphaTo alpha-bar reached */
     public record Level(int timestep, double alphaFrom, double alphaTo) {
+
+        /**
+         * The move {@code x = a x + b eps} as {@code {a, b}} (Song et al. 2021, equation 12 with sigma 0):
+         * {@code a = sqrt(alphaTo / alphaFrom)}, {@code b = sqrt(1 - alphaTo) - a sqrt(1 - alphaFrom)}.
+         */
+        public float[] factors() {
+            double a = Math.sqrt(alphaTo / alphaFrom);
+            return new float[] {(float) a, (float) (Math.sqrt(1 - alphaTo) - a * Math.sqrt(1 - alphaFrom))};
+        }
     }
 
     /** @param config {@code scheduler/scheduler_config.json} */

@@ -5,13 +5,13 @@ import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.Vae;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.WeightSource;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CancellationException;
@@ -37,6 +37,8 @@ public final class Pipeline implements AutoCloseable {
     private final StableDiffusion model;
     private final EmbeddedAttentionAdapter adapter;
     private final Diffusion diffusion;
+    private final IdentityCache cache;
+    private final String weights;
     private final ReentrantLock turn = new ReentrantLock(true);
     private boolean closed;
 
@@ -50,6 +52,7 @@ public final class Pipeline implements AutoCloseable {
         private Path adapter;
         private String device = "auto";
         private Precision precision;
+        private IdentityBudget identityBudget;
         private Consumer<String> notices = notice -> { };
 
         private Builder() {
@@ -79,6 +82,15 @@ public final class Pipeline implements AutoCloseable {
             return this;
         }
 
+        /**
+         * How much memory the keys and values of faces may take for their next picture; {@code null}, or nothing said: a
+         * quarter of the device's free memory, 4 GiB at most.
+         */
+        public Builder identityBudget(IdentityBudget value) {
+            identityBudget = value;
+            return this;
+        }
+
         /** Told why {@code auto} passed a device over. */
         public Builder notices(Consumer<String> value) {
             notices = value;
@@ -97,11 +109,22 @@ public final class Pipeline implements AutoCloseable {
                 Device opened = Devices.open(device, precision, notices);
                 try {
                     StableDiffusion loaded = StableDiffusion.load(files, opened);
-                    return new Pipeline(loaded, adapter == null ? null : loadAdapter(loaded));
+                    IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
+                    return new Pipeline(loaded, adapter == null ? null : loadAdapter(loaded), budget, weights(files, budget));
                 } catch (RuntimeException | Error e) {
                     opened.close();
                     throw e;
                 }
+            }
+        }
+
+        /** Only identities that outlive the process must know which weights they belong to. */
+        private String weights(ModelFiles files, IdentityBudget budget) {
+            if (adapter == null || budget.folder() == null) {
+                return "";
+            }
+            try (WeightSource source = Safetensors.open(adapter)) {
+                return new Fingerprint().add(files).add(source).value();
             }
         }
 
@@ -112,11 +135,13 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    private Pipeline(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
+    private Pipeline(StableDiffusion model, EmbeddedAttentionAdapter adapter, IdentityBudget budget, String weights) {
         this.device = model.device();
         this.model = model;
         this.adapter = adapter;
         this.diffusion = new Diffusion(model);
+        this.cache = new IdentityCache(device, budget);
+        this.weights = weights;
     }
 
     public Device device() {
@@ -149,28 +174,44 @@ public final class Pipeline implements AutoCloseable {
      * @throws CancellationException   when it was cancelled
      */
     public GenerationResult generate(GenerationRequest request) {
-        Vae vae = model.vae();
-        int width = request.width() == 0 ? defaultWidth() : request.width();
-        int height = request.height() == 0 ? defaultHeight() : request.height();
-        check(request, width, height);
-        List<String> warnings = new ArrayList<>();
-        return inTurn(() -> {
-            float[] prompt = encode(request.prompt(), "prompt", warnings);
-            float[] negative = encode(request.negativePrompt(), "negative prompt", warnings);
-            Diffusion.IdentityControl identity = request.face() == null ? null : identity(request, warnings);
-            Latents noise = noise(request, height / vae.factor(), width / vae.factor());
-            Latents clean = diffusion.generate(noise, new Diffusion.Guidance(prompt, negative, request.guidanceScale()),
-                    request.steps(), identity, steps("generating", request.listener(), request.cancellation())).latents();
-            List<BufferedImage> images = new ArrayList<>();
-            List<Latents> latents = new ArrayList<>();
-            for (int i = 0; i < request.count(); i++) {
-                request.cancellation().check();
-                latents.add(clean.row(i));
-                images.add(decode(clean.row(i)));
-                request.listener().onStep("decoding", i + 1, request.count());
+        return generate(List.of(request)).getFirst();
+    }
+
+    /**
+     * Makes the pictures of several requests in one batch: other prompts, faces, seeds, guidance and identity scales, but the
+     * same size, steps, identity layers and rows.
+     *
+     * @return in the order of the requests
+     * @throws InvalidRequestException when a request cannot be carried out as asked, or they do not agree
+     * @throws CancellationException   when one was cancelled
+     */
+    public List<GenerationResult> generate(List<GenerationRequest> requests) {
+        List<GenerationResult> results = generateAll(requests);
+        if (results.contains(null)) {
+            throw new CancellationException("the request was cancelled");
+        }
+        return results;
+    }
+
+    /** As {@link #generate(List)}, with {@code null} for requests that were cancelled while others went on. */
+    List<GenerationResult> generateAll(List<GenerationRequest> requests) {
+        if (requests.isEmpty()) {
+            throw new InvalidRequestException("a batch needs at least one request");
+        }
+        Batch.Kind kind = kind(requests.getFirst());
+        for (GenerationRequest request : requests) {
+            check(request);
+            if (!kind(request).equals(kind)) {
+                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers and rows: "
+                        + kind(request) + " beside " + kind);
             }
-            return new GenerationResult(images, latents, warnings);
-        });
+        }
+        return inTurn(() -> new Batch(model, adapter, diffusion, cache, weights, kind, requests).run());
+    }
+
+    /** What requests must agree in to share a batch. */
+    Batch.Kind kind(GenerationRequest request) {
+        return Batch.Kind.of(request, defaultWidth(), defaultHeight());
     }
 
     /** Turns a face into noise and back, to see how much of it the model can hold. */
@@ -179,19 +220,22 @@ public final class Pipeline implements AutoCloseable {
         return inTurn(() -> {
             Cancellation never = new Cancellation();
             BufferedImage seen = FacePicture.square(face, identitySize());
-            float[] text = encode(caption, "caption", new ArrayList<>());
+            List<float[]> text = List.of(model.textEncoder().encode(model.tokenizer().encode(caption).ids()));
             Latents clean = encode(seen);
-            Latents noise = diffusion.invert(clean, text, steps, steps("inverting", listener, never)).getLast();
+            Latents noise = diffusion.invertToNoise(clean, text, steps, steps("inverting", listener, never));
             Latents back = diffusion.denoise(noise, text, steps, steps("reconstructing", listener, never));
             return new InversionResult(seen, decode(back), noise, relativeError(back.values(), clean.values()));
         });
     }
 
-    private void check(GenerationRequest request, int width, int height) {
+    /** @throws InvalidRequestException when the request cannot be carried out as asked */
+    void check(GenerationRequest request) {
         model.schedule().timesteps(request.steps());
+        Batch.Kind kind = kind(request);
         int factor = model.vae().factor();
-        if (width < factor || height < factor || width % factor != 0 || height % factor != 0) {
-            throw new InvalidRequestException("size " + width + "x" + height + ": width and height must be multiples of " + factor);
+        if (kind.width() < factor || kind.height() < factor || kind.width() % factor != 0 || kind.height() % factor != 0) {
+            throw new InvalidRequestException("size " + kind.width() + "x" + kind.height()
+                    + ": width and height must be multiples of " + factor);
         }
         if (request.count() < 1) {
             throw new InvalidRequestException("count must be at least 1, not " + request.count());
@@ -204,26 +248,8 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    private Diffusion.IdentityControl identity(GenerationRequest request, List<String> warnings) {
-        float[] caption = encode(request.caption(), "caption", warnings);
-        double scale = Double.isNaN(request.identityScale()) ? adapter.defaultScale() : request.identityScale();
-        Latents clean = encode(FacePicture.square(request.face(), identitySize()));
-        Latents inverted = diffusion.invert(clean, caption, request.steps(),
-                steps("inverting", request.listener(), request.cancellation())).getLast();
-        return new Diffusion.IdentityControl(adapter, inverted, caption, scale, request.identityLayers(), request.identityRows());
-    }
-
     private int identitySize() {
         return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
-    }
-
-    private float[] encode(String text, String what, List<String> warnings) {
-        ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
-        if (!encoding.cut().isEmpty()) {
-            warnings.add("the " + what + " is longer than " + model.textEncoder().maxTokens()
-                    + " tokens; this was cut from its end: " + encoding.cut());
-        }
-        return model.textEncoder().encode(encoding.ids());
     }
 
     private Latents encode(BufferedImage picture) {
@@ -235,16 +261,6 @@ public final class Pipeline implements AutoCloseable {
         int factor = model.vae().factor();
         return FacePicture.fromModel(model.vae().decode(latents.times(1 / model.vae().scalingFactor())), 0,
                 latents.width() * factor, latents.height() * factor);
-    }
-
-    private Latents noise(GenerationRequest request, int height, int width) {
-        int channels = model.vae().latentChannels();
-        float[] all = new float[request.count() * channels * height * width];
-        for (int i = 0; i < request.count(); i++) {
-            float[] one = SeededNoise.latents(request.seed() + i, channels, height, width).values();
-            System.arraycopy(one, 0, all, i * one.length, one.length);
-        }
-        return new Latents(all, request.count(), channels, height, width);
     }
 
     private static Diffusion.StepListener steps(String phase, ProgressListener listener, Cancellation cancellation) {
@@ -276,6 +292,11 @@ public final class Pipeline implements AutoCloseable {
                 throw new IllegalStateException("the pipeline is closed");
             }
             return work.get();
+        } catch (OutOfDeviceMemoryException e) {
+            // What is kept for later requests is worth less than the next one.
+            diffusion.trim();
+            device.trim();
+            throw e;
         } finally {
             turn.unlock();
         }
@@ -288,7 +309,12 @@ public final class Pipeline implements AutoCloseable {
         try {
             if (!closed) {
                 closed = true;
-                device.close();
+                try {
+                    cache.close();
+                    diffusion.close();
+                } finally {
+                    device.close();
+                }
             }
         } finally {
             turn.unlock();

@@ -6,7 +6,6 @@ import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeSet;
@@ -22,7 +21,19 @@ public final class EmbeddedAttentionAdapter {
     private final int identityLatentSize;
     private final double defaultScale;
 
-    private record Layer(Device.Linear keyValue, Device.TokenMixer aggregation, int channels) {
+    private record Layer(UNet.AttentionLayer place, Device.Linear keyValue, Device.TokenMixer aggregation) {
+        int channels() {
+            return place.channels();
+        }
+
+        boolean fits(int height, int width) {
+            return aggregation == null || aggregation.inTokens() == place.tokens(height, width);
+        }
+
+        /** L' for an identity whose latents have that size. */
+        int identityTokens(int height, int width) {
+            return aggregation == null ? place.tokens(height, width) : aggregation.outTokens();
+        }
     }
 
     /**
@@ -36,7 +47,7 @@ public final class EmbeddedAttentionAdapter {
 
     private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Device device) {
         this.device = device;
-        Map<String, Integer> expected = unet.attentionLayers();
+        Map<String, UNet.AttentionLayer> expected = unet.attentionLayers();
         TreeSet<String> named = new TreeSet<>();
         for (String name : source.names()) {
             int end = name.indexOf(".eaa.");
@@ -48,11 +59,12 @@ public final class EmbeddedAttentionAdapter {
         }
         Weights w = new Weights(source, device);
         for (String name : named) {
-            Integer channels = expected.get(name);
-            if (channels == null) {
+            UNet.AttentionLayer place = expected.get(name);
+            if (place == null) {
                 throw new WeightException(source.description() + ": made for another model, which has an attention layer '"
                         + name + "'; this model has none of that name");
             }
+            int channels = place.channels();
             Weights layer = w.in(name).in("eaa");
             if (!layer.has("to_k.weight") || source.tensor(name + ".eaa.to_k.weight").shape().length != 2
                     || source.tensor(name + ".eaa.to_k.weight").shape()[0] != channels) {
@@ -64,12 +76,16 @@ public final class EmbeddedAttentionAdapter {
                 long[] shape = source.tensor(name + ".eaa.aggregate.weight").shape();
                 aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[shape.length - 1]));
             }
-            layers.put(name, new Layer(layer.fused(channels, channels, "to_k", "to_v"), aggregation, channels));
+            layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
         if (layers.isEmpty()) {
             throw new WeightException(source.description() + ": holds no adapter weights");
         }
         this.identityLatentSize = (int) number(source, "id_latent_size", unet.config().sampleSize());
+        if (!fits(identityLatentSize, identityLatentSize)) {
+            throw new WeightException(source.description() + ": made for another model: the aggregation matrices do not fit "
+                    + "identities of " + identityLatentSize + " x " + identityLatentSize + " latents (metadata 'id_latent_size')");
+        }
         this.defaultScale = number(source, "scale", 0.6);
     }
 
@@ -92,54 +108,74 @@ public final class EmbeddedAttentionAdapter {
         return defaultScale;
     }
 
-    /** Starts to record the identity's keys and values; give it to the identity's UNet pass. */
-    public Features record() {
-        return new Features();
+    /** Whether the aggregation matrices fit identities whose latents have that size. */
+    boolean fits(int height, int width) {
+        return layers.entrySet().stream().allMatch(entry -> entry.getValue().fits(height, width));
     }
 
-    /**
-     * The identity as a second source of attention.
-     *
-     * @param features  recorded at the same timestep
-     * @param rowScales lambda for each row of the batch; 0 leaves a row alone
-     */
-    public IdentityAttention inject(Features features, float[] rowScales, IdentityLayers which) {
-        return new IdentityAttention() {
-            @Override
-            public Device.Identity identity(String layer) {
-                Tensor keyValue = which.include(layer) ? features.keyValue.get(layer) : null;
-                if (keyValue == null) {
-                    return null;
+    /** Memory for the keys and values of every layer at one timestep, in the current scope. */
+    public IdentityFeatures features(int identities, int height, int width) {
+        Map<String, int[]> shapes = new LinkedHashMap<>();
+        layers.forEach((name, layer) -> shapes.put(name, new int[] {layer.identityTokens(height, width), 2 * layer.channels()}));
+        return new IdentityFeatures(device, identities, shapes);
+    }
+
+    /** Elements that {@link #features} take for one identity. */
+    public int featureElements(int height, int width) {
+        return layers.values().stream().mapToInt(layer -> layer.identityTokens(height, width) * 2 * layer.channels()).sum();
+    }
+
+    /** For the identities' own pass: keeps K' and V' of every layer in {@code features}. */
+    public IdentityAttention record(IdentityFeatures features) {
+        return (name, hiddenStates) -> {
+            Layer layer = layers.get(name);
+            if (layer != null) {
+                try (Scope scope = device.scope()) {
+                    device.copy(keyValue(layer, hiddenStates), features.keyValue(name));
                 }
-                int channels = keyValue.channels() / 2;
-                return new Device.Identity(keyValue.columns(0, channels), keyValue.columns(channels, channels), rowScales);
             }
+            return null;
         };
     }
 
-    /** K' and V' of every layer at one timestep, in device memory. */
-    public final class Features implements IdentityAttention, AutoCloseable {
-        private final Map<String, Tensor> keyValue = new HashMap<>();
+    /**
+     * Takes in what was recorded at the same timestep.
+     *
+     * @param rows   see {@link Device.Identity}
+     * @param scales see {@link Device.Identity}
+     */
+    public IdentityAttention inject(IdentityFeatures features, Tensor rows, Tensor scales, IdentityLayers which) {
+        return (name, hiddenStates) -> layers.containsKey(name) && which.include(name)
+                ? source(features.keyValue(name), rows, scales) : null;
+    }
 
-        private Features() {
-        }
-
-        @Override
-        public void record(String name, Tensor hiddenStates) {
+    /**
+     * For a pass whose first rows are the identities: each layer makes K' and V' of those rows and attends to them at once.
+     *
+     * @param keep also gets K' and V', or {@code null}
+     */
+    public IdentityAttention together(int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
+        return (name, hiddenStates) -> {
             Layer layer = layers.get(name);
-            if (layer == null) {
-                return;
+            if (layer == null || keep == null && !which.include(name)) {
+                return null;
             }
-            try (Scope scope = device.scope()) {
-                Tensor features = layer.aggregation == null ? hiddenStates : device.mixTokens(hiddenStates, layer.aggregation);
-                keyValue.put(name, device.keep(device.linear(features, layer.keyValue, Activation.NONE, null)));
+            Tensor keyValue = keyValue(layer, hiddenStates.rows(0, identities));
+            if (keep != null) {
+                device.copy(keyValue, keep.keyValue(name));
             }
-        }
+            return which.include(name) ? source(keyValue, rows, scales) : null;
+        };
+    }
 
-        @Override
-        public void close() {
-            keyValue.values().forEach(device::release);
-            keyValue.clear();
-        }
+    /** {@code [K', V'] = F_id [W'k, W'v]}, or of the aggregated {@code A F_id}: {@code [I, L', 2 D]}. */
+    private Tensor keyValue(Layer layer, Tensor features) {
+        Tensor aggregated = layer.aggregation == null ? features : device.mixTokens(features, layer.aggregation);
+        return device.linear(aggregated, layer.keyValue, Activation.NONE, null);
+    }
+
+    private static Device.Identity source(Tensor keyValue, Tensor rows, Tensor scales) {
+        int channels = keyValue.channels() / 2;
+        return new Device.Identity(keyValue.columns(0, channels), keyValue.columns(channels, channels), rows, scales);
     }
 }

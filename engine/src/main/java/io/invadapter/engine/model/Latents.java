@@ -4,6 +4,7 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Latents on the host, in the order the reference implementation keeps them.
@@ -25,6 +26,19 @@ public record Latents(float[] values, int batch, int channels, int height, int w
         return new Latents(Arrays.copyOfRange(values, index * size, (index + 1) * size), 1, channels, height, width);
     }
 
+    /** All rows of {@code parts}, which agree in everything else, below one another. */
+    public static Latents stack(List<Latents> parts) {
+        Latents first = parts.getFirst();
+        int rows = parts.stream().mapToInt(Latents::batch).sum();
+        float[] all = new float[first.values.length / first.batch * rows];
+        int start = 0;
+        for (Latents part : parts) {
+            System.arraycopy(part.values, 0, all, start, part.values.length);
+            start += part.values.length;
+        }
+        return new Latents(all, rows, first.channels, first.height, first.width);
+    }
+
     /** All values times {@code factor}. */
     public Latents times(double factor) {
         float[] scaled = new float[values.length];
@@ -36,6 +50,11 @@ public record Latents(float[] values, int batch, int channels, int height, int w
 
     /** On the device, {@code [B, h, w, C]}. */
     public Tensor upload(Device device, DataType type) {
+        return device.upload(type, channelsLast(), batch, height, width, channels);
+    }
+
+    /** The values in the order of the device, {@code [batch, height, width, channels]}. */
+    public float[] channelsLast() {
         float[] nhwc = new float[values.length];
         int positions = height * width;
         for (int b = 0; b < batch; b++) {
@@ -45,7 +64,7 @@ public record Latents(float[] values, int batch, int channels, int height, int w
                 }
             }
         }
-        return device.upload(type, nhwc, batch, height, width, channels);
+        return nhwc;
     }
 
     /** From the device, {@code [B, h, w, C]}. */

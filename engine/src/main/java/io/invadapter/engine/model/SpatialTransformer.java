@@ -35,11 +35,11 @@ final class SpatialTransformer {
         this.projectionOut = w.linear("proj_out", channels, channels);
     }
 
-    /** Adds the attention layers by name, with their channels. */
-    void addLayers(Map<String, Integer> layers) {
+    /** Adds the attention layers by name. */
+    void addLayers(int level, Map<String, UNet.AttentionLayer> layers) {
         for (Block block : blocks) {
-            layers.put(block.self, block.channels);
-            layers.put(block.cross, block.channels);
+            layers.put(block.self, new UNet.AttentionLayer(block.channels, level));
+            layers.put(block.cross, new UNet.AttentionLayer(block.channels, level));
         }
     }
 
@@ -107,10 +107,10 @@ final class SpatialTransformer {
         private Tensor selfAttention(Tensor x, IdentityAttention identity) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm1, LAYER_NORM_EPSILON);
-                identity.record(self, features);
+                Device.Identity second = identity.attend(self, features);
                 Tensor qkv = device.linear(features, selfQueryKeyValue, Activation.NONE, null);
                 Tensor out = device.attention(qkv.columns(0, channels), qkv.columns(channels, channels),
-                        qkv.columns(2 * channels, channels), heads, false, identity.identity(self));
+                        qkv.columns(2 * channels, channels), heads, false, second);
                 return scope.keep(device.linear(out, selfOut, Activation.NONE, x));
             }
         }
@@ -119,11 +119,11 @@ final class SpatialTransformer {
         private Tensor crossAttention(Tensor x, Tensor context, IdentityAttention identity) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm2, LAYER_NORM_EPSILON);
-                identity.record(cross, features);
+                Device.Identity second = identity.attend(cross, features);
                 Tensor query = device.linear(features, crossQuery, Activation.NONE, null);
                 Tensor kv = device.linear(context, crossKeyValue, Activation.NONE, null);
                 Tensor out = device.attention(query, kv.columns(0, channels), kv.columns(channels, channels), heads, false,
-                        identity.identity(cross));
+                        second);
                 return scope.keep(device.linear(out, crossOut, Activation.NONE, x));
             }
         }

@@ -31,6 +31,23 @@ public final class UNet {
     private final Device.Norm normOut;
     private final Device.Convolution convOut;
 
+    /**
+     * Where an attention layer stands.
+     *
+     * @param channels D of its tokens
+     * @param level    how often the latents were halved before it
+     */
+    public record AttentionLayer(int channels, int level) {
+        /** Tokens of the layer for latents of that size. */
+        public int tokens(int height, int width) {
+            for (int i = 0; i < level; i++) {
+                height = (height + 1) / 2;
+                width = (width + 1) / 2;
+            }
+            return height * width;
+        }
+    }
+
     private record DownBlock(List<ResnetBlock> resnets, List<SpatialTransformer> attentions, Device.Convolution downsample) {
     }
 
@@ -117,12 +134,21 @@ public final class UNet {
         return config;
     }
 
-    /** Every attention layer, by its diffusers name, with its channels. */
-    public Map<String, Integer> attentionLayers() {
-        Map<String, Integer> layers = new LinkedHashMap<>();
-        downBlocks.forEach(block -> block.attentions.forEach(a -> a.addLayers(layers)));
-        middleAttention.addLayers(layers);
-        upBlocks.forEach(block -> block.attentions.forEach(a -> a.addLayers(layers)));
+    /** Every attention layer, by its diffusers name. */
+    public Map<String, AttentionLayer> attentionLayers() {
+        Map<String, AttentionLayer> layers = new LinkedHashMap<>();
+        int lowest = downBlocks.size() - 1;
+        for (int level = 0; level <= lowest; level++) {
+            for (SpatialTransformer attention : downBlocks.get(level).attentions) {
+                attention.addLayers(level, layers);
+            }
+        }
+        middleAttention.addLayers(lowest, layers);
+        for (int up = 0; up <= lowest; up++) {
+            for (SpatialTransformer attention : upBlocks.get(up).attentions) {
+                attention.addLayers(lowest - up, layers);
+            }
+        }
         return layers;
     }
 
@@ -134,8 +160,9 @@ public final class UNet {
      */
     public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
-            return Latents.download(device, forward(latents.upload(device, activations()), timestep,
-                    uploadContexts(contexts), identity));
+            Tensor t = device.upload(DataType.FLOAT32, new float[] {timestep}, 1);
+            return Latents.download(device, forward(latents.upload(device, activations()), t, uploadContexts(contexts),
+                    identity));
         }
     }
 
@@ -153,12 +180,12 @@ public final class UNet {
      * One pass.
      *
      * @param latents             {@code [B, h, w, in]} in the device's precision
-     * @param timestep            the same for all rows
+     * @param timestep            float32 {@code [1]}, the same for all rows
      * @param encoderHiddenStates the text, {@code [B, S, contextChannels]}
      * @param identity            what the attention layers record or take in besides
      * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
      */
-    public Tensor forward(Tensor latents, int timestep, Tensor encoderHiddenStates, IdentityAttention identity) {
+    public Tensor forward(Tensor latents, Tensor timestep, Tensor encoderHiddenStates, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
             Tensor time = timeEmbedding(timestep);
             Tensor h = device.conv2d(latents, convIn, null, null);
@@ -198,7 +225,7 @@ public final class UNet {
     }
 
     /** {@code silu} of the time embedding: every ResNet block begins with that. */
-    private Tensor timeEmbedding(int timestep) {
+    private Tensor timeEmbedding(Tensor timestep) {
         Tensor t = device.timestepEmbedding(timestep, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
         t = device.linear(t, time1, Activation.SILU, null);
         return device.linear(t, time2, Activation.SILU, null);

@@ -4,7 +4,9 @@ package io.invadapter.kernels;
 public enum DataType {
     FLOAT32(4),
     FLOAT16(2),
-    BFLOAT16(2);
+    BFLOAT16(2),
+    /** Indices; no operator computes with them. */
+    INT32(4);
 
     private final int bytes;
 

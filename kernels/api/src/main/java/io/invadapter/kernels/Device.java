@@ -1,5 +1,7 @@
 package io.invadapter.kernels;
 
+import java.lang.foreign.MemorySegment;
+
 /**
  * A place where tensors live and the operators of a diffusion model run. Weights are handed over once and packed the way
  * the device likes; activations are {@code [B, H, W, C]} or {@code [B, L, C]} in the device's {@link #precision()} unless
@@ -73,13 +75,24 @@ public interface Device extends AutoCloseable {
     }
 
     /**
-     * The second source of attention: the identity's keys and values, shared by all rows (Inv-Adapter, equations 3 and 5).
+     * The second source of attention: keys and values of one or more identities (Inv-Adapter, equations 3 and 5).
      *
-     * @param keys   {@code K' [1, L', D]}
-     * @param values {@code V' [1, L', D]}
-     * @param scales lambda for each batch row of the query; a row with 0 does none of the work
+     * @param keys   {@code K' [I, L', D]}
+     * @param values {@code V' [I, L', D]}
+     * @param rows   int32 {@code [B]}: the identity, 0 to I - 1, that each batch row of the query looks at
+     * @param scales float32 {@code [B]}: lambda of each batch row; a row with 0 does none of the work
      */
-    record Identity(Tensor keys, Tensor values, float[] scales) {
+    record Identity(Tensor keys, Tensor values, Tensor rows, Tensor scales) {
+    }
+
+    /** A fixed sequence of operators, made by {@link #record}. */
+    interface Recording extends AutoCloseable {
+        /** Does the work once more. May return before it is done; at most two runs ahead of the device. */
+        void run();
+
+        /** Frees the memory that the work's own tensors lie in. */
+        @Override
+        void close();
     }
 
     /** Short name, as {@link Devices#open} takes it: {@code cpu}, {@code cuda:0}. */
@@ -110,8 +123,41 @@ public interface Device extends AutoCloseable {
     /** Copies {@code values} to a new tensor of {@code type}, rounding as needed. */
     Tensor upload(DataType type, float[] values, int... shape);
 
+    /** Copies {@code values} to a new int32 tensor {@code [values.length]}. */
+    Tensor upload(int[] values);
+
+    /** Replaces the contents of a contiguous tensor, rounding as needed; work given before still sees the old ones. */
+    void write(Tensor target, float[] values);
+
+    /** Replaces the contents of an int32 tensor; work given before still sees the old ones. */
+    void write(Tensor target, int[] values);
+
+    /** Replaces the contents of a contiguous tensor by bytes in its own type. */
+    void write(Tensor target, MemorySegment bytes);
+
     /** Copies a contiguous tensor to the host as float32, waiting until it is computed. */
     float[] download(Tensor tensor);
+
+    /** Copies a contiguous tensor's bytes to the host, waiting until they are computed. */
+    void read(Tensor source, MemorySegment bytes);
+
+    /** Copies one contiguous tensor over another of the same type and number of elements. */
+    void copy(Tensor source, Tensor target);
+
+    /** Bytes of memory that could still be allocated, about. */
+    long freeMemory();
+
+    // --- repetition -------------------------------------------------------------------------------------------------
+
+    /**
+     * Makes {@code work} repeatable. It may call operators and {@link #copy} only, on tensors that outlive the recording, and
+     * must do the same each time: what differs from run to run is written into those tensors ({@link #write}). A device may
+     * call it on every run, or only on the first and replay from then on.
+     */
+    Recording record(Runnable work);
+
+    /** Whether one pass over a large batch costs less than several over its parts. */
+    boolean prefersLargeBatches();
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
@@ -181,27 +227,31 @@ public interface Device extends AutoCloseable {
     Tensor concatChannels(Tensor a, Tensor b);
 
     /**
-     * Sinusoidal embedding of a timestep (Ho et al. 2020, as in diffusers).
+     * Sinusoidal embedding of timesteps (Ho et al. 2020, as in diffusers).
      *
-     * @return {@code [1, channels]}
+     * @param timesteps float32 {@code [N]}
+     * @return {@code [N, channels]}
      */
-    Tensor timestepEmbedding(int timestep, int channels, boolean flipSinToCos, float frequencyShift);
+    Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift);
 
     /** {@code tokens[ids] + positions[0..L)}: {@code [ids.length, L, C]}; all rows have the same length. */
     Tensor embed(Table tokens, Table positions, int[][] ids);
 
-    /** Latents (float32) {@code [B, H, W, C]} as activations, the whole batch {@code times} over: {@code [times B, H, W, C]}. */
-    Tensor toActivations(Tensor latents, int times);
+    /** Latents, float32 {@code [B, H, W, C]} each, below one another as activations: {@code [B1 + B2 + .., H, W, C]}. */
+    Tensor toActivations(Tensor... latents);
 
     /**
-     * One deterministic DDIM move, in place, from noise level {@code alphaFrom} to {@code alphaTo} (both alpha-bar; Song et
-     * al. 2021, equation 12 with sigma 0), with classifier-free guidance when the noise has two rows for each latent:
-     * {@code eps = eps_negative + guidance (eps_prompt - eps_negative)}.
+     * One deterministic DDIM move, in place (Song et al. 2021, equation 12 with sigma 0): {@code x = a x + b eps}. With
+     * classifier-free guidance the noise has two rows for each latent, {@code eps = eps_negative + guidance (eps_prompt -
+     * eps_negative)}.
      *
-     * @param latents float32 {@code [B, H, W, C]}
-     * @param noise   predicted noise, float32 {@code [B, H, W, C]}, or {@code [2 B, H, W, C]}: B negative rows, then B of the prompt
+     * @param latents  float32 {@code [B, H, W, C]}
+     * @param noise    predicted noise, float32 {@code [B, H, W, C]}, or {@code [2 B, H, W, C]} with guidance: B negative
+     *                 rows, then B of the prompt
+     * @param guidance float32 {@code [B]}, or {@code null} for none
+     * @param factors  float32 {@code [2]}: a and b
      */
-    void ddimStep(Tensor latents, Tensor noise, float guidance, double alphaFrom, double alphaTo);
+    void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors);
 
     @Override
     void close();

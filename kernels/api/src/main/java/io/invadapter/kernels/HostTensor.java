@@ -1,7 +1,6 @@
 package io.invadapter.kernels;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /**
@@ -70,27 +69,7 @@ public record HostTensor(DataType type, int[] shape, MemorySegment data) {
 
     /** The elements as float32, copied. */
     public float[] toFloats() {
-        float[] values = new float[Math.toIntExact(elements())];
-        if (type == DataType.FLOAT32) {
-            MemorySegment.copy(data, ValueLayout.JAVA_FLOAT_UNALIGNED, 0, values, 0, values.length);
-            return values;
-        }
-        // Through a small array: the compiler vectorises both conversions over arrays, not over segments.
-        short[] chunk = new short[Math.min(values.length, 8192)];
-        for (int start = 0; start < values.length; start += chunk.length) {
-            int n = Math.min(chunk.length, values.length - start);
-            MemorySegment.copy(data, ValueLayout.JAVA_SHORT_UNALIGNED, 2L * start, chunk, 0, n);
-            if (type == DataType.FLOAT16) {
-                for (int i = 0; i < n; i++) {
-                    values[start + i] = Float.float16ToFloat(chunk[i]);
-                }
-            } else {
-                for (int i = 0; i < n; i++) {
-                    values[start + i] = Float.intBitsToFloat(chunk[i] << 16);
-                }
-            }
-        }
-        return values;
+        return Floats.read(data, type, Math.toIntExact(elements()));
     }
 
     @Override

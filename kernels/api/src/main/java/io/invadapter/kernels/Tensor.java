@@ -145,6 +145,15 @@ public final class Tensor {
         return new Tensor(block, type, newShape, offset + from * positions() * rowStride, rowStride);
     }
 
+    /** {@code newShape} of the elements from number {@code from} on, without copying: a part of a block that holds several. */
+    public Tensor part(long from, int... newShape) {
+        Tensor view = new Tensor(block, type, newShape.clone(), offset + from, newShape[newShape.length - 1]);
+        if (!isContiguous() || from < 0 || from + view.elements() > elements()) {
+            throw new IllegalArgumentException(Arrays.toString(newShape) + " from " + from + " of " + this);
+        }
+        return view;
+    }
+
     Block block() {
         return block;
     }

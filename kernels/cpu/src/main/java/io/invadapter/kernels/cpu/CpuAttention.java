@@ -27,12 +27,15 @@ final class CpuAttention {
     }
 
     void run(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity, Tensor out) {
+        float[] scales = identity == null ? null : device.download(identity.scales());
+        int[] identities = identity == null ? null : device.downloadIndices(identity.rows());
         for (int row = 0; row < query.batch(); row++) {
             Tensor q = query.rows(row, 1);
             Tensor o = out.rows(row, 1);
             source(q, keys.rows(row, 1), values.rows(row, 1), heads, causal, 1, false, o);
-            if (identity != null && identity.scales()[row] != 0) {
-                source(q, identity.keys(), identity.values(), heads, false, identity.scales()[row], true, o);
+            if (identity != null && scales[row] != 0) {
+                source(q, identity.keys().rows(identities[row], 1), identity.values().rows(identities[row], 1), heads, false,
+                        scales[row], true, o);
             }
         }
     }

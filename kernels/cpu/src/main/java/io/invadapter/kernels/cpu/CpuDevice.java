@@ -4,6 +4,7 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
@@ -19,6 +20,7 @@ import java.util.Map;
 import java.util.function.Supplier;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.javacpp.Pointer;
 
 /** All cores of this machine, through oneDNN, in float32 or bfloat16. */
 final class CpuDevice implements Device {
@@ -108,20 +110,84 @@ final class CpuDevice implements Device {
     @Override
     public Tensor upload(DataType type, float[] values, int... shape) {
         Tensor tensor = allocate(type, shape);
-        if (tensor.elements() != values.length) {
-            throw new IllegalArgumentException(values.length + " values for " + tensor);
-        }
-        Floats.write(values, type, view(tensor));
+        write(tensor, values);
         return tensor;
     }
 
     @Override
+    public Tensor upload(int[] values) {
+        Tensor tensor = allocate(DataType.INT32, values.length);
+        write(tensor, values);
+        return tensor;
+    }
+
+    @Override
+    public void write(Tensor target, float[] values) {
+        check(target.elements() == values.length, "%s values for %s", values.length, target);
+        Floats.write(values, target.type(), view(target));
+    }
+
+    @Override
+    public void write(Tensor target, int[] values) {
+        check(target.type() == DataType.INT32 && target.elements() == values.length, "%s indices for %s", values.length, target);
+        MemorySegment.copy(values, 0, view(target), ValueLayout.JAVA_INT, 0, values.length);
+    }
+
+    @Override
+    public void write(Tensor target, MemorySegment bytes) {
+        view(target).copyFrom(bytes);
+    }
+
+    @Override
     public float[] download(Tensor tensor) {
-        check(tensor.isContiguous(), "only a contiguous tensor can be downloaded, not %s", tensor);
         return Floats.read(view(tensor), tensor.type(), Math.toIntExact(tensor.elements()));
     }
 
-    private static MemorySegment view(Tensor tensor) {
+    int[] downloadIndices(Tensor indices) {
+        return view(indices).toArray(ValueLayout.JAVA_INT);
+    }
+
+    @Override
+    public void read(Tensor source, MemorySegment bytes) {
+        bytes.copyFrom(view(source));
+    }
+
+    @Override
+    public void copy(Tensor source, Tensor target) {
+        check(source.type() == target.type() && source.elements() == target.elements(), "%s copied over %s", source, target);
+        view(target).copyFrom(view(source));
+    }
+
+    @Override
+    public long freeMemory() {
+        return Pointer.availablePhysicalBytes();
+    }
+
+    @Override
+    public Recording record(Runnable work) {
+        return new Recording() {
+            @Override
+            public void run() {
+                try (Scope scope = scope()) {
+                    work.run();
+                }
+            }
+
+            @Override
+            public void close() {
+                // The pool has everything back after each run.
+            }
+        };
+    }
+
+    @Override
+    public boolean prefersLargeBatches() {
+        return false;
+    }
+
+    /** A contiguous tensor's bytes. */
+    static MemorySegment view(Tensor tensor) {
+        check(tensor.isContiguous(), "only a contiguous tensor can be copied, not %s", tensor);
         return NativeMemory.view(tensor.address(), tensor.elements() * tensor.type().bytes());
     }
 
@@ -316,7 +382,8 @@ final class CpuDevice implements Device {
         check(keys.rank() == 3 && keys.batch() == query.batch() && keys.channels() == query.channels()
                 && Arrays.equals(keys.shape(), values.shape()), "keys of %s and values of %s", keys, values);
         check(!causal || keys.size(1) == query.size(1), "a causal mask for %s and %s", query, keys);
-        check(identity == null || identity.scales().length == query.batch() && identity.keys().batch() == 1
+        check(identity == null || identity.scales().elements() == query.batch()
+                && identity.rows().elements() == query.batch()
                 && identity.keys().channels() == query.channels()
                 && Arrays.equals(identity.keys().shape(), identity.values().shape()), "identity %s for %s", identity, query);
         Tensor out = allocate(query.type(), query.shape());
@@ -381,17 +448,22 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor timestepEmbedding(int timestep, int channels, boolean flipSinToCos, float frequencyShift) {
+    public Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift) {
+        float[] t = download(timesteps);
         int half = channels / 2;
-        float[] embedding = new float[channels];
+        float[] embedding = new float[t.length * channels];
         for (int i = 0; i < half; i++) {
             // float32 as in the reference: at timestep 981 the rounding of the frequency shows in the fourth digit.
             float exponent = (float) -Math.log(10000) * i / (half - frequencyShift);
-            float angle = timestep * (float) Math.exp(exponent);
-            embedding[i] = (float) (flipSinToCos ? Math.cos(angle) : Math.sin(angle));
-            embedding[half + i] = (float) (flipSinToCos ? Math.sin(angle) : Math.cos(angle));
+            float frequency = (float) Math.exp(exponent);
+            for (int row = 0; row < t.length; row++) {
+                float angle = t[row] * frequency;
+                int first = row * channels + i;
+                embedding[first] = (float) (flipSinToCos ? Math.cos(angle) : Math.sin(angle));
+                embedding[first + half] = (float) (flipSinToCos ? Math.sin(angle) : Math.cos(angle));
+            }
         }
-        return upload(precision.type(), embedding, 1, channels);
+        return upload(precision.type(), embedding, t.length, channels);
     }
 
     @Override
@@ -421,32 +493,40 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor toActivations(Tensor latents, int times) {
-        float[] values = download(latents);
-        float[] repeated = new float[times * values.length];
-        for (int i = 0; i < times; i++) {
-            System.arraycopy(values, 0, repeated, i * values.length, values.length);
+    public Tensor toActivations(Tensor... latents) {
+        int[] shape = latents[0].shape();
+        shape[0] = 0;
+        for (Tensor part : latents) {
+            check(part.type() == DataType.FLOAT32 && Arrays.equals(part.shape(), 1, part.rank(), shape, 1, shape.length),
+                    "%s below %s", part, latents[0]);
+            shape[0] += part.batch();
         }
-        int[] shape = latents.shape();
-        shape[0] *= times;
-        return upload(precision.type(), repeated, shape);
+        Tensor activations = allocate(precision.type(), shape);
+        int row = 0;
+        for (Tensor part : latents) {
+            write(activations.rows(row, part.batch()), download(part));
+            row += part.batch();
+        }
+        return activations;
     }
 
     @Override
-    public void ddimStep(Tensor latents, Tensor noise, float guidance, double alphaFrom, double alphaTo) {
+    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
+        int rows = guidance == null ? 1 : 2;
         check(latents.type() == DataType.FLOAT32 && noise.type() == DataType.FLOAT32
-                && (noise.elements() == latents.elements() || noise.elements() == 2 * latents.elements()),
+                && noise.elements() == rows * latents.elements() && factors.elements() == 2
+                && (guidance == null || guidance.elements() == latents.batch()),
                 "noise of %s for latents of %s", noise, latents);
         float[] x = download(latents);
         float[] eps = download(noise);
-        boolean guided = eps.length == 2 * x.length;
-        float keep = (float) Math.sqrt(alphaTo / alphaFrom);
-        float add = (float) (Math.sqrt(1 - alphaTo) - Math.sqrt(alphaTo / alphaFrom) * Math.sqrt(1 - alphaFrom));
+        float[] ab = download(factors);
+        float[] scales = guidance == null ? null : download(guidance);
+        int size = x.length / latents.batch();
         for (int i = 0; i < x.length; i++) {
-            float e = guided ? eps[i] + guidance * (eps[x.length + i] - eps[i]) : eps[i];
-            x[i] = keep * x[i] + add * e;
+            float e = scales == null ? eps[i] : eps[i] + scales[i / size] * (eps[x.length + i] - eps[i]);
+            x[i] = ab[0] * x[i] + ab[1] * e;
         }
-        MemorySegment.copy(x, 0, view(latents), ValueLayout.JAVA_FLOAT, 0, x.length);
+        write(latents, x);
     }
 
     private static void check(boolean condition, String message, Object... arguments) {

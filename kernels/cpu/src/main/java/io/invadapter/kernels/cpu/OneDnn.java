@@ -43,6 +43,7 @@ final class OneDnn implements AutoCloseable {
             case FLOAT32 -> dnnl_f32;
             case FLOAT16 -> dnnl_f16;
             case BFLOAT16 -> dnnl_bf16;
+            case INT32 -> dnnl_s32;
         };
     }
 

@@ -1,0 +1,67 @@
+package io.invadapter.engine;
+
+import io.invadapter.weights.ModelFiles;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.WeightTensor;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.TreeSet;
+
+/** A SHA-256 over contents: two that agree stand for the same. */
+final class Fingerprint {
+    private static final int PIECE = 1 << 26;
+
+    private final MessageDigest digest;
+
+    Fingerprint() {
+        try {
+            digest = MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java has SHA-256", e);
+        }
+    }
+
+    /** Each preceded by its length, so that no two sequences run into one another. */
+    Fingerprint add(String text) {
+        return add(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
+    }
+
+    Fingerprint add(int... values) {
+        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length);
+        bytes.asIntBuffer().put(values);
+        return add(bytes);
+    }
+
+    private Fingerprint add(ByteBuffer bytes) {
+        digest.update(ByteBuffer.allocate(4).putInt(0, bytes.remaining()));
+        digest.update(bytes);
+        return this;
+    }
+
+    /** All weights of a model that decide what an identity looks like to it. */
+    Fingerprint add(ModelFiles files) {
+        add(files.unetConfig().toString()).add(files.vaeConfig().toString()).add(files.textEncoderConfig().toString())
+                .add(files.schedulerConfig().toString());
+        return add(files.unet()).add(files.vae()).add(files.textEncoder());
+    }
+
+    Fingerprint add(WeightSource source) {
+        for (String name : new TreeSet<>(source.names())) {
+            WeightTensor tensor = source.tensor(name);
+            add(name).add(tensor.toString());
+            long size = tensor.data().byteSize();
+            for (long start = 0; start < size; start += PIECE) {
+                digest.update(tensor.data().asSlice(start, Math.min(PIECE, size - start)).asByteBuffer());
+            }
+        }
+        return this;
+    }
+
+    /** Hexadecimal. */
+    String value() {
+        return HexFormat.of().formatHex(digest.digest());
+    }
+}
