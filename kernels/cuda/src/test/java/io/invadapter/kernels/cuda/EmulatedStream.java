@@ -57,10 +57,6 @@ final class EmulatedStream implements CudaDriver.Stream {
         }
     }
 
-    boolean recording() {
-        return recording != null;
-    }
-
     void beginRecording() {
         checkOpen();
         recording = new ArrayList<>();

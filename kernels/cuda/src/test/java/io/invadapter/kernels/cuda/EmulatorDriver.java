@@ -106,6 +106,11 @@ public final class EmulatorDriver implements CudaDriver {
         }
     }
 
+    /** Whether work given to that stream is recorded now. */
+    boolean isRecording(Stream stream) {
+        return stream != null && stream == recorded;
+    }
+
     /** Refuses what cannot be done while a stream is recorded, and spoils the recording, as CUDA does. */
     void notRecordable(String what) {
         if (recorded != null) {

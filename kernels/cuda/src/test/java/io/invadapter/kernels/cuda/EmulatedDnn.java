@@ -1,0 +1,201 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.cuda.dnn.Dnn;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * cuDNN's convolutions in plain Java on an emulated device, with the checks that cuDNN makes and those that it leaves to luck:
+ * alignment, overlap, scratch memory that is missing, memory that is not there or was never written.
+ *
+ * <p>Like the real one it prefers ways that need scratch memory (here: for kernels larger than one pixel) and has others for
+ * when there is too little; and it allocates while it plans.
+ */
+public final class EmulatedDnn implements Dnn {
+    private static final int ALIGNMENT = 16;
+    private static final int TENSOR_CORE_CHANNELS = 8;
+    /** Output pixels that are computed at a time. */
+    private static final int PIXELS = 64;
+
+    private final EmulatorDriver driver;
+    private final EmulatedMemory memory;
+    private final Map<Shape, EmulatedPlan> plans = new HashMap<>();
+    private int planned;
+    private long calls;
+    private boolean closed;
+
+    /** On that device. */
+    public EmulatedDnn(EmulatorDriver driver) {
+        this.driver = driver;
+        this.memory = new EmulatedMemory(driver.emulator());
+    }
+
+    /** Plans that were not remembered. */
+    public int planned() {
+        return planned;
+    }
+
+    /** Convolutions given so far, recorded ones once. */
+    public long calls() {
+        return calls;
+    }
+
+    @Override
+    public String description() {
+        return "emulated cuDNN";
+    }
+
+    private static void require(boolean holds, String status, String problem) {
+        if (!holds) {
+            throw new CudaException("cuDNN failed: CUDNN_STATUS_" + status + " (" + problem + ")");
+        }
+    }
+
+    @Override
+    public Plan plan(Shape shape, long workspaceLimit) {
+        require(!closed, "NOT_INITIALIZED", "closed");
+        require(shape.batch() > 0 && shape.height() > 0 && shape.width() > 0 && shape.inChannels() > 0
+                && shape.outChannels() > 0 && shape.kernelHeight() > 0 && shape.kernelWidth() > 0 && shape.stride() > 0
+                && shape.padding() >= 0 && shape.height() + 2 * shape.padding() >= shape.kernelHeight()
+                && shape.width() + 2 * shape.padding() >= shape.kernelWidth(), "BAD_PARAM", shape.toString());
+        EmulatedPlan plan = plans.get(shape);
+        if (plan != null && plan.workspaceBytes <= workspaceLimit) {
+            return plan;
+        }
+        // The operands on which ways would be timed. It cannot be recorded: that is refused here.
+        driver.free(driver.allocate(trialBytes(shape)));
+        boolean cores = shape.inChannels() % TENSOR_CORE_CHANNELS == 0 && shape.outChannels() % TENSOR_CORE_CHANNELS == 0;
+        long wanted = shape.kernelHeight() * shape.kernelWidth() == 1 ? 0 : Math.ceilDiv((long) shape.outChannels()
+                * shape.inChannels() * shape.kernelHeight() * shape.kernelWidth() * shape.type().bytes(), 256L) * 256;
+        plan = new EmulatedPlan(shape, wanted <= workspaceLimit ? wanted : 0, cores);
+        plans.put(shape, plan);
+        planned++;
+        return plan;
+    }
+
+    private static long trialBytes(Shape s) {
+        long in = (long) s.batch() * s.height() * s.width() * s.inChannels();
+        long weights = (long) s.outChannels() * s.kernelHeight() * s.kernelWidth() * s.inChannels();
+        long out = (long) s.batch() * s.outHeight() * s.outWidth() * s.outChannels();
+        return (in + weights + s.outChannels() + out * (s.residual() ? 2 : 1)) * s.type().bytes();
+    }
+
+    private final class EmulatedPlan implements Plan {
+        private final Shape shape;
+        private final long workspaceBytes;
+        private final boolean tensorCores;
+
+        EmulatedPlan(Shape shape, long workspaceBytes, boolean tensorCores) {
+            this.shape = shape;
+            this.workspaceBytes = workspaceBytes;
+            this.tensorCores = tensorCores;
+        }
+
+        @Override
+        public long workspaceBytes() {
+            return workspaceBytes;
+        }
+
+        @Override
+        public String description() {
+            return (tensorCores ? "tensor cores" : "no tensor cores") + ", " + workspaceBytes + " bytes of scratch memory";
+        }
+
+        private void check(String name, long address, long values, long y, long outValues) {
+            require(address != 0, "BAD_PARAM_NULL_POINTER", name + " is null");
+            require(address % ALIGNMENT == 0, "BAD_PARAM_MISALIGNED_POINTER", name + " is 0x" + Long.toHexString(address));
+            int bytes = shape.type().bytes();
+            require(name.equals("y") || address + values * bytes <= y || y + outValues * bytes <= address, "EXECUTION_FAILED",
+                    name + " overlaps y");
+        }
+
+        @Override
+        public void run(long x, long w, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
+            require(!closed, "NOT_INITIALIZED", "closed");
+            long in = (long) shape.batch() * shape.height() * shape.width() * shape.inChannels();
+            long weights = (long) shape.outChannels() * shape.kernelHeight() * shape.kernelWidth() * shape.inChannels();
+            long out = (long) shape.batch() * shape.outHeight() * shape.outWidth() * shape.outChannels();
+            check("y", y, out, y, out);
+            check("x", x, in, y, out);
+            check("w", w, weights, y, out);
+            check("bias", bias, shape.outChannels(), y, out);
+            require(residual != 0 == shape.residual(), "BAD_PARAM", "residual is 0x" + Long.toHexString(residual));
+            if (residual != 0) {
+                check("residual", residual, out, y, out);
+            }
+            if (workspaceBytes > 0) {
+                check("workspace", workspace, workspaceBytes / shape.type().bytes(), y, out);
+            }
+            calls++;
+            driver.submit(stream, () -> {
+                memory.scribble(workspace, workspaceBytes);
+                convolve(shape, x, w, bias, residual, y);
+            });
+        }
+    }
+
+    private void convolve(Shape s, long x, long w, long bias, long residual, long y) {
+        DataType type = s.type();
+        int channels = s.inChannels();
+        int outChannels = s.outChannels();
+        int taps = s.kernelHeight() * s.kernelWidth() * channels;
+        int pixels = s.batch() * s.outHeight() * s.outWidth();
+        float[] in = memory.read(type, x, s.batch() * s.height() * s.width() * channels);
+        float[] rows = memory.read(type, w, outChannels * taps);
+        float[] weights = new float[rows.length];
+        for (int o = 0; o < outChannels; o++) {
+            for (int t = 0; t < taps; t++) {
+                weights[t * outChannels + o] = rows[o * taps + t];
+            }
+        }
+        float[] shift = memory.read(type, bias, outChannels);
+        float[] patches = new float[PIXELS * taps];
+        float[] sums = new float[PIXELS * outChannels];
+        float[] added = new float[PIXELS * outChannels];
+        for (int first = 0; first < pixels; first += PIXELS) {
+            int count = Math.min(PIXELS, pixels - first);
+            Arrays.fill(sums, 0);
+            for (int p = 0; p < count; p++) {
+                gather(s, in, first + p, patches, p * taps);
+            }
+            EmulatedProduct.add(outChannels, count, taps, weights, patches, sums);
+            long offset = (long) first * outChannels * type.bytes();
+            if (residual != 0) {
+                memory.read(type, residual + offset, added, 0, count * outChannels);
+            }
+            for (int i = 0; i < count * outChannels; i++) {
+                sums[i] += shift[i % outChannels] + added[i];
+            }
+            memory.write(type, y + offset, sums, 0, count * outChannels);
+        }
+    }
+
+    /** What one output pixel sees, in the order of the weights. */
+    private static void gather(Shape s, float[] in, int pixel, float[] patch, int offset) {
+        int column = pixel % s.outWidth();
+        int row = pixel / s.outWidth() % s.outHeight();
+        int image = pixel / s.outWidth() / s.outHeight();
+        int channels = s.inChannels();
+        for (int i = 0; i < s.kernelHeight(); i++) {
+            for (int j = 0; j < s.kernelWidth(); j++) {
+                int r = row * s.stride() - s.padding() + i;
+                int c = column * s.stride() - s.padding() + j;
+                int to = offset + (i * s.kernelWidth() + j) * channels;
+                if (r < 0 || c < 0 || r >= s.height() || c >= s.width()) {
+                    Arrays.fill(patch, to, to + channels, 0);
+                } else {
+                    System.arraycopy(in, ((image * s.height() + r) * s.width() + c) * channels, patch, to, channels);
+                }
+            }
+        }
+    }
+
+    @Override
+    public void close() {
+        closed = true;
+    }
+}

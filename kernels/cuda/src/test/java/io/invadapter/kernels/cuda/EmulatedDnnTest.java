@@ -1,0 +1,160 @@
+package io.invadapter.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotSame;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.cuda.dnn.Dnn;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import io.invadapter.kernels.cuda.ptx.Emulator;
+import io.invadapter.kernels.cuda.ptx.PtxException;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The emulated cuDNN against plain float64 sums, and what it refuses. */
+class EmulatedDnnTest {
+    private static final long NO_LIMIT = 1L << 30;
+
+    private final EmulatorDriver driver = new EmulatorDriver(new Emulator(1), true);
+    private final EmulatedDnn dnn = new EmulatedDnn(driver);
+    private final EmulatedMemory memory = new EmulatedMemory(driver.emulator());
+    private final Random random = new Random(1);
+
+    @AfterEach
+    void close() {
+        dnn.close();
+        driver.close();
+    }
+
+    private float[] random(int count) {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = random.nextInt(-32, 33) / 16f;
+        }
+        return values;
+    }
+
+    private long upload(DataType type, float[] values) {
+        long address = driver.allocate((long) values.length * type.bytes());
+        memory.write(type, address, values, 0, values.length);
+        return address;
+    }
+
+    private void convolution(Dnn.Shape s, long limit) {
+        float[] x = random(s.batch() * s.height() * s.width() * s.inChannels());
+        float[] w = random(s.outChannels() * s.kernelHeight() * s.kernelWidth() * s.inChannels());
+        float[] bias = random(s.outChannels());
+        float[] residual = random(s.batch() * s.outHeight() * s.outWidth() * s.outChannels());
+        Dnn.Plan plan = dnn.plan(s, limit);
+        assertTrue(plan.workspaceBytes() <= limit);
+        long y = driver.allocate((long) residual.length * s.type().bytes());
+        plan.run(upload(s.type(), x), upload(s.type(), w), upload(s.type(), bias),
+                s.residual() ? upload(s.type(), residual) : 0, y,
+                plan.workspaceBytes() == 0 ? 0 : driver.allocate(plan.workspaceBytes()), null);
+        float[] found = memory.read(s.type(), y, residual.length);
+        double ulp = s.type() == DataType.FLOAT32 ? 1e-6 : s.type() == DataType.FLOAT16 ? 1e-3 : 8e-3;
+        int at = 0;
+        for (int image = 0; image < s.batch(); image++) {
+            for (int row = 0; row < s.outHeight(); row++) {
+                for (int column = 0; column < s.outWidth(); column++) {
+                    for (int o = 0; o < s.outChannels(); o++, at++) {
+                        double expected = bias[o] + (s.residual() ? residual[at] : 0);
+                        for (int i = 0; i < s.kernelHeight(); i++) {
+                            for (int j = 0; j < s.kernelWidth(); j++) {
+                                int r = row * s.stride() + i - s.padding();
+                                int c = column * s.stride() + j - s.padding();
+                                for (int k = 0; r >= 0 && c >= 0 && r < s.height() && c < s.width() && k < s.inChannels(); k++) {
+                                    expected += (double) x[((image * s.height() + r) * s.width() + c) * s.inChannels() + k]
+                                            * w[((o * s.kernelHeight() + i) * s.kernelWidth() + j) * s.inChannels() + k];
+                                }
+                            }
+                        }
+                        assertEquals(expected, found[at], ulp * Math.max(1, Math.abs(expected)));
+                    }
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(DataType.class)
+    void convolutionsAreRight(DataType type) {
+        convolution(new Dnn.Shape(type, 2, 9, 11, 8, 16, 3, 3, 1, 1, true), NO_LIMIT);
+        convolution(new Dnn.Shape(type, 1, 9, 10, 4, 5, 3, 3, 2, 1, false), 0);
+        convolution(new Dnn.Shape(type, 2, 7, 5, 3, 8, 3, 3, 2, 0, false), NO_LIMIT);
+        convolution(new Dnn.Shape(type, 3, 6, 4, 16, 8, 1, 1, 1, 0, true), NO_LIMIT);
+        convolution(new Dnn.Shape(type, 1, 2, 2, 8, 8, 3, 3, 1, 1, false), NO_LIMIT);
+    }
+
+    @Test
+    void plansAreRememberedAndKeepToTheLimit() {
+        Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT16, 1, 8, 8, 8, 8, 3, 3, 1, 1, false);
+        Dnn.Plan plan = dnn.plan(shape, NO_LIMIT);
+        assertTrue(plan.workspaceBytes() > 0);
+        assertSame(plan, dnn.plan(shape, NO_LIMIT));
+        Dnn.Plan small = dnn.plan(shape, plan.workspaceBytes() - 1);
+        assertNotSame(plan, small);
+        assertEquals(0, small.workspaceBytes());
+        assertEquals(2, dnn.planned());
+        assertEquals(0, driver.usedMemory());
+        assertEquals("tensor cores, 0 bytes of scratch memory", small.description());
+        assertTrue(dnn.plan(new Dnn.Shape(DataType.FLOAT16, 1, 8, 8, 4, 8, 3, 3, 1, 1, false), 0).description()
+                .startsWith("no tensor cores"));
+        driver.totalMemory(100);
+        assertThrows(OutOfDeviceMemoryException.class,
+                () -> dnn.plan(new Dnn.Shape(DataType.FLOAT16, 1, 9, 9, 8, 8, 3, 3, 1, 1, false), 0));
+        assertThrows(CudaException.class,
+                () -> dnn.plan(new Dnn.Shape(DataType.FLOAT16, 1, 1, 1, 8, 8, 3, 3, 1, 0, false), 0));
+    }
+
+    @Test
+    void refusesWhatCudnnRefusesOrTurnsIntoGarbage() {
+        Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT16, 1, 4, 4, 8, 8, 3, 3, 1, 1, false);
+        long x = upload(DataType.FLOAT16, random(128));
+        long w = upload(DataType.FLOAT16, random(576));
+        long b = upload(DataType.FLOAT16, random(8));
+        long y = driver.allocate(256);
+        Dnn.Plan plan = dnn.plan(shape, NO_LIMIT);
+        long ws = driver.allocate(plan.workspaceBytes());
+        plan.run(x, w, b, 0, y, ws, null);
+        assertThrows(CudaException.class, () -> plan.run(0, w, b, 0, y, ws, null));
+        assertThrows(CudaException.class, () -> plan.run(x, w + 8, b, 0, y, ws, null));
+        assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, y, 0, null));
+        assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, x, ws, null));
+        assertThrows(CudaException.class, () -> plan.run(x, w, b, y, y, ws, null), "a residual that the shape lacks");
+        assertThrows(PtxException.class, () -> plan.run(x, w, b, 0, y, driver.allocate(plan.workspaceBytes() - 1), null));
+        assertThrows(PtxException.class, () -> plan.run(x, w, b, 0, driver.allocate(240), ws, null));
+        assertThrows(PtxException.class, () -> plan.run(driver.allocate(256), w, b, 0, y, ws, null), "never written");
+        Dnn.Plan adding = dnn.plan(new Dnn.Shape(DataType.FLOAT16, 1, 4, 4, 8, 8, 3, 3, 1, 1, true), 0);
+        assertThrows(CudaException.class, () -> adding.run(x, w, b, 0, y, 0, null));
+        assertThrows(CudaException.class, () -> adding.run(x, w, b, y, y, 0, null));
+        dnn.close();
+        assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, y, ws, null));
+    }
+
+    @Test
+    void waitsInItsStreamAndCanBeRecordedOncePlanned() {
+        Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT32, 1, 1, 1, 1, 1, 1, 1, 1, 0, false);
+        CudaDriver.Stream stream = driver.newStream();
+        assertThrows(CudaException.class, () -> driver.record(stream, () -> dnn.plan(shape, 0)));
+        Dnn.Plan plan = dnn.plan(shape, 0);
+        long x = upload(DataType.FLOAT32, new float[] {3});
+        long y = upload(DataType.FLOAT32, new float[] {0});
+        CudaDriver.Graph graph = driver.record(stream, () -> {
+            assertSame(plan, dnn.plan(shape, 0));
+            plan.run(x, x, x, 0, y, 0, stream);
+        });
+        graph.launch(stream);
+        assertEquals(0, memory.read(DataType.FLOAT32, y, 1)[0]);
+        stream.synchronize();
+        assertEquals(12, memory.read(DataType.FLOAT32, y, 1)[0]);
+    }
+}
