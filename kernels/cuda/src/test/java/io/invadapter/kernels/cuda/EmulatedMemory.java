@@ -3,38 +3,40 @@ package io.invadapter.kernels.cuda;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.ptx.Emulator;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 
 /** An emulator's memory as numbers: every read must lie in one live allocation and have been written. */
 final class EmulatedMemory {
-    private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
-    private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
-
     private final Emulator emulator;
-    private byte[] bytes = new byte[0];
+    // Arrays, over which the compiler vectorises the conversions.
+    private float[] floats = new float[0];
+    private short[] shorts = new short[0];
 
     EmulatedMemory(Emulator emulator) {
         this.emulator = emulator;
     }
 
     private MemorySegment room(DataType type, int count) {
-        int wanted = Math.multiplyExact(count, type.bytes());
-        if (bytes.length < wanted) {
-            bytes = new byte[wanted];
+        switch (type) {
+            case FLOAT32 -> floats = floats.length < count ? new float[count] : floats;
+            case FLOAT16, BFLOAT16 -> shorts = shorts.length < count ? new short[count] : shorts;
+            case INT32 -> throw new IllegalArgumentException("nothing computes with int32");
         }
-        return MemorySegment.ofArray(bytes);
+        return type == DataType.FLOAT32 ? MemorySegment.ofArray(floats) : MemorySegment.ofArray(shorts);
     }
 
     /** Reads {@code count} values to {@code target[offset...]}. */
     void read(DataType type, long address, float[] target, int offset, int count) {
-        MemorySegment room = room(type, count);
-        emulator.read(room, address, (long) count * type.bytes());
-        for (int i = 0; i < count; i++) {
-            target[offset + i] = switch (type) {
-                case FLOAT32 -> room.get(FLOAT, 4L * i);
-                case FLOAT16 -> Float.float16ToFloat(room.get(SHORT, 2L * i));
-                case BFLOAT16 -> Float.intBitsToFloat(room.get(SHORT, 2L * i) << 16);
-            };
+        emulator.read(room(type, count), address, (long) count * type.bytes());
+        if (type == DataType.FLOAT32) {
+            System.arraycopy(floats, 0, target, offset, count);
+        } else if (type == DataType.FLOAT16) {
+            for (int i = 0; i < count; i++) {
+                target[offset + i] = Float.float16ToFloat(shorts[i]);
+            }
+        } else {
+            for (int i = 0; i < count; i++) {
+                target[offset + i] = Float.intBitsToFloat(shorts[i] << 16);
+            }
         }
     }
 
@@ -47,12 +49,15 @@ final class EmulatedMemory {
     /** Writes {@code source[offset...]}, rounded to the nearest value of the type. */
     void write(DataType type, long address, float[] source, int offset, int count) {
         MemorySegment room = room(type, count);
-        for (int i = 0; i < count; i++) {
-            float value = source[offset + i];
-            switch (type) {
-                case FLOAT32 -> room.set(FLOAT, 4L * i, value);
-                case FLOAT16 -> room.set(SHORT, 2L * i, Float.floatToFloat16(value));
-                case BFLOAT16 -> room.set(SHORT, 2L * i, bfloat16(value));
+        if (type == DataType.FLOAT32) {
+            System.arraycopy(source, offset, floats, 0, count);
+        } else if (type == DataType.FLOAT16) {
+            for (int i = 0; i < count; i++) {
+                shorts[i] = Float.floatToFloat16(source[offset + i]);
+            }
+        } else {
+            for (int i = 0; i < count; i++) {
+                shorts[i] = bfloat16(source[offset + i]);
             }
         }
         emulator.write(address, room, (long) count * type.bytes());

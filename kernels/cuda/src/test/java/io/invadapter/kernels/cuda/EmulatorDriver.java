@@ -41,7 +41,7 @@ public final class EmulatorDriver implements CudaDriver {
     private final List<Launch> launches = new ArrayList<>();
     private final List<EmulatedStream> streams = new ArrayList<>();
     private final Map<Long, Long> sizes = new HashMap<>();
-    private int hostBuffers;
+    private int handles;
     private long streamsMade;
     private long totalMemory = DEFAULT_MEMORY;
     private long usedMemory;
@@ -70,9 +70,9 @@ public final class EmulatorDriver implements CudaDriver {
         return usedMemory;
     }
 
-    /** Page-locked buffers that are open now. */
-    int openHostBuffers() {
-        return hostBuffers;
+    /** Page-locked buffers, streams, events and graphs that are open now. */
+    int openHandles() {
+        return handles + streams.size();
     }
 
     /** The emulator, for what reads and writes its memory itself. */
@@ -149,6 +149,10 @@ public final class EmulatorDriver implements CudaDriver {
         private Runnable mark;
         private long passed;
 
+        EmulatedEvent() {
+            handles++;
+        }
+
         @Override
         public void record(Stream stream) {
             notRecordable("setting an event");
@@ -181,11 +185,13 @@ public final class EmulatorDriver implements CudaDriver {
         @Override
         public void close() {
             notRecordable("destroying an event");
+            handles--;
         }
     }
 
     @Override
     public Event newEvent() {
+        notRecordable("making an event");
         return new EmulatedEvent();
     }
 
@@ -195,6 +201,7 @@ public final class EmulatorDriver implements CudaDriver {
 
         EmulatedGraph(List<Runnable> work) {
             this.work = work;
+            handles++;
         }
 
         @Override
@@ -211,7 +218,10 @@ public final class EmulatorDriver implements CudaDriver {
 
         @Override
         public void close() {
-            closed = true;
+            if (!closed) {
+                closed = true;
+                handles--;
+            }
         }
     }
 
@@ -296,11 +306,11 @@ public final class EmulatorDriver implements CudaDriver {
     @Override
     public HostBuffer allocateHost(long bytes) {
         notRecordable("allocating page-locked memory");
-        hostBuffers++;
+        handles++;
         return new EmulatedHostBuffer(bytes, () -> {
             notRecordable("freeing page-locked memory");
             finishAll();
-            hostBuffers--;
+            handles--;
         });
     }
 

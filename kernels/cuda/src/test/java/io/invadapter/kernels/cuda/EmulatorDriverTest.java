@@ -155,9 +155,10 @@ class EmulatorDriverTest {
         driver.free(driver.allocate(8000));
         assertThrows(PtxException.class, () -> driver.free(large));
         assertEquals(1024, driver.usedMemory());
-        assertEquals(1, driver.openHostBuffers());
+        assertEquals(2, driver.openHandles());
         buffer.close();
-        assertEquals(0, driver.openHostBuffers());
+        stream.close();
+        assertEquals(0, driver.openHandles());
     }
 
     @Test

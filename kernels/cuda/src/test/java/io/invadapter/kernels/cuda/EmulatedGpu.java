@@ -1,0 +1,77 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.dnn.Dnn;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.ptx.Emulator;
+
+/**
+ * A whole GPU without one: driver, cuBLAS and cuDNN on one emulated device, with failures to order.
+ *
+ * <pre>{@code
+ * EmulatedGpu gpu = new EmulatedGpu();
+ * new CudaDevice(gpu.driver(), gpu.blas(), gpu.dnn(), ...);
+ * gpu.faults().failAllocation(3);
+ * }</pre>
+ */
+public final class EmulatedGpu {
+    private final EmulatorDriver emulated;
+    private final Faults faults = new Faults();
+    private final CudaDriver driver;
+    private final EmulatedBlas emulatedBlas;
+    private final EmulatedDnn emulatedDnn;
+    private final Blas blas;
+    private final Dnn dnn;
+
+    /** A new device that checks everything. */
+    public EmulatedGpu() {
+        this(new Emulator());
+    }
+
+    private EmulatedGpu(Emulator emulator) {
+        emulated = new EmulatorDriver(emulator, true);
+        emulatedBlas = new EmulatedBlas(emulated);
+        emulatedDnn = new EmulatedDnn(emulated);
+        driver = faults.around(emulated);
+        blas = faults.around(emulatedBlas);
+        dnn = faults.around(emulatedDnn);
+    }
+
+    /** What a device works with; closing it ends the emulator. */
+    public CudaDriver driver() {
+        return driver;
+    }
+
+    public Blas blas() {
+        return blas;
+    }
+
+    public Dnn dnn() {
+        return dnn;
+    }
+
+    /** What fails, and when. */
+    public Faults faults() {
+        return faults;
+    }
+
+    /** Pretends to have that much memory. */
+    public void totalMemory(long bytes) {
+        emulated.totalMemory(bytes);
+    }
+
+    /** Device memory that is allocated now. */
+    public long usedMemory() {
+        return emulated.usedMemory();
+    }
+
+    /** Page-locked buffers, streams, events and graphs that are open now. */
+    public int openHandles() {
+        return emulated.openHandles();
+    }
+
+    /** Ways that cuDNN had to look for. */
+    public int planned() {
+        return emulatedDnn.planned();
+    }
+}
