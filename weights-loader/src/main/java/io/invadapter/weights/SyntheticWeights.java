@@ -24,11 +24,13 @@ public final class SyntheticWeights implements WeightSource {
 
     private final String description;
     private final Map<String, long[]> shapes;
+    private final boolean onDemand;
     private WeightTensor last;
 
-    private SyntheticWeights(String description, Map<String, long[]> shapes) {
+    private SyntheticWeights(String description, Map<String, long[]> shapes, boolean onDemand) {
         this.description = description;
         this.shapes = shapes;
+        this.onDemand = onDemand;
     }
 
     /** @param shapesJson an object of names, each with its shape as a list */
@@ -36,7 +38,12 @@ public final class SyntheticWeights implements WeightSource {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         Json.read(shapesJson).asObject().forEach((name, shape) ->
                 shapes.put(name, shape.asList().stream().mapToLong(JsonValue::asLong).toArray()));
-        return new SyntheticWeights(shapesJson.toString(), shapes);
+        return new SyntheticWeights(shapesJson.toString(), shapes, false);
+    }
+
+    /** Whatever is asked for by name and shape, from then on among the {@link #names}: weights for any network. */
+    public static SyntheticWeights onDemand() {
+        return new SyntheticWeights("synthetic weights", new LinkedHashMap<>(), true);
     }
 
     /** The tensors whose names begin with {@code prefix}, without it. */
@@ -64,6 +71,14 @@ public final class SyntheticWeights implements WeightSource {
     @Override
     public Set<String> names() {
         return shapes.keySet();
+    }
+
+    @Override
+    public WeightTensor tensor(String name, long... expectedShape) {
+        if (onDemand) {
+            shapes.putIfAbsent(name, expectedShape.clone());
+        }
+        return WeightSource.super.tensor(name, expectedShape);
     }
 
     @Override
