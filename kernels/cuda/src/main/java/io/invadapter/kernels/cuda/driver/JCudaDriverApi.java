@@ -82,7 +82,7 @@ public final class JCudaDriverApi implements CudaDriver {
     }
 
     /** Starts the driver and tells its CUDA version. */
-    private static int startVersion() {
+    static int startVersion() {
         try {
             JCudaDriver.setExceptionsEnabled(false);
         } catch (LinkageError e) {
@@ -118,7 +118,7 @@ public final class JCudaDriverApi implements CudaDriver {
         return value[0];
     }
 
-    private static void start(String call, int result) {
+    static void start(String call, int result) {
         if (result != DriverErrors.SUCCESS) {
             throw DriverErrors.startup(call, result, CUresult.stringFor(result));
         }

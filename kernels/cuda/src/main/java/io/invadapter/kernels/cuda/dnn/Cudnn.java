@@ -1,0 +1,120 @@
+package io.invadapter.kernels.cuda.dnn;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import io.invadapter.kernels.cuda.libraries.SharedLibrary;
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
+import jcuda.Pointer;
+import jcuda.jcudnn.JCudnn;
+import jcuda.jcudnn.cudnnHandle;
+
+/** A handle of cuDNN 9, and what every call needs: numbers, statuses by name, the stream. */
+final class Cudnn {
+    static final int DATA_FLOAT = 0;
+    private static final int DATA_HALF = 2;
+    private static final int DATA_BFLOAT16 = 9;
+
+    private final Handle handle = new Handle();
+    private final MethodHandle setStream;
+    private final MethodHandle lastError;
+    private long stream;
+
+    /** JCuda keeps a handle's number to subclasses. */
+    private static final class Handle extends cudnnHandle {
+        long value() {
+            return getNativePointer();
+        }
+    }
+
+    /** Loads it, which needs no GPU. */
+    Cudnn(SharedLibrary library) {
+        // JCuda makes no stream from the driver's number, so this one call goes past it; the other it does not have.
+        setStream = library.function("cudnnSetStream", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
+        lastError = library.function("cudnnGetLastErrorString", FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG));
+        try {
+            JCudnn.setExceptionsEnabled(false);
+        } catch (LinkageError e) {
+            throw new CudaException("cuDNN cannot be used: JCudnn does not load with " + library.path(), e);
+        }
+    }
+
+    /** Starts it on the calling thread's current device. */
+    void start() {
+        check("cudnnCreate", JCudnn.cudnnCreate(handle));
+    }
+
+    cudnnHandle handle() {
+        return handle;
+    }
+
+    /** The handle as a number. */
+    long address() {
+        return handle.value();
+    }
+
+    /** Throws when a status is not success. */
+    void check(String call, int status) {
+        if (status == CudnnStatus.SUCCESS) {
+            return;
+        }
+        if (status == CudnnStatus.HOST_ALLOCATION_FAILED || status == CudnnStatus.DEVICE_ALLOCATION_FAILED) {
+            throw new OutOfDeviceMemoryException("there is not enough memory left for cuDNN (" + call + ")");
+        }
+        String reason = lastError();
+        throw new CudaException("cuDNN failed: " + call + " answered " + CudnnStatus.name(status)
+                + (reason.isEmpty() ? "" : " (" + reason + ")"));
+    }
+
+    /** cuDNN's own words on the last failure. */
+    private String lastError() {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment text = arena.allocate(1024);
+            lastError.invokeExact(text, text.byteSize());
+            return text.getString(0).strip().replaceAll("\\s+", " ");
+        } catch (Throwable e) {
+            throw new IllegalStateException("cuDNN cannot be called", e);
+        }
+    }
+
+    /** All work from now on goes to that stream. */
+    void use(CudaDriver.Stream wanted) {
+        long address = wanted == null ? 0 : wanted.handle();
+        if (address != stream) {
+            int status;
+            try {
+                status = (int) setStream.invokeExact(handle.value(), address);
+            } catch (Throwable e) {
+                throw new IllegalStateException("cuDNN cannot be called", e);
+            }
+            check("cudnnSetStream", status);
+            stream = address;
+        }
+    }
+
+    void close() {
+        check("cudnnDestroy", JCudnn.cudnnDestroy(handle));
+    }
+
+    /** {@code cudnnDataType_t}. */
+    static int number(DataType type) {
+        return switch (type) {
+            case FLOAT32 -> DATA_FLOAT;
+            case FLOAT16 -> DATA_HALF;
+            case BFLOAT16 -> DATA_BFLOAT16;
+        };
+    }
+
+    /** Device memory. JCuda makes no pointer from a number, but null plus an offset is one. */
+    static Pointer at(long address) {
+        return new Pointer().withByteOffset(address);
+    }
+}
