@@ -1,4 +1,4 @@
-package io.invadapter.kernels.cuda.dnn;
+package io.invadapter.kernels.cuda.libraries;
 
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;

@@ -1,0 +1,84 @@
+package io.invadapter.kernels.cuda.libraries;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.dnn.Dnn;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A process of its own for {@link FakeLibrariesTest}, because a library stays loaded: uses cuBLAS and cuDNN as they are found
+ * and prints what they are and which sentence it fails with.
+ */
+final class FakeLibraries {
+    static final Dnn.Shape WITH_RESIDUAL = new Dnn.Shape(DataType.FLOAT16, 2, 10, 12, 320, 640, 3, 3, 2, 1, true);
+    static final Dnn.Shape WITHOUT = new Dnn.Shape(DataType.FLOAT32, 1, 8, 8, 4, 3, 1, 1, 1, 0, false);
+
+    private FakeLibraries() {
+    }
+
+    /** @param arguments the driver's CUDA version, then the times that trials of convolutions take */
+    public static void main(String[] arguments) {
+        FakeDriver driver = new FakeDriver(Integer.parseInt(arguments[0]));
+        if (arguments.length > 1) {
+            driver.milliseconds = new float[arguments.length - 1];
+            for (int i = 1; i < arguments.length; i++) {
+                driver.milliseconds[i - 1] = Float.parseFloat(arguments[i]);
+            }
+        }
+        try (CudaLibraries libraries = CudaLibraries.open(driver)) {
+            System.out.println(libraries.blas().description());
+            System.out.println(libraries.dnn().description());
+            multiply(libraries.blas(), driver.newStream());
+            convolve(libraries.dnn(), driver.newStream());
+            System.out.println("left allocated: " + driver.allocated.size() + ", streams: " + driver.openStreams);
+        } catch (DeviceException e) {
+            System.out.println(e.getMessage());
+        }
+    }
+
+    private static void multiply(Blas blas, CudaDriver.Stream stream) {
+        Blas.Matrix a = new Blas.Matrix(0xa000, 11, 12);
+        Blas.Matrix b = new Blas.Matrix(0xb000, 21, 0);
+        Blas.Matrix c = new Blas.Matrix(0xc000, 31, 5_000_000_000L);
+        blas.multiply(true, false, 2, 3, 4, 0.5f, a, b, 0, c, DataType.FLOAT16, 6, null);
+        blas.setWorkspace(0x77000, 4096);
+        blas.multiply(false, true, 2, 3, 4, 1, a, b, 0.25f, c, DataType.BFLOAT16, 1, stream);
+        blas.multiply(false, false, 2, 3, 4, 1, a, b, 0, c, DataType.FLOAT32, 1, stream);
+    }
+
+    private static void convolve(Dnn dnn, CudaDriver.Stream stream) {
+        Dnn.Plan plan = dnn.plan(WITH_RESIDUAL, 1 << 20);
+        System.out.println(plan.description() + ", " + plan.workspaceBytes() + " bytes");
+        plan.run(0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000, stream);
+        Dnn.Plan other = dnn.plan(WITHOUT, 1 << 20);
+        System.out.println(other.description() + ", " + other.workspaceBytes() + " bytes");
+        other.run(0x1000, 0x2000, 0x3000, 0, 0x5000, 0x6000, stream);
+        System.out.println("remembered: " + (dnn.plan(WITH_RESIDUAL, 1 << 20) == plan));
+    }
+
+    /** Compiles one of the fakes; returns its folder, or null where there is no C compiler. */
+    static Path build(Path folder, String source, String name, String... options) throws IOException, InterruptedException {
+        Files.createDirectories(folder);
+        Path sources = Path.of("src/test/resources/io/invadapter/kernels/cuda/libraries");
+        List<String> command = new ArrayList<>(List.of("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o",
+                folder.resolve(name).toString(), "-Wl,-soname," + name));
+        command.addAll(List.of(options));
+        command.add(sources.resolve(source).toString());
+        Process process;
+        try {
+            process = new ProcessBuilder(command).inheritIO().start();
+        } catch (IOException e) {
+            return null;
+        }
+        if (process.waitFor() != 0) {
+            throw new IOException(source + " does not compile");
+        }
+        return folder;
+    }
+}
