@@ -102,6 +102,7 @@ public final class Cublas implements Blas {
             case FLOAT32 -> 0;
             case FLOAT16 -> 2;
             case BFLOAT16 -> 14;
+            case INT32 -> throw new IllegalArgumentException("products are of floating-point matrices, not of " + type);
         };
     }
 

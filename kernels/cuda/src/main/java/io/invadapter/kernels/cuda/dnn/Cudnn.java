@@ -110,6 +110,7 @@ final class Cudnn {
             case FLOAT32 -> DATA_FLOAT;
             case FLOAT16 -> DATA_HALF;
             case BFLOAT16 -> DATA_BFLOAT16;
+            case INT32 -> throw new IllegalArgumentException("convolutions are of floating-point tensors, not of " + type);
         };
     }
 
