@@ -135,7 +135,9 @@ final class CpuDevice implements Device {
 
     @Override
     public void write(Tensor target, MemorySegment bytes) {
-        view(target).copyFrom(bytes);
+        MemorySegment view = view(target);
+        check(bytes.byteSize() == view.byteSize(), "%s bytes for %s", bytes.byteSize(), target);
+        view.copyFrom(bytes);
     }
 
     @Override
@@ -149,7 +151,9 @@ final class CpuDevice implements Device {
 
     @Override
     public void read(Tensor source, MemorySegment bytes) {
-        bytes.copyFrom(view(source));
+        MemorySegment view = view(source);
+        check(bytes.byteSize() == view.byteSize(), "%s bytes for %s", bytes.byteSize(), source);
+        bytes.copyFrom(view);
     }
 
     @Override
@@ -231,25 +235,35 @@ final class CpuDevice implements Device {
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
+    private static void checkWeights(HostTensor weight, int axes, HostTensor bias) {
+        check(weight.shape().length == axes && (bias == null || Arrays.equals(bias.shape(), new int[] {weight.shape()[0]})),
+                "weights of %s and a bias of %s where %s axes and a bias for each of the first are expected", weight, bias, axes);
+    }
+
     @Override
     public Linear linear(HostTensor weight, HostTensor bias) {
+        checkWeights(weight, 2, bias);
         return CpuLinear.pack(this, weight, bias);
     }
 
     @Override
     public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
+        checkWeights(weight, 2, bias);
         int features = weight.shape()[0] / 2;
+        check(weight.shape()[0] == 2 * features, "%s cannot be halved into value and gate", weight);
         return new CpuGatedLinear(CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
                 CpuLinear.pack(this, weight.rows(features, features), bias.rows(features, features)));
     }
 
     @Override
     public TokenMixer tokenMixer(HostTensor weight) {
+        checkWeights(weight, 2, null);
         return new CpuTokenMixer(weight.shape()[1], weight.shape()[0], store(precision.type(), weight));
     }
 
     @Override
     public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
+        checkWeights(weight, 4, bias);
         CpuConvolution convolution = new CpuConvolution(this, weight, bias, stride, padding, outputType);
         convolutions.add(convolution);
         return convolution;
@@ -257,11 +271,13 @@ final class CpuDevice implements Device {
 
     @Override
     public Norm norm(HostTensor weight, HostTensor bias) {
+        checkWeights(weight, 1, bias);
         return new CpuNorm(weight.shape()[0], store(DataType.FLOAT32, weight), store(DataType.FLOAT32, bias));
     }
 
     @Override
     public Table table(HostTensor weight) {
+        checkWeights(weight, 2, null);
         return new CpuTable(weight.shape()[0], weight.shape()[1], precision.type(), store(precision.type(), weight));
     }
 
@@ -271,7 +287,7 @@ final class CpuDevice implements Device {
     public Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual) {
         CpuLinear w = (CpuLinear) weights;
         Tensor y = output(x, w.inFeatures(), w.outFeatures());
-        check(residual == null || residual.isContiguous() && residual.elements() == y.elements(),
+        check(residual == null || areActivations(residual) && residual.elements() == y.elements(),
                 "a residual of %s for %s", residual, y);
         w.run(oneDnn, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
         return y;
@@ -287,9 +303,14 @@ final class CpuDevice implements Device {
         return y;
     }
 
+    /** Whether {@code x} is what most operators read: the device's type without gaps. */
+    private boolean areActivations(Tensor x) {
+        return x.type() == precision.type() && x.isContiguous();
+    }
+
     /** The result of a linear layer on {@code x}, still undefined. */
     private Tensor output(Tensor x, int in, int out) {
-        check(x.channels() == in && x.isContiguous(), "a linear layer for %s features is given %s", in, x);
+        check(x.channels() == in && areActivations(x), "a linear layer for %s features is given %s", in, x);
         int[] shape = x.shape();
         shape[shape.length - 1] = out;
         return allocate(precision.type(), shape);
@@ -298,7 +319,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
         CpuTokenMixer mixer = (CpuTokenMixer) a;
-        check(x.rank() == 3 && x.size(1) == mixer.inTokens && x.isContiguous(), "a mixer of %s tokens is given %s",
+        check(x.rank() == 3 && x.size(1) == mixer.inTokens && areActivations(x), "a mixer of %s tokens is given %s",
                 mixer.inTokens, x);
         int batch = x.batch();
         int channels = x.channels();
@@ -319,9 +340,11 @@ final class CpuDevice implements Device {
     @Override
     public Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual) {
         CpuConvolution w = (CpuConvolution) weights;
-        check(x.rank() == 4 && x.channels() == w.inChannels(), "a convolution of %s channels is given %s", w.inChannels(), x);
+        check(x.rank() == 4 && x.channels() == w.inChannels() && areActivations(x) && w.outHeight(x.size(1)) > 0
+                && w.outWidth(x.size(2)) > 0, "a convolution of %s channels is given %s", w.inChannels(), x);
         Tensor y = allocate(w.outputType(), x.batch(), w.outHeight(x.size(1)), w.outWidth(x.size(2)), w.outChannels());
-        check(residual == null || Arrays.equals(residual.shape(), y.shape()), "a residual of %s for %s", residual, y);
+        check(residual == null || Arrays.equals(residual.shape(), y.shape()) && residual.type() == y.type()
+                && residual.isContiguous(), "a residual of %s for %s", residual, y);
         w.run(x, y, shift == null ? w.bias() : shifted(w, shift), residual);
         return y;
     }
@@ -340,7 +363,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu) {
         CpuNorm w = (CpuNorm) weights;
-        check(x.channels() == w.channels && w.channels % groups == 0 && x.isContiguous(),
+        check(x.channels() == w.channels && groups > 0 && w.channels % groups == 0 && areActivations(x),
                 "a group norm of %s channels in %s groups is given %s", w.channels, groups, x);
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
@@ -361,7 +384,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor layerNorm(Tensor x, Norm weights, float epsilon) {
         CpuNorm w = (CpuNorm) weights;
-        check(x.channels() == w.channels && x.isContiguous(), "a layer norm of %s channels is given %s", w.channels, x);
+        check(x.channels() == w.channels && areActivations(x), "a layer norm of %s channels is given %s", w.channels, x);
         Tensor y = allocate(x.type(), x.shape());
         int rows = Math.toIntExact(x.elements() / w.channels);
         oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), () -> {
@@ -378,26 +401,32 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        check(query.rank() == 3 && query.channels() % heads == 0, "%s heads for %s", heads, query);
-        check(keys.rank() == 3 && keys.batch() == query.batch() && keys.channels() == query.channels()
-                && Arrays.equals(keys.shape(), values.shape()), "keys of %s and values of %s", keys, values);
+        check(query.rank() == 3 && heads > 0 && query.channels() % heads == 0 && query.type() == precision.type(),
+                "%s heads for %s", heads, query);
+        check(areKeys(keys, values, query) && keys.batch() == query.batch(),
+                "keys of %s and values of %s for %s", keys, values, query);
         check(!causal || keys.size(1) == query.size(1), "a causal mask for %s and %s", query, keys);
-        check(identity == null || identity.scales().elements() == query.batch()
-                && identity.rows().elements() == query.batch()
-                && identity.keys().channels() == query.channels()
-                && Arrays.equals(identity.keys().shape(), identity.values().shape()), "identity %s for %s", identity, query);
+        check(identity == null || areKeys(identity.keys(), identity.values(), query)
+                && identity.rows().type() == DataType.INT32 && identity.rows().elements() == query.batch()
+                && identity.scales().elements() == query.batch(), "%s for %s", identity, query);
         Tensor out = allocate(query.type(), query.shape());
         attention.run(query, keys, values, heads, causal, identity, out);
         return out;
     }
 
+    private static boolean areKeys(Tensor keys, Tensor values, Tensor query) {
+        return keys.rank() == 3 && keys.channels() == query.channels() && keys.type() == query.type()
+                && Arrays.equals(keys.shape(), values.shape()) && values.type() == query.type();
+    }
+
     @Override
     public Tensor upsample2x(Tensor x, int height, int width) {
+        check(x.rank() == 4 && x.isContiguous() && (height + 1) / 2 == x.size(1) && (width + 1) / 2 == x.size(2),
+                "%s cannot be doubled to %s x %s", x, height, width);
         int b = x.batch();
         int h = x.size(1);
         int w = x.size(2);
         int c = x.channels();
-        check((height + 1) / 2 == h && (width + 1) / 2 == w, "%s cannot be doubled to %s x %s", x, height, width);
         Tensor doubled = allocate(x.type(), b, 2 * h, 2 * w, c);
         oneDnn.primitive(List.of("upsample", x.type(), b, h, w, c), () -> {
             dnnl_memory_desc in = OneDnn.featureMap(x.type(), b, h, w, c);
@@ -424,7 +453,8 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor concatChannels(Tensor a, Tensor b) {
-        check(a.batch() == b.batch() && a.positions() == b.positions() && a.type() == b.type(), "cannot join %s and %s", a, b);
+        check(a.type() == b.type() && a.isContiguous() && b.isContiguous() && a.rank() == b.rank()
+                && Arrays.equals(a.shape(), 0, a.rank() - 1, b.shape(), 0, b.rank() - 1), "cannot join %s and %s", a, b);
         int[] shape = a.shape();
         shape[shape.length - 1] += b.channels();
         Tensor y = allocate(a.type(), shape);
@@ -470,10 +500,11 @@ final class CpuDevice implements Device {
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
         CpuTable t = (CpuTable) tokens;
         CpuTable p = (CpuTable) positions;
-        int length = ids[0].length;
-        check(length <= p.rows && t.channels == p.channels, "%s tokens, of %s positions at most", length, p.rows);
+        int length = ids.length == 0 ? 0 : ids[0].length;
+        check(length > 0 && length <= p.rows && t.channels == p.channels, "%s tokens, of %s positions at most", length, p.rows);
         float[] sum = new float[ids.length * length * t.channels];
         for (int row = 0; row < ids.length; row++) {
+            check(ids[row].length == length, "%s tokens below %s", ids[row].length, length);
             for (int i = 0; i < length; i++) {
                 check(ids[row][i] >= 0 && ids[row][i] < t.rows, "token %s of a vocabulary of %s", ids[row][i], t.rows);
                 float[] token = row(t, ids[row][i]);
@@ -494,6 +525,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor toActivations(Tensor... latents) {
+        check(latents.length > 0, "no latents");
         int[] shape = latents[0].shape();
         shape[0] = 0;
         for (Tensor part : latents) {
@@ -516,7 +548,7 @@ final class CpuDevice implements Device {
         check(latents.type() == DataType.FLOAT32 && noise.type() == DataType.FLOAT32
                 && noise.elements() == rows * latents.elements() && factors.elements() == 2
                 && (guidance == null || guidance.elements() == latents.batch()),
-                "noise of %s for latents of %s", noise, latents);
+                "noise of %s, guidance of %s and factors of %s for latents of %s", noise, guidance, factors, latents);
         float[] x = download(latents);
         float[] eps = download(noise);
         float[] ab = download(factors);

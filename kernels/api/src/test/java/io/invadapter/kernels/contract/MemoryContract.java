@@ -1,0 +1,390 @@
+package io.invadapter.kernels.contract;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** What every {@link Device} does with memory: copies, views, scopes and recordings. */
+abstract class MemoryContract extends DeviceFixture {
+
+    MemoryContract(Precision precision, double tolerance) {
+        super(precision, tolerance);
+    }
+
+    @Test
+    void introducesItself() {
+        assertEquals(precision, device.precision());
+        assertFalse(device.name().isBlank());
+        assertFalse(device.description().isBlank());
+        assertTrue(device.freeMemory() > 0);
+    }
+
+    // --- copies -----------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @EnumSource(names = "INT32", mode = EnumSource.Mode.EXCLUDE)
+    void valuesComeBackRounded(DataType as) {
+        Values values = floats(3, 7, 5);
+        Tensor tensor = put(as, values);
+        assertEquals(as, tensor.type());
+        assertExact(values.rounded(as), tensor);
+
+        Values others = floats(3, 7, 5).times(100);
+        device.write(tensor, others.floats());
+        assertExact(others.rounded(as), tensor);
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = "INT32", mode = EnumSource.Mode.EXCLUDE)
+    void valuesThatAreNoNumbersComeBack(DataType as) {
+        float[] values = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, 0, -0f};
+        assertArrayEquals(values, device.download(device.upload(as, values, 5)));
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = "INT32", mode = EnumSource.Mode.EXCLUDE)
+    void bytesComeBack(DataType as) {
+        Values values = Values.coarse(random, 3, 5, 1);
+        byte[] bytes = values.host(as).data().toArray(ValueLayout.JAVA_BYTE);
+        Tensor tensor = device.allocate(as, 3, 5, 1);
+        device.write(tensor, MemorySegment.ofArray(bytes));
+        assertExact(values, tensor);
+
+        byte[] heap = new byte[bytes.length];
+        device.read(tensor, MemorySegment.ofArray(heap));
+        assertArrayEquals(bytes, heap);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment outside = arena.allocate(bytes.length + 1L).asSlice(1);
+            device.read(tensor, outside);
+            assertArrayEquals(bytes, outside.toArray(ValueLayout.JAVA_BYTE));
+            device.write(tensor, outside);
+        }
+        assertExact(values, tensor);
+    }
+
+    @Test
+    void indicesComeBack() {
+        int[] indices = {7, -1, 0, Integer.MAX_VALUE, Integer.MIN_VALUE};
+        Tensor tensor = device.upload(indices);
+        assertEquals(DataType.INT32, tensor.type());
+        assertArrayEquals(new int[] {5}, tensor.shape());
+        assertArrayEquals(indices, readIndices(tensor));
+        device.write(tensor, new int[] {1, 2, 3, 4, 5});
+        assertArrayEquals(new int[] {1, 2, 3, 4, 5}, readIndices(tensor));
+    }
+
+    private int[] readIndices(Tensor tensor) {
+        int[] read = new int[(int) tensor.elements()];
+        device.read(tensor, MemorySegment.ofArray(read));
+        return read;
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void oneTensorIsCopiedOverAnother(DataType as) {
+        byte[] bytes = new byte[15 * as.bytes()];
+        random.nextBytes(bytes);
+        Tensor source = device.allocate(as, 3, 5);
+        device.write(source, MemorySegment.ofArray(bytes));
+        Tensor target = device.allocate(as, 5, 3, 1);
+        device.copy(source, target);
+        byte[] copied = new byte[bytes.length];
+        device.read(target, MemorySegment.ofArray(copied));
+        assertArrayEquals(bytes, copied);
+    }
+
+    @Test
+    void copiesOfTheWrongSizeAreRefused() {
+        int[] shape = {3, 5};
+        Tensor tensor = zeros(shape);
+        Tensor indices = device.upload(new int[4]);
+        DataType other = type == DataType.FLOAT32 ? DataType.BFLOAT16 : DataType.FLOAT32;
+        assertRefused(() -> device.upload(type, new float[14], shape), shape);
+        assertRefused(() -> device.write(tensor, new float[16]), shape);
+        assertRefused(() -> device.write(indices, new int[5]), indices.shape());
+        assertRefused(() -> device.write(tensor, new int[15]), shape);
+        assertRefused(() -> device.write(indices, new float[4]));
+        for (int bytes : new int[] {15 * type.bytes() - 1, 15 * type.bytes() + 1}) {
+            assertRefused(() -> device.write(tensor, MemorySegment.ofArray(new byte[bytes])), shape);
+            assertRefused(() -> device.read(tensor, MemorySegment.ofArray(new byte[bytes])), shape);
+        }
+        assertRefused(() -> device.copy(tensor, zeros(3, 6)), shape, new int[] {3, 6});
+        assertRefused(() -> device.copy(tensor, device.allocate(other, shape)), shape);
+        assertRefused(() -> device.allocate(type, 2, 0));
+    }
+
+    @Test
+    void copiesNeedContiguousTensors() {
+        Tensor columns = zeros(3, 5).columns(1, 2);
+        assertRefused(() -> device.download(columns), columns.shape());
+        assertRefused(() -> device.write(columns, new float[6]), columns.shape());
+        assertRefused(() -> device.copy(columns, zeros(3, 2)), columns.shape());
+        assertRefused(() -> device.copy(zeros(3, 2), columns), columns.shape());
+    }
+
+    // --- views ------------------------------------------------------------------------------------------------------
+
+    @Test
+    void viewsShowTheirPartOfATensor() {
+        Values values = activations(4, 6, 5);
+        Tensor tensor = put(values);
+        assertExact(values.reshape(4, 2, 3, 5), tensor.map(2, 3));
+        assertExact(values.reshape(4, 30), tensor.reshape(4, 30));
+        assertExact(values.rows(1, 2), tensor.rows(1, 2));
+        assertExact(values.reshape(120, 1).rows(37, 21).reshape(3, 7), tensor.part(37, 3, 7));
+    }
+
+    @Test
+    void writingAViewChangesItsPartOnly() {
+        Values values = activations(4, 6, 5);
+        Values row = activations(1, 6, 5);
+        Tensor tensor = put(values);
+        device.write(tensor.rows(2, 1), row.floats());
+        assertExact(Reference.stack(values.rows(0, 2), row, values.rows(3, 1)), tensor);
+
+        device.copy(tensor.rows(2, 1), tensor.part(0, 1, 6, 5));
+        assertExact(Reference.stack(row, values.rows(1, 1), row, values.rows(3, 1)), tensor);
+    }
+
+    @Test
+    void viewsBeyondATensorAreRefused() {
+        Tensor tensor = zeros(4, 6, 5);
+        assertRefused(() -> tensor.rows(3, 2), tensor.shape());
+        assertRefused(() -> tensor.columns(4, 2), tensor.shape());
+        assertRefused(() -> tensor.reshape(4, 31), tensor.shape(), new int[] {4, 31});
+        assertRefused(() -> tensor.part(100, 3, 7), tensor.shape(), new int[] {3, 7});
+        assertRefused(() -> tensor.part(-1, 3, 7), tensor.shape(), new int[] {3, 7});
+    }
+
+    // --- scopes -----------------------------------------------------------------------------------------------------
+
+    @Test
+    void aScopeGivesItsMemoryBack() {
+        long address;
+        try (Scope inner = device.scope()) {
+            address = device.allocate(type, 1000, 7).address();
+        }
+        assertEquals(address, device.allocate(type, 1000, 7).address());
+    }
+
+    @Test
+    void aTensorReleasedEarlyMakesRoomAtOnce() {
+        try (Scope inner = device.scope()) {
+            Tensor early = device.allocate(type, 1000, 7);
+            long address = early.address();
+            inner.release(early);
+            assertThrows(IllegalStateException.class, () -> device.download(early));
+            assertEquals(address, device.allocate(type, 1000, 7).address());
+        }
+    }
+
+    @Test
+    void keptTensorsOutliveTheirScope() {
+        Values values = activations(3, 5);
+        Tensor handedOn;
+        Tensor owned;
+        try (Scope inner = device.scope()) {
+            handedOn = inner.keep(put(values));
+            owned = device.keep(put(values));
+        }
+        zeros(3, 5);
+        assertExact(values, handedOn);
+        assertExact(values, owned);
+        device.release(owned);
+        assertThrows(IllegalStateException.class, () -> device.download(owned));
+    }
+
+    @Test
+    void theSamePassGetsTheSameAddresses() {
+        pass();
+        List<Long> second = pass();
+        assertEquals(second, pass());
+        assertEquals(second, pass());
+    }
+
+    /** The addresses of all tensors of a small pass, among them those that an operator makes. */
+    private List<Long> pass() {
+        List<Long> addresses = new ArrayList<>();
+        try (Scope outer = device.scope()) {
+            Tensor x = zeros(1, 3, 5, 7);
+            addresses.add(x.address());
+            try (Scope inner = device.scope()) {
+                Tensor joined = device.concatChannels(x, x);
+                addresses.add(joined.address());
+                addresses.add(inner.keep(device.upsample2x(joined, 5, 9)).address());
+            }
+            addresses.add(device.upsample2x(x, 6, 10).address());
+        }
+        return addresses;
+    }
+
+    @Test
+    void trimmingLeavesWhatIsInUse() {
+        Values values = activations(3, 5);
+        Tensor used = put(values);
+        try (Scope inner = device.scope()) {
+            zeros(3, 5);
+        }
+        device.trim();
+        assertExact(values, used);
+        assertExact(values, put(values));
+    }
+
+    // --- recordings -------------------------------------------------------------------------------------------------
+
+    /** {@code 2 x} beside {@code x}, in several steps with tensors of their own. */
+    private void work(Tensor x, Device.Linear twice, Tensor result) {
+        try (Scope inner = device.scope()) {
+            Tensor doubled = device.linear(x, twice, Device.Activation.NONE, null);
+            device.copy(device.concatChannels(doubled, x), result);
+        }
+    }
+
+    private Device.Linear twice(int features) {
+        Values weight = new Values(features, features);
+        for (int i = 0; i < features; i++) {
+            weight.data()[i * features + i] = 2;
+        }
+        return device.linear(host(weight), null);
+    }
+
+    private static Values worked(Values x) {
+        return Reference.concatChannels(x.times(2), x);
+    }
+
+    @Test
+    void aRecordingWorksOnWhatIsWritten() {
+        Device.Linear twice = twice(5);
+        Tensor x = zeros(3, 5);
+        Tensor result = zeros(3, 10);
+        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
+            for (int run = 0; run < 5; run++) {
+                Values values = activations(3, 5);
+                device.write(x, values.floats());
+                recording.run();
+                assertExact(worked(values), result);
+            }
+        }
+    }
+
+    @Test
+    void aRecordingRunsOnlyWhenTold() {
+        Device.Linear twice = twice(5);
+        Values untouched = activations(3, 10);
+        Tensor x = zeros(3, 5);
+        Tensor result = put(untouched);
+        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
+            assertExact(untouched, result);
+            recording.run();
+            assertExact(new Values(3, 10), result);
+        }
+    }
+
+    @Test
+    void workGivenBeforeAWriteSeesTheOldValues() {
+        Device.Linear twice = twice(5);
+        Values first = activations(3, 5);
+        Values second = activations(3, 5);
+        Tensor x = put(first);
+        Tensor result = zeros(3, 10);
+        Tensor firstResult = zeros(3, 10);
+        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
+            recording.run();
+            device.copy(result, firstResult);
+            device.write(x, second.floats());
+            recording.run();
+        }
+        assertExact(worked(first), firstResult);
+        assertExact(worked(second), result);
+    }
+
+    @Test
+    void tensorsMadeBetweenRunsStayWhole() {
+        Device.Linear twice = twice(5);
+        Values values = activations(3, 5);
+        Tensor x = put(values);
+        Tensor result = zeros(3, 10);
+        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
+            recording.run();
+            Tensor between = put(values);
+            Tensor joined = put(worked(values));
+            recording.run();
+            assertExact(values, between);
+            assertExact(worked(values), joined);
+        }
+        assertExact(worked(values), result);
+    }
+
+    @Test
+    void recordingsTakeTurns() {
+        Device.Linear twice = twice(5);
+        Values values = activations(3, 5);
+        Tensor x = put(values);
+        Tensor middle = zeros(3, 10);
+        Tensor result = zeros(6, 10);
+        try (Device.Recording first = device.record(() -> work(x, twice, middle));
+                Device.Recording second = device.record(() -> work(middle.reshape(6, 5), twice, result))) {
+            for (int run = 0; run < 3; run++) {
+                device.write(x, values.times(run).floats());
+                first.run();
+                second.run();
+            }
+        }
+        assertExact(worked(worked(values.times(2)).reshape(6, 5)), result);
+    }
+
+    @Test
+    void closingARecordingGivesItsMemoryBack() {
+        device.trim();
+        Tensor x = zeros(1, 9, 11, 7);
+        Tensor result = zeros(1, 17, 21, 14);
+        Set<Long> used = new TreeSet<>();
+        try (Device.Recording recording = device.record(() -> {
+            Tensor joined = device.concatChannels(x, x);
+            Tensor large = device.upsample2x(joined, 17, 21);
+            used.add(large.address());
+            device.copy(large, result);
+        })) {
+            recording.run();
+            device.download(result);
+        }
+        Set<Long> free = new TreeSet<>();
+        for (int i = 0; i < 3; i++) {
+            free.add(device.allocate(type, 1, 17, 21, 14).address());
+        }
+        assertTrue(free.containsAll(used), () -> used + " is not among " + free);
+        assertNotEquals(0, used.size());
+    }
+
+    @Test
+    void workThatFailsLeavesTheDeviceUsable() {
+        Tensor x = zeros(3, 5);
+        Values values = activations(3, 5);
+        assertThrows(IllegalArgumentException.class, () -> {
+            try (Device.Recording recording = device.record(() -> device.copy(device.concatChannels(x, x), x))) {
+                recording.run();
+            }
+        });
+        device.write(x, values.floats());
+        assertExact(Reference.concatChannels(values, values), device.concatChannels(x, x));
+    }
+}
