@@ -37,6 +37,9 @@ public record HostTensor(DataType type, int[] shape, MemorySegment data) {
 
     /** Rows {@code from} to {@code from + count} along the first axis, not copied. */
     public HostTensor rows(int from, int count) {
+        if (from < 0 || count < 1 || from > shape[0] - count) {
+            throw new IllegalArgumentException("rows " + from + " to " + (from + count) + " of " + this);
+        }
         long rowBytes = elements() / shape[0] * type.bytes();
         int[] newShape = shape.clone();
         newShape[0] = count;
