@@ -142,7 +142,8 @@ public final class Tensor {
         }
         int[] newShape = shape.clone();
         newShape[0] = count;
-        return new Tensor(block, type, newShape, offset + from * positions() * rowStride, rowStride);
+        return rank() == 1 ? new Tensor(block, type, newShape, offset + from, count)
+                : new Tensor(block, type, newShape, offset + from * positions() * rowStride, rowStride);
     }
 
     /** {@code newShape} of the elements from number {@code from} on, without copying: a part of a block that holds several. */

@@ -151,6 +151,7 @@ abstract class MemoryContract extends DeviceFixture {
         assertExact(values.reshape(4, 30), tensor.reshape(4, 30));
         assertExact(values.rows(1, 2), tensor.rows(1, 2));
         assertExact(values.reshape(120, 1).rows(37, 21).reshape(3, 7), tensor.part(37, 3, 7));
+        assertExact(values.reshape(120).rows(37, 21), tensor.reshape(120).rows(37, 21));
     }
 
     @Test
