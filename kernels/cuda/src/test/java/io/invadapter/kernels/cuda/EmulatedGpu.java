@@ -23,9 +23,14 @@ public final class EmulatedGpu {
     private final Blas blas;
     private final Dnn dnn;
 
-    /** A new device that checks everything. */
+    /** A new device that checks everything that can be checked. */
     public EmulatedGpu() {
         this(new Emulator());
+    }
+
+    /** A new device that looks for no races between threads and counts no accesses: for whole models, which take long. */
+    public static EmulatedGpu fast() {
+        return new EmulatedGpu(Emulator.unchecked());
     }
 
     private EmulatedGpu(Emulator emulator) {
@@ -68,6 +73,11 @@ public final class EmulatedGpu {
     /** Page-locked buffers, streams, events and graphs that are open now. */
     public int openHandles() {
         return emulated.openHandles();
+    }
+
+    /** Kernels of ours that have run so far. */
+    public long launched() {
+        return emulated.launched();
     }
 
     /** Ways that cuDNN had to look for. */

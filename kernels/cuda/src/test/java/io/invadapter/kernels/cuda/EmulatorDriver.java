@@ -39,6 +39,8 @@ public final class EmulatorDriver implements CudaDriver {
     private final Emulator emulator;
     private final boolean keep;
     private final List<Launch> launches = new ArrayList<>();
+    private long launched;
+    private long threadInstructions;
     private final List<EmulatedStream> streams = new ArrayList<>();
     private final Map<Long, Long> sizes = new HashMap<>();
     private int handles;
@@ -55,9 +57,19 @@ public final class EmulatorDriver implements CudaDriver {
         this.keep = keep;
     }
 
-    /** What the launches so far counted. */
+    /** What the launches so far counted; none are kept for an emulator that does not count. */
     List<Launch> launches() {
         return launches;
+    }
+
+    /** How many kernels have run so far. */
+    long launched() {
+        return launched;
+    }
+
+    /** Instructions of threads so far. */
+    long threadInstructions() {
+        return threadInstructions;
     }
 
     /** Pretends to be a device with that much memory. */
@@ -372,8 +384,16 @@ public final class EmulatorDriver implements CudaDriver {
             throw new CudaException(function.name() + " launched with " + sharedBytes + " bytes of shared memory");
         }
         byte[] packed = parameters.packed();
-        submit(stream, () -> launches.add(new Launch(function.name(), emulator.launch(emulated.kernel,
-                new Dim(grid.x(), grid.y(), grid.z()), new Dim(threads), sharedBytes, packed))));
+        submit(stream, () -> run(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()), threads, sharedBytes, packed));
+    }
+
+    private void run(Kernel kernel, Dim grid, int threads, int sharedBytes, byte[] parameters) {
+        Counters counters = emulator.launch(kernel, grid, new Dim(threads), sharedBytes, parameters);
+        launched++;
+        threadInstructions += counters.laneInstructions();
+        if (emulator.checks()) {
+            launches.add(new Launch(kernel.name(), counters));
+        }
     }
 
     @Override

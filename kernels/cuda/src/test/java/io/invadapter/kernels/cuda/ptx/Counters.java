@@ -7,30 +7,52 @@ import java.util.function.ToLongFunction;
 
 /** What a launch did, in the currency of performance. Sums are over all CTAs. */
 public final class Counters {
-    private final String kernel;
-    private final List<InstructionCounters> instructions = new ArrayList<>();
+    private final Kernel kernel;
+    private final long laneInstructions;
+    /** Of each worker; null once they are added up. */
+    private List<Tally[]> tallies;
+    private List<InstructionCounters> instructions;
     private final long uniqueLoadedBytes;
     private final long uniqueStoredBytes;
 
     Counters(Kernel kernel, List<Tally[]> tallies, long uniqueLoadedBytes, long uniqueStoredBytes) {
-        this.kernel = kernel.name();
+        this.kernel = kernel;
+        this.tallies = tallies;
         this.uniqueLoadedBytes = uniqueLoadedBytes;
         this.uniqueStoredBytes = uniqueStoredBytes;
+        long lanes = 0;
+        for (Tally[] worker : tallies) {
+            for (Tally t : worker) {
+                lanes += t.lanes;
+            }
+        }
+        this.laneInstructions = lanes;
+    }
+
+    /** Added up when somebody asks: few launches of a model are asked about. */
+    private synchronized List<InstructionCounters> instructions() {
+        if (instructions != null) {
+            return instructions;
+        }
+        List<InstructionCounters> all = new ArrayList<>();
         for (Op op : kernel.ops) {
             Tally sum = new Tally();
             for (Tally[] t : tallies) {
                 sum.add(t[op.index]);
             }
-            instructions.add(new InstructionCounters(op.line, op.text, (op.access & Access.READ) != 0,
+            all.add(new InstructionCounters(op.line, op.text, (op.access & Access.READ) != 0,
                     (op.access & Access.WRITE) != 0, sum.executed, sum.lanes, sum.requests, sum.bytes, sum.sectors,
                     sum.idealSectors, sum.worstSectors, sum.worstIdealSectors, sum.sharedRequests, sum.sharedBytes,
                     sum.wavefronts, sum.conflicts, sum.worstConflict));
         }
+        tallies = null;
+        instructions = all;
+        return all;
     }
 
     /** Each instruction of the kernel in the order of the PTX text. */
     public List<InstructionCounters> perInstruction() {
-        return List.copyOf(instructions);
+        return List.copyOf(instructions());
     }
 
     /** Instructions executed by warps. */
@@ -40,7 +62,7 @@ public final class Counters {
 
     /** Instructions executed by threads. */
     public long laneInstructions() {
-        return sum(InstructionCounters::lanes);
+        return laneInstructions;
     }
 
     /** Bytes that threads loaded from global memory, {@code cp.async} included; bytes loaded twice count twice. */
@@ -81,7 +103,7 @@ public final class Counters {
 
     /** The instruction whose requests to global memory waste most: greatest number of sectors above the least. */
     public InstructionCounters worstCoalesced() {
-        return instructions.stream().max(Comparator.comparingLong(i -> i.sectors() - i.idealSectors())).orElseThrow();
+        return instructions().stream().max(Comparator.comparingLong(i -> i.sectors() - i.idealSectors())).orElseThrow();
     }
 
     /** Passes over the shared memory. */
@@ -96,7 +118,7 @@ public final class Counters {
 
     /** The instruction with most bank conflicts. */
     public InstructionCounters worstBankConflicts() {
-        return instructions.stream().max(Comparator.comparingLong(InstructionCounters::bankConflicts)).orElseThrow();
+        return instructions().stream().max(Comparator.comparingLong(InstructionCounters::bankConflicts)).orElseThrow();
     }
 
     /** {@code mma} instructions executed by warps. */
@@ -115,14 +137,14 @@ public final class Counters {
     }
 
     private long sum(ToLongFunction<InstructionCounters> value) {
-        return instructions.stream().mapToLong(value).sum();
+        return instructions().stream().mapToLong(value).sum();
     }
 
     @Override
     public String toString() {
         return String.format("%s: %d warp instructions (%d mma, %d barriers); global %d B loaded (%d unique, %d sectors),"
                 + " %d B stored (%d unique, %d sectors), coalescing %.2f; shared %d wavefronts, %d bank conflicts",
-                kernel, warpInstructions(), mmaInstructions(), barriers(), globalLoadedBytes(), uniqueLoadedBytes,
+                kernel.name(), warpInstructions(), mmaInstructions(), barriers(), globalLoadedBytes(), uniqueLoadedBytes,
                 globalLoadedSectors(), globalStoredBytes(), uniqueStoredBytes, globalStoredSectors(), coalescing(),
                 sharedWavefronts(), bankConflicts());
     }

@@ -15,6 +15,8 @@ final class Cta {
     final Tally[] tallies;
     final Tally.Scratch scratch = new Tally.Scratch();
     final long loopLimit;
+    /** Whether races are looked for and accesses counted. */
+    final boolean checked;
     /** Linear number of the CTA. */
     int number;
     /** Whether it has used an atomic or a fence, through which it may know what other CTAs did. */
@@ -31,9 +33,10 @@ final class Cta {
         this.global = launch.global();
         this.parameters = launch.parameters();
         this.loopLimit = launch.loopLimit();
+        this.checked = launch.checked();
         this.threads = (int) block.count();
         int count = (threads + Warp.LANES - 1) / Warp.LANES;
-        this.shared = new SharedMemory(kernel.sharedBytes + launch.dynamicSharedBytes(), count);
+        this.shared = new SharedMemory(kernel.sharedBytes + launch.dynamicSharedBytes(), count, checked);
         this.tallies = new Tally[kernel.ops.length];
         Arrays.setAll(tallies, i -> new Tally());
         this.warps = new Warp[count];

@@ -26,6 +26,7 @@ public final class Emulator implements AutoCloseable {
     private final GlobalMemory memory = new GlobalMemory();
     private final Map<PtxModule, Map<String, Long>> modules = new IdentityHashMap<>();
     private final int workers;
+    private final boolean checked;
     private final ExecutorService pool;
     private long loopLimit = DEFAULT_LOOP_LIMIT;
 
@@ -36,12 +37,30 @@ public final class Emulator implements AutoCloseable {
 
     /** A device whose CTAs run on that many threads. With one thread CTAs run in order. */
     public Emulator(int workers) {
+        this(workers, true);
+    }
+
+    /**
+     * A device that looks for no races and counts nothing but instructions: for tests of whole models, whose kernels others
+     * have checked. Reads of never-written memory and accesses outside of it are still found.
+     */
+    public static Emulator unchecked() {
+        return new Emulator(Runtime.getRuntime().availableProcessors(), false);
+    }
+
+    private Emulator(int workers, boolean checked) {
         this.workers = workers;
+        this.checked = checked;
         this.pool = Executors.newFixedThreadPool(workers, task -> {
             Thread t = new Thread(task, "ptx-emulator");
             t.setDaemon(true);
             return t;
         });
+    }
+
+    /** Whether it looks for races and counts accesses. */
+    public boolean checks() {
+        return checked;
     }
 
     // ---- memory ------------------------------------------------------------------------------------------------
@@ -186,15 +205,13 @@ public final class Emulator implements AutoCloseable {
             Arrays.fill(longs, r.row(), r.row() + Warp.LANES, addresses.get(r.variable()) + r.offset());
         }
         Launch launch = new Launch(kernel, grid, block, dynamicSharedBytes, parameters.clone(), memory, words, longs,
-                loopLimit);
+                loopLimit, checked);
         long[] unique = new long[2];
         List<Tally[]> tallies;
         try {
             tallies = run(launch);
         } finally {
-            for (Allocation a : memory.all()) {
-                a.endLaunch(unique);
-            }
+            memory.endLaunch(unique);
         }
         return new Counters(kernel, tallies, unique[0], unique[1]);
     }

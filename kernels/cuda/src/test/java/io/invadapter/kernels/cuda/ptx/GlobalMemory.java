@@ -1,6 +1,8 @@
 package io.invadapter.kernels.cuda.ptx;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /** The allocations of a device, with gaps between them that belong to nobody. Addresses are never used again. */
 final class GlobalMemory {
@@ -10,6 +12,8 @@ final class GlobalMemory {
 
     private volatile Allocation[] allocations = new Allocation[0];
     private long top = FIRST;
+    /** What the current launch accessed. */
+    private final List<Allocation> touched = new ArrayList<>();
 
     synchronized Allocation allocate(long bytes, boolean readOnly) {
         if (bytes < 0 || bytes > Integer.MAX_VALUE - 64) {
@@ -59,8 +63,22 @@ final class GlobalMemory {
         return low == 0 ? null : all[low - 1];
     }
 
-    Allocation[] all() {
-        return allocations;
+    /** Notes that the current launch accessed it. */
+    private void touch(Allocation a) {
+        if (!a.touched) {
+            synchronized (touched) {
+                if (!a.touched) {
+                    a.touched = true;
+                    touched.add(a);
+                }
+            }
+        }
+    }
+
+    /** Forgets what a launch did; adds its unique loaded and stored bytes to {@code totals[0]} and {@code [1]}. */
+    void endLaunch(long[] totals) {
+        touched.forEach(a -> a.endLaunch(totals));
+        touched.clear();
     }
 
     /** What is at an address, for messages. */
@@ -93,6 +111,12 @@ final class GlobalMemory {
                 tally.lastAllocation = a;
             }
             int offset = (int) (address - a.base);
+            w.memory[lane] = a.data;
+            w.offset[lane] = offset;
+            if (!w.cta.checked) {
+                resolveUnchecked(a, op, w, lane, offset, size, access);
+                continue;
+            }
             if ((access & Access.READ) != 0) {
                 checkLoad(a, op, w, lane, offset, size, access);
             }
@@ -109,13 +133,26 @@ final class GlobalMemory {
                 }
                 Bytes.mark(a.shadow, offset, size, Allocation.INITIALIZED | Allocation.STORED);
             }
-            w.memory[lane] = a.data;
-            w.offset[lane] = offset;
+        }
+        if (!w.cta.checked) {
+            return;
         }
         if ((access & Access.STRONG) != 0) {
             w.cta.synchronizesGlobally = true;
         }
         tally.global(w, mask, size);
+    }
+
+    private void resolveUnchecked(Allocation a, Op op, Warp w, int lane, int offset, int size, int access) {
+        if ((access & Access.READ) != 0 && !Bytes.allHave(a.shadow, offset, size, Allocation.INITIALIZED)) {
+            throw w.fault(PtxFault.Kind.UNINITIALIZED, "read of " + describe(a.base + offset, size), op, lane);
+        }
+        if ((access & Access.WRITE) != 0) {
+            if (a.readOnly) {
+                throw w.fault(PtxFault.Kind.READ_ONLY, describe(a.base + offset, size), op, lane);
+            }
+            Bytes.mark(a.shadow, offset, size, Allocation.INITIALIZED);
+        }
     }
 
     private Allocation find(Op op, Warp w, int lane, long address, int size) {
@@ -126,7 +163,9 @@ final class GlobalMemory {
         if (a.freed) {
             throw w.fault(PtxFault.Kind.USE_AFTER_FREE, describe(address, size), op, lane);
         }
-        a.touched = true;
+        if (w.cta.checked) {
+            touch(a);
+        }
         return a;
     }
 

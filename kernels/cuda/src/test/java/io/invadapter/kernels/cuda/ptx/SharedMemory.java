@@ -34,8 +34,10 @@ final class SharedMemory {
     private int[] byteWriter;
     private int[] byteReaders;
     private boolean anySplit;
+    private final boolean checked;
 
-    SharedMemory(int bytes, int warps) {
+    SharedMemory(int bytes, int warps, boolean checked) {
+        this.checked = checked;
         this.bytes = bytes;
         this.warps = warps;
         this.words = bytes + 3 >> 2;
@@ -43,9 +45,9 @@ final class SharedMemory {
         int padded = (int) Variable.roundUp(bytes, 16);
         this.data = new byte[padded];
         this.initialized = new byte[padded];
-        this.writer = new int[words];
-        this.readers = new int[words * warps];
-        this.pending = new int[words];
+        this.writer = new int[checked ? words : 0];
+        this.readers = new int[checked ? words * warps : 0];
+        this.pending = new int[checked ? words : 0];
     }
 
     /** Makes it never written, for the next CTA. */
@@ -69,6 +71,10 @@ final class SharedMemory {
             w.memory[lane] = data;
             w.offset[lane] = offset;
         }
+        if (!checked) {
+            resolveUnchecked(op, w, mask, size, access);
+            return;
+        }
         w.cta.tallies[op.index].shared(w, mask, size);
         for (int m = mask; m != 0; m &= m - 1) {
             int lane = Integer.numberOfTrailingZeros(m);
@@ -82,6 +88,19 @@ final class SharedMemory {
                 Bytes.mark(initialized, offset, size, 1);
             } else {
                 noteRead(op, w, lane, offset, size, access);
+            }
+        }
+    }
+
+    private void resolveUnchecked(Op op, Warp w, int mask, int size, int access) {
+        for (int m = mask; m != 0; m &= m - 1) {
+            int lane = Integer.numberOfTrailingZeros(m);
+            int offset = w.offset[lane];
+            if ((access & Access.READ) != 0 && !Bytes.allHave(initialized, offset, size, 1)) {
+                throw w.fault(PtxFault.Kind.UNINITIALIZED, "read of " + describe(offset, size), op, lane);
+            }
+            if ((access & Access.WRITE) != 0) {
+                Bytes.mark(initialized, offset, size, 1);
             }
         }
     }
@@ -110,6 +129,9 @@ final class SharedMemory {
             int lane = Integer.numberOfTrailingZeros(m);
             w.offset[lane] = place(op, w, lane, size);
         }
+        if (!checked) {
+            return;
+        }
         w.cta.tallies[op.index].shared(w, mask, size);
         for (int m = mask; m != 0; m &= m - 1) {
             int lane = Integer.numberOfTrailingZeros(m);
@@ -123,6 +145,9 @@ final class SharedMemory {
     void finishAsync(Warp w, int lane, int offset, byte[] source, int from, int size) {
         System.arraycopy(source, from, data, offset, size);
         Bytes.mark(initialized, offset, size, 1);
+        if (!checked) {
+            return;
+        }
         int stamp = stamp(w, lane, 0);
         for (int word = offset >> 2; word < offset + size >> 2; word++) {
             pending[word] = 0;

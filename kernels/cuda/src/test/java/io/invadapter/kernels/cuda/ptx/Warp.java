@@ -56,10 +56,6 @@ final class Warp {
     final float[] matrixC = new float[16 * 8];
     final int[][] wordResults = new int[4][LANES];
 
-    /** The registers at the start of every CTA: constants and special registers. */
-    private final int[] startWords;
-    private final long[] startLongs;
-
     Warp(Cta cta, int index, Launch launch, int warps) {
         Kernel kernel = launch.kernel();
         this.cta = cta;
@@ -71,13 +67,10 @@ final class Warp {
         this.local = new byte[kernel.localBytes * LANES];
         this.localInitialized = new byte[kernel.localBytes * LANES];
         SpecialRegisters.fill(this, kernel, launch.dynamicSharedBytes());
-        this.startWords = r.clone();
-        this.startLongs = d.clone();
     }
 
+    /** For the next CTA. Registers keep what the last one left in them, as they do on a GPU; constants are never written. */
     void reset(int lanes) {
-        System.arraycopy(startWords, 0, r, 0, r.length);
-        System.arraycopy(startLongs, 0, d, 0, d.length);
         SpecialRegisters.fillCta(this, cta.kernel);
         Arrays.fill(p, 0);
         Arrays.fill(clock, 0);
