@@ -123,7 +123,9 @@ public final class EmulatedDnn implements Dnn {
             check("x", x, in, y, out);
             check("w", w, weights, y, out);
             check("bias", bias, shape.outChannels(), y, out);
-            require(residual != 0 == shape.residual(), "BAD_PARAM", "residual is 0x" + Long.toHexString(residual));
+            if (residual != 0 != shape.residual()) {
+                throw new IllegalArgumentException("residual is " + (residual == 0 ? "missing" : "given, but not planned for"));
+            }
             if (residual != 0) {
                 check("residual", residual, out, y, out);
             }

@@ -129,12 +129,12 @@ class EmulatedDnnTest {
         assertThrows(CudaException.class, () -> plan.run(x, w + 8, b, 0, y, ws, null));
         assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, y, 0, null));
         assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, x, ws, null));
-        assertThrows(CudaException.class, () -> plan.run(x, w, b, y, y, ws, null), "a residual that the shape lacks");
+        assertThrows(IllegalArgumentException.class, () -> plan.run(x, w, b, y, y, ws, null), "a residual that the shape lacks");
         assertThrows(PtxException.class, () -> plan.run(x, w, b, 0, y, driver.allocate(plan.workspaceBytes() - 1), null));
         assertThrows(PtxException.class, () -> plan.run(x, w, b, 0, driver.allocate(240), ws, null));
         assertThrows(PtxException.class, () -> plan.run(driver.allocate(256), w, b, 0, y, ws, null), "never written");
         Dnn.Plan adding = dnn.plan(new Dnn.Shape(DataType.FLOAT16, 1, 4, 4, 8, 8, 3, 3, 1, 1, true), 0);
-        assertThrows(CudaException.class, () -> adding.run(x, w, b, 0, y, 0, null));
+        assertThrows(IllegalArgumentException.class, () -> adding.run(x, w, b, 0, y, 0, null));
         assertThrows(CudaException.class, () -> adding.run(x, w, b, y, y, 0, null));
         dnn.close();
         assertThrows(CudaException.class, () -> plan.run(x, w, b, 0, y, ws, null));

@@ -151,7 +151,12 @@ public final class Cublas implements Blas {
 
     @Override
     public synchronized void close() {
-        driver.makeCurrent();
+        try {
+            driver.makeCurrent();
+        } catch (CudaException e) {
+            // The device is lost, and the handle with it.
+            return;
+        }
         check("cublasDestroy", calls.destroy());
     }
 }

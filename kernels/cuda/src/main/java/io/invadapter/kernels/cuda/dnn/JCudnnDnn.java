@@ -201,7 +201,12 @@ public final class JCudnnDnn implements Dnn {
 
     @Override
     public synchronized void close() {
-        driver.makeCurrent();
+        try {
+            driver.makeCurrent();
+        } catch (CudaException e) {
+            // The device is lost, and the handle with it.
+            return;
+        }
         keptWays.forEach(Way::close);
         keptGraphs.forEach(ConvolutionGraph::close);
         cudnn.close();
