@@ -1,6 +1,6 @@
 // Attention: out = softmax(scale Q K^T) V, per batch row and head; optionally causal (row i sees keys 0..i).
 //
-// Layout   q, out [B, L, H, D], k, v [B, Lk, H, D] float16, each with its own batch, row and head stride, so that the
+// Layout   q, out [B, L, H, D], k, v [B, Lk, H, D] of 16-bit values, each with its own batch, row and head stride, so that the
 //          three parts of one fused projection [B, L, 3, H, D] are read in place. float32 softmax and accumulation.
 // Cost     4 B H L Lk D FLOPs (half if causal), 2 B H (2 L + 2 Lk) D bytes; bound by arithmetic. Each block reads all
 //          keys and values of its head, which the L2 cache holds: ceil(L / 64 MT) times.

@@ -16,7 +16,7 @@
 // Shared memory is laid out as in tiles.cuh, free of bank conflicts.
 //
 // Two sources: the tiles of the second follow those of the first in the same pipeline. When the first source ends, its
-// O / l waits as float16 in the shared memory that held Q (each thread keeps its own values there), m, l and O start
+// O / l waits as 16-bit values in the shared memory that held Q (each thread keeps its own values there), m, l and O start
 // anew, and at the end lambda O' / l' is added to it. The registers needed are those of one source.
 //
 // The masked form of the tile step (last tile of a source, tiles that cross the diagonal, blocks with rows beyond the
@@ -26,21 +26,12 @@
 
 #include "tiles.cuh"
 
-// The second source: identity keys and values, map[b] the identity of batch row b, lambda[b] its strength.
-struct Identity {
-    Operand k;
-    Operand v;
-    const int* map;
-    const float* lambda;
-    int keys;
-};
-
 constexpr int THREADS = 128;
 
 // ROWS rows of a matrix into shared memory; rows from `available` on are zeros and are not read.
 // PADDED: the true head size is d <= D, the rest is zeros; addresses that are no multiples of 16 bytes go one by one.
 template <int D, int ROWS, bool PADDED>
-__device__ inline void load_tile(uint32_t shared, const __half* data, int row_stride, int available, int d) {
+__device__ inline void load_tile(uint32_t shared, const Value* data, int row_stride, int available, int d) {
     constexpr int C = D / 8;
     bool vectors = !PADDED || (d % 8 == 0 && row_stride % 8 == 0 && aligned16(data));
     constexpr int PASSES = (ROWS * C + THREADS - 1) / THREADS;
@@ -54,7 +45,7 @@ __device__ inline void load_tile(uint32_t shared, const __half* data, int row_st
         int row = i / C;
         int chunk = i % C;
         bool valid = row < available;
-        const __half* source = data + (row * row_stride + chunk * 8);
+        const Value* source = data + (row * row_stride + chunk * 8);
         uint32_t target = shared + chunk_offset<D>(row, chunk);
         if (!PADDED) {
             copy_async(target, source, valid);
@@ -294,17 +285,17 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     uint32_t shared_k = shared_q + ROWS * D * 2;
     uint32_t shared_v = shared_k + 2 * TILE;
 
-    const __half* q_data = head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride;
-    const __half* k_data = head_of(k, batch, head);
-    const __half* v_data = head_of(v, batch, head);
+    const Value* q_data = head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride;
+    const Value* k_data = head_of(k, batch, head);
+    const Value* v_data = head_of(v, batch, head);
 
     // Keys beyond the block's last row are behind the diagonal for all of its rows.
     int visible = causal ? min(keys, first + ROWS) : keys;
     int tiles = static_cast<unsigned>(visible + KEYS - 1) / KEYS;
     int all_tiles = tiles;
     float lambda = 0.0f;
-    const __half* identity_k = nullptr;
-    const __half* identity_v = nullptr;
+    const Value* identity_k = nullptr;
+    const Value* identity_v = nullptr;
     if (TWO_SOURCES) {
         lambda = identity->lambda[batch];
         if (lambda != 0.0f) {
@@ -361,8 +352,8 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             int key = (second ? next - tiles : next) * KEYS;
             int k_stride = second ? identity->k.row_stride : k.row_stride;
             int v_stride = second ? identity->v.row_stride : v.row_stride;
-            const __half* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
-            const __half* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
+            const Value* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
+            const Value* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
             int available = (second ? identity->keys : keys) - key;
             load_tile<D, KEYS, PADDED>(shared_k + (next & 1) * TILE, next_k, k_stride, available, d);
             load_tile<D, KEYS, PADDED>(shared_v + (next & 1) * TILE, next_v, v_stride, available, d);
@@ -425,7 +416,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     }
     __syncwarp();
 
-    __half* target = const_cast<__half*>(head_of(out, batch, head));
+    Value* target = const_cast<Value*>(head_of(out, batch, head));
     bool vectors = !PADDED || (d % 8 == 0 && out.row_stride % 8 == 0 && aligned16(target));
     static_assert(MT * C % 2 == 0, "whole passes of 32 chunks");
 #pragma unroll (PADDED ? 1 : 4)
@@ -437,7 +428,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             continue;
         }
         Chunk values = load_shared_chunk(shared_q + chunk_offset<D>(warp_row + row, chunk));
-        __half* line = target + static_cast<long long>(first + warp_row + row) * out.row_stride + chunk * 8;
+        Value* line = target + static_cast<long long>(first + warp_row + row) * out.row_stride + chunk * 8;
         store_chunk(line, values, d - chunk * 8, vectors);
     }
 }

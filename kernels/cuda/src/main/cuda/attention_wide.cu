@@ -24,7 +24,7 @@ constexpr int PART = 128;
 constexpr int STEPS = PART / 16;
 constexpr uint32_t TILE = KEYS * D * 2;
 
-__device__ inline void load_tile(uint32_t shared, const __half* data, int row_stride, int available, int d) {
+__device__ inline void load_tile(uint32_t shared, const Value* data, int row_stride, int available, int d) {
     // 256 threads are four rows of 64 chunks: each thread keeps its chunk.
     int chunk = threadIdx.x % C;
 #pragma unroll
@@ -51,9 +51,9 @@ attention_wide_512(const Operand q, const Operand k, const Operand v, const Oper
     int first = blockIdx.x * ROWS;
     int head = blockIdx.y;
     int batch = blockIdx.z;
-    const __half* q_data = head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride;
-    const __half* k_data = head_of(k, batch, head);
-    const __half* v_data = head_of(v, batch, head);
+    const Value* q_data = head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride;
+    const Value* k_data = head_of(k, batch, head);
+    const Value* v_data = head_of(v, batch, head);
 
     // What this warp has to multiply: nothing if its rows or its dimensions do not exist.
     bool rows_exist = group * 16 < queries - first;
@@ -206,7 +206,7 @@ attention_wide_512(const Operand q, const Operand k, const Operand v, const Oper
         }
     }
     __syncwarp();
-    __half* target = const_cast<__half*>(head_of(out, batch, head)) + static_cast<long long>(first) * out.row_stride;
+    Value* target = const_cast<Value*>(head_of(out, batch, head)) + static_cast<long long>(first) * out.row_stride;
 #pragma unroll
     for (int i = 0; i < 16; i += 2) {
         int row = group * 16 + i + lane / 16;

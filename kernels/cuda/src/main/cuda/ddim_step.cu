@@ -1,87 +1,71 @@
-// Classifier-free guidance and one deterministic DDIM step:
+// Classifier-free guidance and one deterministic DDIM step, for each picture:
 //
 //   eps = eps_negative + g (eps_prompt - eps_negative)         (without eps_negative: eps = eps_prompt)
 //   y   = a x + b eps,   a = sqrt(A'/A),  b = sqrt(1 - A') - sqrt(A' (1 - A) / A),  A, A' = alpha-bar before and after
 //
 // The same two coefficients, with A and A' exchanged in time, make a step of the inversion.
 //
-// Layout   x, y [n] float32 (y may be x); eps [n] float16 (ddim_step_f16) or float32 (ddim_step_f32); y16 [n] float16 or
-//          null: the next evaluation's input, so that it needs no cast of its own.
-// Cost     8 n bytes for x and y, 2 or 4 n per eps, 2 n for y16; n is 16384 per picture: a launch's latency.
-// Design   Four values per thread; the last, incomplete four and unaligned addresses go value by value.
-#include "common.cuh"
+// Layout   x, y [pictures, n] float32 (y may be x); eps [pictures, n] in the library's type (ddim_step) or float32
+//          (ddim_step_float). guidance [pictures] and (a, b) [2], both float32, are read from memory: a recorded launch
+//          serves any step and any guidance.
+// Cost     8 n bytes for x and y, 2 or 4 n per eps; n is 16384 per picture: a launch's latency.
+// Design   Grid (ceil(n / 1024), pictures). Four values per thread; the last, incomplete four and unaligned addresses go
+//          value by value.
+#include "four.cuh"
 
 namespace {
-__device__ inline bool aligned(const void* pointer, int bytes) {
-    return (reinterpret_cast<uintptr_t>(pointer) & (bytes - 1)) == 0;
-}
-
-__device__ inline float4 load_four(const float* source) { return *reinterpret_cast<const float4*>(source); }
-
-__device__ inline float4 load_four(const __half* source) {
-    uint2 both = *reinterpret_cast<const uint2*>(source);
-    float2 low = unpack(both.x);
-    float2 high = unpack(both.y);
-    return make_float4(low.x, low.y, high.x, high.y);
-}
-
-__device__ inline float to_float(float x) { return x; }
-__device__ inline float to_float(__half x) { return __half2float(x); }
-
 template <typename Eps>
-__device__ inline void ddim_step(const float* x, const Eps* negative, const Eps* prompt, float* y, __half* y16,
-                                 long long n, float guidance, float a, float b) {
-    long long i = (static_cast<long long>(blockIdx.x) * 256 + threadIdx.x) * 4;
-    if (i >= n) {
+__device__ inline void step(const float* x, const Eps* negative, const Eps* prompt, float* y, long long n,
+                            const float* guidance, const float* coefficients) {
+    long long first = (static_cast<long long>(blockIdx.x) * 256 + threadIdx.x) * 4;
+    if (first >= n) {
         return;
     }
-    int count = static_cast<int>(min(n - i, 4LL));
-    bool vectors = count == 4 && aligned16(x) && aligned16(y) && aligned(negative, 4 * sizeof(Eps))
-                && aligned(prompt, 4 * sizeof(Eps)) && aligned(y16, 8);
+    int count = static_cast<int>(min(n - first, 4LL));
+    long long i = blockIdx.y * n + first;
+    float a = coefficients[0];
+    float b = coefficients[1];
+    float g = negative == nullptr ? 0.0f : guidance[blockIdx.y];
+    bool vectors = n % 4 == 0 && aligned4(x) && aligned4(y) && aligned4(negative) && aligned4(prompt);
     if (vectors) {
         float4 value = load_four(x + i);
         float4 eps = load_four(prompt + i);
         if (negative != nullptr) {
             float4 base = load_four(negative + i);
-            eps.x = base.x + guidance * (eps.x - base.x);
-            eps.y = base.y + guidance * (eps.y - base.y);
-            eps.z = base.z + guidance * (eps.z - base.z);
-            eps.w = base.w + guidance * (eps.w - base.w);
+            eps.x = base.x + g * (eps.x - base.x);
+            eps.y = base.y + g * (eps.y - base.y);
+            eps.z = base.z + g * (eps.z - base.z);
+            eps.w = base.w + g * (eps.w - base.w);
         }
         value.x = a * value.x + b * eps.x;
         value.y = a * value.y + b * eps.y;
         value.z = a * value.z + b * eps.z;
         value.w = a * value.w + b * eps.w;
-        *reinterpret_cast<float4*>(y + i) = value;
-        if (y16 != nullptr) {
-            *reinterpret_cast<uint2*>(y16 + i) = make_uint2(pack(value.x, value.y), pack(value.z, value.w));
-        }
+        store_four(y + i, value);
     } else {
 #pragma unroll 1
         for (int e = 0; e < count; e++) {
             float eps = to_float(prompt[i + e]);
             if (negative != nullptr) {
                 float base = to_float(negative[i + e]);
-                eps = base + guidance * (eps - base);
+                eps = base + g * (eps - base);
             }
-            float value = a * x[i + e] + b * eps;
-            y[i + e] = value;
-            if (y16 != nullptr) {
-                y16[i + e] = __float2half(value);
-            }
+            y[i + e] = a * x[i + e] + b * eps;
         }
     }
 }
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(256)
-ddim_step_f16(const float* x, const __half* negative, const __half* prompt, float* y, __half* y16, long long n,
-              float guidance, float a, float b) {
-    ddim_step(x, negative, prompt, y, y16, n, guidance, a, b);
+ddim_step(const float* x, const Value* negative, const Value* prompt, float* y, long long n, const float* guidance,
+          const float* coefficients) {
+    step(x, negative, prompt, y, n, guidance, coefficients);
 }
 
+#ifndef FLOAT32
 extern "C" __global__ void __launch_bounds__(256)
-ddim_step_f32(const float* x, const float* negative, const float* prompt, float* y, __half* y16, long long n,
-              float guidance, float a, float b) {
-    ddim_step(x, negative, prompt, y, y16, n, guidance, a, b);
+ddim_step_float(const float* x, const float* negative, const float* prompt, float* y, long long n,
+                const float* guidance, const float* coefficients) {
+    step(x, negative, prompt, y, n, guidance, coefficients);
 }
+#endif

@@ -1,9 +1,9 @@
 // GEGLU: y[r, c] = a gelu(b), a = x[r, c] + bias[c], b = x[r, D + c] + bias[D + c]; gelu with the exact error function.
 //
-// Layout   x [R, 2 D] float16 (value half, gate half), y [R, D] float16, bias [2 D] float16 or null.
-// Cost     6 R D bytes, plus the bias once per 8 rows; about 30 FLOPs per result; bound by memory.
-// Design   A thread has one chunk of 8 results of 8 consecutive rows, so the bias is read once for them; neighbouring
-//          threads have neighbouring chunks. D no multiple of 8, or unaligned addresses: value by value.
+// Layout   x [R, 2 D] (values, then gates), y [R, D], bias [2 D] or null.
+// Cost     3 R D values, plus the bias once per 8 rows; about 30 FLOPs per result; bound by memory.
+// Design   A thread has one chunk of results of 8 consecutive rows, so the bias is read once for them; neighbouring
+//          threads have neighbouring chunks. D no multiple of a chunk, or unaligned addresses: value by value.
 #include "common.cuh"
 
 namespace {
@@ -11,29 +11,29 @@ constexpr int ROWS = 8;
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-geglu(const __half* __restrict__ x, const __half* __restrict__ bias, __half* __restrict__ y, int rows, int channels) {
+geglu(const Value* __restrict__ x, const Value* __restrict__ bias, Value* __restrict__ y, int rows, int channels) {
     unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     int first = i / chunks * ROWS;
-    int c = i % chunks * 8;
+    int c = i % chunks * CHUNK;
     int count = channels - c;
-    bool vectors = channels % 8 == 0 && aligned16(x) && aligned16(bias) && aligned16(y);
-    float value_bias[8] = {};
-    float gate_bias[8] = {};
+    bool vectors = channels % CHUNK == 0 && aligned16(x) && aligned16(bias) && aligned16(y);
+    float value_bias[CHUNK] = {};
+    float gate_bias[CHUNK] = {};
     if (first < rows && bias != nullptr) {
         widen(value_bias, load_chunk(bias + c, count, vectors));
         widen(gate_bias, load_chunk(bias + channels + c, count, vectors));
     }
 #pragma unroll 2
     for (int row = first; row < min(first + ROWS, rows); row++) {
-        const __half* source = x + static_cast<long long>(row) * channels * 2 + c;
-        float value[8];
-        float gate[8];
+        const Value* source = x + static_cast<long long>(row) * channels * 2 + c;
+        float value[CHUNK];
+        float gate[CHUNK];
         widen(value, load_chunk(source, count, vectors));
         widen(gate, load_chunk(source + channels, count, vectors));
 #pragma unroll
-        for (int e = 0; e < 8; e++) {
-            value[e] = (value[e] + value_bias[e]) * gelu(gate[e] + gate_bias[e]);
+        for (int e = 0; e < CHUNK; e++) {
+            value[e] = (value[e] + value_bias[e]) * Gelu()(gate[e] + gate_bias[e]);
         }
         store_chunk(y + static_cast<long long>(row) * channels + c, narrow(value), count, vectors);
     }

@@ -3,14 +3,14 @@
 //   y[n, p, c] = act((x[n, p, c] - mean[n, g]) rstd[n, g] gamma[c] + beta[c]),   g = c / (C / G)
 //   mean, variance over all pixels p and the C / G channels of the group; rstd = 1 / sqrt(variance + eps)
 //
-// Layout   x, y [N, P, C] float16 (P = H W; y may be x), gamma, beta [C] float16.
-// Cost     Two launches; reads x twice and writes y: 6 N P C bytes. A group's values lie in pieces of 2 C / G bytes (20
-//          for C = 320), scattered over an image of up to 2.6 MB: no block can hold them, so once through for the
-//          statistics and once for the result is the minimum on this layout; at SD 1.x sizes the second reading comes
-//          out of the L2 cache. About 10 FLOPs per value; bound by memory. gamma and
-//          beta: 2 values for 16 pixels.
-// Design   A thread keeps one chunk of 8 channels (one channel where C is no multiple of 8 or addresses are unaligned)
-//          and walks over pixels; a block covers all channels, so that every access is a run of whole lines.
+// Layout   x, y [N, P, C] (P = H W; y may be x), gamma, beta [C].
+// Cost     Two launches; reads x twice and writes y: 3 N P C values. A group's values lie in pieces of C / G (10 for
+//          C = 320), scattered over an image of up to 2.6 MB: no block can hold them, so once through for the statistics
+//          and once for the result is the minimum on this layout; at SD 1.x sizes the second reading comes out of the L2
+//          cache. About 10 FLOPs per value; bound by memory. gamma and beta: 2 values for 16 pixels.
+// Design   A thread keeps one chunk of channels (group_norm_*_any, where C is no multiple of a chunk or addresses are
+//          unaligned: one channel) and walks over pixels; a block covers all channels, so that every access is a run of
+//          whole lines. More channels than fit that way, which no known model has, go to group_norm_wide.
 //          Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
 //          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
 //          difference of squares loses nothing even where the mean is large beside the deviation; and as all blocks
@@ -43,16 +43,16 @@ struct Slot {
 };
 
 template <int WIDTH>
-__device__ inline void load_values(float (&x)[WIDTH], const __half* source) {
-    if constexpr (WIDTH == 8) {
-        widen(x, load_chunk(source, 8, true));
+__device__ inline void load_values(float (&x)[WIDTH], const Value* source) {
+    if constexpr (WIDTH == CHUNK) {
+        widen(x, load_chunk(source, CHUNK, true));
     } else {
-        x[0] = __half2float(*source);
+        x[0] = to_float(*source);
     }
 }
 
 template <int WIDTH>
-__device__ inline void statistics(const __half* x, float2* partial, float2* result, unsigned* tickets, int pixels,
+__device__ inline void statistics(const Value* x, float2* partial, float2* result, unsigned* tickets, int pixels,
                                   int channels, unsigned groups, int pixels_per_block, float eps) {
     // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
     extern __shared__ float2 shared_sums[];
@@ -60,10 +60,10 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
 
     int image = blockIdx.y;
     unsigned per_group = static_cast<unsigned>(channels) / groups;
-    const __half* data = x + static_cast<long long>(image) * pixels * channels;
+    const Value* data = x + static_cast<long long>(image) * pixels * channels;
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
-        pivots[g] = __half2float(data[g * per_group]);
+        pivots[g] = to_float(data[g * per_group]);
     }
     __syncthreads();
 
@@ -154,8 +154,8 @@ __device__ inline void statistics(const __half* x, float2* partial, float2* resu
 }
 
 template <int WIDTH>
-__device__ inline void apply(const __half* x, const float2* statistics, const __half* gamma, const __half* beta,
-                             __half* y, int pixels, int channels, unsigned groups, int pixels_per_block, int with_silu) {
+__device__ inline void apply(const Value* x, const float2* statistics, const Value* gamma, const Value* beta,
+                             Value* y, int pixels, int channels, unsigned groups, int pixels_per_block, int with_silu) {
     extern __shared__ float2 of_group[];
     int image = blockIdx.y;
     unsigned per_group = static_cast<unsigned>(channels) / groups;
@@ -189,29 +189,86 @@ __device__ inline void apply(const __half* x, const float2* statistics, const __
         for (int e = 0; e < WIDTH; e++) {
             values[e] = values[e] * factor[e] + offset[e];
             if (with_silu) {
-                values[e] = silu(values[e]);
+                values[e] = Silu()(values[e]);
             }
         }
-        if constexpr (WIDTH == 8) {
-            store_chunk(y + place, narrow(values), 8, true);
+        if constexpr (WIDTH == CHUNK) {
+            store_chunk(y + place, narrow(values), CHUNK, true);
         } else {
-            y[place] = __float2half(values[0]);
+            y[place] = to_value(values[0]);
         }
     }
 }
 
 #define GROUP_NORM(suffix, WIDTH)                                                                                    \
     extern "C" __global__ void __launch_bounds__(1024)                                                               \
-    group_norm_statistics##suffix(const __half* __restrict__ x, float2* partial, float2* result, unsigned* tickets,  \
+    group_norm_statistics##suffix(const Value* __restrict__ x, float2* partial, float2* result, unsigned* tickets,  \
                                   int pixels, int channels, int groups, int pixels_per_block, float eps) {           \
         statistics<WIDTH>(x, partial, result, tickets, pixels, channels, groups, pixels_per_block, eps);             \
     }                                                                                                                \
     extern "C" __global__ void __launch_bounds__(1024)                                                               \
-    group_norm_apply##suffix(const __half* x, const float2* __restrict__ statistics,                                 \
-                             const __half* __restrict__ gamma, const __half* __restrict__ beta, __half* y,           \
+    group_norm_apply##suffix(const Value* x, const float2* __restrict__ statistics,                                 \
+                             const Value* __restrict__ gamma, const Value* __restrict__ beta, Value* y,           \
                              int pixels, int channels, int groups, int pixels_per_block, int with_silu) {            \
         apply<WIDTH>(x, statistics, gamma, beta, y, pixels, channels, groups, pixels_per_block, with_silu);          \
     }
 
-GROUP_NORM(, 8)
+GROUP_NORM(, CHUNK)
 GROUP_NORM(_any, 1)
+
+// Any size in one launch, three times through the values: a block per group (x) of an image (y), its warps each a pixel.
+extern "C" __global__ void __launch_bounds__(256)
+group_norm_wide(const Value* x, const Value* __restrict__ gamma, const Value* __restrict__ beta, Value* y, int pixels,
+                int channels, int groups, float eps, int with_silu) {
+    __shared__ float sums[8];
+    int warp = threadIdx.x / 32;
+    int lane = threadIdx.x % 32;
+    int per_group = channels / groups;
+    int first = blockIdx.x * per_group;
+    long long start = static_cast<long long>(blockIdx.y) * pixels * channels + first;
+    float count = static_cast<float>(pixels) * per_group;
+    // The sum over the block, the same in all threads.
+    auto total = [&](float x) {
+        x = warp_sum(x);
+        if (lane == 0) {
+            sums[warp] = x;
+        }
+        __syncthreads();
+        float all = 0.0f;
+#pragma unroll
+        for (int w = 0; w < 8; w++) {
+            all += sums[w];
+        }
+        __syncthreads();
+        return all;
+    };
+
+    float sum = 0.0f;
+#pragma unroll 1
+    for (int pixel = warp; pixel < pixels; pixel += 8) {
+#pragma unroll 1
+        for (int c = lane; c < per_group; c += 32) {
+            sum += to_float(x[start + static_cast<long long>(pixel) * channels + c]);
+        }
+    }
+    float mean = total(sum) / count;
+    float squares = 0.0f;
+#pragma unroll 1
+    for (int pixel = warp; pixel < pixels; pixel += 8) {
+#pragma unroll 1
+        for (int c = lane; c < per_group; c += 32) {
+            float difference = to_float(x[start + static_cast<long long>(pixel) * channels + c]) - mean;
+            squares += difference * difference;
+        }
+    }
+    float rstd = 1.0f / sqrtf(total(squares) / count + eps);
+#pragma unroll 1
+    for (int pixel = warp; pixel < pixels; pixel += 8) {
+#pragma unroll 1
+        for (int c = lane; c < per_group; c += 32) {
+            long long place = start + static_cast<long long>(pixel) * channels + c;
+            float value = (to_float(x[place]) - mean) * rstd * to_float(gamma[first + c]) + to_float(beta[first + c]);
+            y[place] = to_value(with_silu ? Silu()(value) : value);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-// Operands of attention, and tiles of them in shared memory.
+// Tiles of keys, values and queries in shared memory, for the products of 16-bit values.
 //
 // A row of a tile is C = D / 8 chunks of 16 bytes, without padding. Chunk c of row r lies at place c ^ x(r) of its row,
 // x(r) = (r / (8 / g)) mod g, g = the power of two in C, at most 8. Eight consecutive rows of the same chunk, which is
@@ -7,19 +7,8 @@
 // there are no bank conflicts.
 #pragma once
 
-#include "common.cuh"
-
-// A [batch, rows, heads, head size] operand anywhere inside a larger array; strides count elements.
-struct Operand {
-    const __half* data;
-    long long batch_stride;
-    int row_stride;
-    int head_stride;
-};
-
-__device__ inline const __half* head_of(const Operand& operand, int batch, int head) {
-    return operand.data + batch * operand.batch_stride + static_cast<long long>(head) * operand.head_stride;
-}
+#include "matrix.cuh"
+#include "operand.cuh"
 
 template <int D>
 __device__ constexpr int swizzle_groups() {

@@ -1,28 +1,35 @@
-// Nearest-neighbour enlargement by two: y[n, i, j, c] = x[n, i / 2, j / 2, c].
+// Nearest-neighbour enlargement by two, y[n, i, j, c] = x[n, i / 2, j / 2, c], perhaps without the last row or column:
+// the way back from an odd size that was halved.
 //
-// Layout   x [N, H, W, C] float16, y [N, 2 H, 2 W, C] float16.
-// Cost     2 N H W C bytes read, 8 N H W C written; bound by memory.
-// Design   One thread per chunk of 8 channels of an input pixel: reads it once, writes it to four places.
+// Layout   x [N, H, W, C], y [N, H', W', C], H' = 2 H or 2 H - 1, W' = 2 W or 2 W - 1.
+// Cost     N H W C values read, N H' W' C written; bound by memory.
+// Design   One thread per chunk of channels of an input pixel: reads it once, writes it to four places.
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
-upsample_nearest_2x(const __half* __restrict__ x, __half* __restrict__ y, int rows, int width, int channels) {
-    // `rows` counts the rows of all images: row r of the input is rows 2 r and 2 r + 1 of the output.
+upsample_nearest_2x(const Value* __restrict__ x, Value* __restrict__ y, int images, int height, int width, int channels,
+                    int out_height, int out_width) {
     unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
-    int c = i % chunks * 8;
+    int c = i % chunks * CHUNK;
     unsigned pixel = i / chunks;
-    int row = pixel / width;
+    unsigned line = pixel / width;
     int column = pixel % width;
-    if (row >= rows) {
+    int image = line / height;
+    int row = line % height;
+    if (image >= images) {
         return;
     }
     int count = channels - c;
-    bool vectors = channels % 8 == 0 && aligned16(x) && aligned16(y);
+    bool vectors = channels % CHUNK == 0 && aligned16(x) && aligned16(y);
     Chunk chunk = load_chunk(x + static_cast<long long>(pixel) * channels + c, count, vectors);
 #pragma unroll
     for (int corner = 0; corner < 4; corner++) {
-        long long target = (2LL * row + corner / 2) * (2 * width) + 2 * column + corner % 2;
-        store_chunk(y + target * channels + c, chunk, count, vectors);
+        int out_row = 2 * row + corner / 2;
+        int out_column = 2 * column + corner % 2;
+        if (out_row < out_height && out_column < out_width) {
+            long long target = (static_cast<long long>(image) * out_height + out_row) * out_width + out_column;
+            store_chunk(y + target * channels + c, chunk, count, vectors);
+        }
     }
 }

@@ -1,17 +1,20 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
+import java.util.Arrays;
 
 /**
- * Launches of attention.cu, eaa_attention.cu and attention_wide.cu. Arrays are float16, softmax and sums float32.
+ * Launches of attention.cu, eaa_attention.cu, attention_wide.cu and attention_scalar.cu. Arrays are of the library's type,
+ * softmax and sums float32. Every head size up to {@value #MOST_HEAD_SIZE} is served, in any array and in every combination;
+ * with the 16-bit types the tensor cores do it up to 160, and beyond that for multiples of 8 in arrays aligned to 16 bytes,
+ * without causal mask and without an identity.
  */
 public final class Attention {
-    /** The widest head of the kernels that hold a row of output in one warp. */
-    public static final int MOST_HEAD_SIZE = 160;
-    /** The widest head at all: multiples of 8 up to this, aligned, neither causal nor with an identity. */
-    public static final int MOST_WIDE_HEAD_SIZE = 512;
+    /** The widest head. */
+    public static final int MOST_HEAD_SIZE = 512;
 
     private static final double LOG2_E = 1.4426950408889634;
     private static final int THREADS = 128;
@@ -39,7 +42,13 @@ public final class Attention {
 
     private static final int WIDE_ROWS = 32;
     private static final int WIDE_THREADS = 256;
-    private static final int WIDE_SHARED_BYTES = 2 * 32 * MOST_WIDE_HEAD_SIZE * 2 + 2 * 4 * 2048;
+    private static final int WIDE_SHARED_BYTES = 2 * 32 * MOST_HEAD_SIZE * 2 + 2 * 4 * 2048;
+
+    private static final int[] SCALAR_HEAD_SIZES = {64, 160, MOST_HEAD_SIZE};
+    private static final int SCALAR_ROWS = 16;
+    private static final int SCALAR_KEYS = 32;
+    /** What attention_scalar.cu takes for no identity. */
+    private static final Identity NOBODY = new Identity(new Strided(0, 0, 0, 0), new Strided(0, 0, 0, 0), 0, 0, 0, 0);
 
     private final KernelLibrary library;
 
@@ -55,8 +64,7 @@ public final class Attention {
      * @param heads    heads
      * @param queries  tokens that ask
      * @param keys     tokens that are looked at
-     * @param headSize values per head: 1 to {@value #MOST_HEAD_SIZE}; or a multiple of 8 up to
-     *                 {@value #MOST_WIDE_HEAD_SIZE} for {@link Attention#attention} of aligned arrays without causal mask
+     * @param headSize values per head, 1 to {@value #MOST_HEAD_SIZE}
      * @param scale    what scores are multiplied with, usually 1 / sqrt(head size)
      */
     public record Shape(int batch, int heads, int queries, int keys, int headSize, float scale) {
@@ -70,7 +78,7 @@ public final class Attention {
             Check.range("heads", heads, 1, 65535);
             Check.positive("queries", queries);
             Check.positive("keys", keys);
-            Check.range("head size", headSize, 1, MOST_WIDE_HEAD_SIZE);
+            Check.range("head size", headSize, 1, MOST_HEAD_SIZE);
             if (!(scale > 0) || !Float.isFinite(scale)) {
                 throw Check.wrong("scale", scale, "a positive number");
             }
@@ -98,22 +106,17 @@ public final class Attention {
         if (causal && shape.queries != shape.keys) {
             throw Check.wrong("keys", shape.keys, "as many as queries (" + shape.queries + ") with a causal mask");
         }
-        Parameters parameters = new Parameters();
-        q.addTo(parameters);
-        k.addTo(parameters);
-        v.addTo(parameters);
-        out.addTo(parameters);
-        parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
-        if (shape.headSize > MOST_HEAD_SIZE) {
-            if (shape.headSize % 8 != 0 || !aligned || causal) {
-                throw Check.wrong("head size", shape.headSize, "at most " + MOST_HEAD_SIZE
-                        + ", or a multiple of 8 with arrays aligned to 16 bytes and no causal mask");
-            }
+        Variant variant = variant(shape, aligned);
+        if (variant != null) {
+            Parameters parameters = operands(q, k, v, out);
+            launch("attention", variant, shape, addSizes(parameters, shape).int32(causal ? 1 : 0), stream);
+        } else if (library.type() != DataType.FLOAT32 && shape.headSize % 8 == 0 && aligned && !causal) {
             Grid grid = new Grid(Math.ceilDiv(shape.queries, WIDE_ROWS), shape.heads, shape.batch);
             CudaDriver.Function function = library.function("attention_wide", "attention_wide_512", WIDE_SHARED_BYTES);
-            library.driver().launch(function, grid, WIDE_THREADS, WIDE_SHARED_BYTES, stream, parameters);
+            library.driver().launch(function, grid, WIDE_THREADS, WIDE_SHARED_BYTES, stream,
+                    addSizes(operands(q, k, v, out), shape));
         } else {
-            launch("attention", variant(shape, aligned), shape, parameters.int32(causal ? 1 : 0), stream);
+            scalar(q, k, v, out, NOBODY, shape, causal, stream);
         }
     }
 
@@ -129,6 +132,13 @@ public final class Attention {
      *                   {@link Attention#attention} does, and {@code map} is not read
      */
     public record Identity(Strided k, Strided v, int keys, int identities, long map, long lambda) {
+        private void addTo(Parameters parameters) {
+            parameters.structure(() -> {
+                k.addMembers(parameters);
+                v.addMembers(parameters);
+                parameters.int64(map).int64(lambda).int32(keys);
+            });
+        }
     }
 
     /**
@@ -139,53 +149,80 @@ public final class Attention {
      * @param v        like {@code k}
      * @param out      like {@code q}; must not overlap the others
      * @param identity k', v' and lambda
-     * @param shape    sizes; the head size at most {@value #MOST_HEAD_SIZE}
+     * @param shape    sizes
      * @param stream   where, null for the default stream
      * @throws IllegalArgumentException when sizes, addresses or strides do not fit
      */
     public void eaaAttention(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape,
                              CudaDriver.Stream stream) {
-        Check.range("head size", shape.headSize, 1, MOST_HEAD_SIZE);
         Check.positive("identity keys", identity.keys);
         Check.positive("identities", identity.identities);
         Check.address("map", identity.map, Integer.BYTES);
         Check.address("lambda", identity.lambda, Float.BYTES);
-        identity.k.check("identity k", identity.identities, identity.keys, shape.heads, shape.headSize);
-        identity.v.check("identity v", identity.identities, identity.keys, shape.heads, shape.headSize);
-        boolean aligned = check(q, k, v, out, shape) && identity.k.aligned() && identity.v.aligned();
+        identity.k.check("identity k", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
+        identity.v.check("identity v", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
+        boolean aligned = check(q, k, v, out, shape) && identity.k.aligned(library) && identity.v.aligned(library);
+        Variant variant = variant(shape, aligned);
+        if (variant != null) {
+            Parameters parameters = operands(q, k, v, out);
+            identity.addTo(parameters);
+            launch("eaa_attention", variant, shape, addSizes(parameters, shape), stream);
+        } else {
+            scalar(q, k, v, out, identity, shape, false, stream);
+        }
+    }
+
+    private static Parameters operands(Strided q, Strided k, Strided v, Strided out) {
         Parameters parameters = new Parameters();
         q.addTo(parameters);
         k.addTo(parameters);
         v.addTo(parameters);
         out.addTo(parameters);
-        parameters.structure(() -> {
-            identity.k.addMembers(parameters);
-            identity.v.addMembers(parameters);
-            parameters.int64(identity.map).int64(identity.lambda).int32(identity.keys);
-        });
-        parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
-        launch("eaa_attention", variant(shape, aligned), shape, parameters, stream);
+        return parameters;
     }
 
-    private static boolean check(Strided q, Strided k, Strided v, Strided out, Shape shape) {
-        q.check("q", shape.batch, shape.queries, shape.heads, shape.headSize);
-        k.check("k", shape.batch, shape.keys, shape.heads, shape.headSize);
-        v.check("v", shape.batch, shape.keys, shape.heads, shape.headSize);
-        out.check("out", shape.batch, shape.queries, shape.heads, shape.headSize);
+    private static Parameters addSizes(Parameters parameters, Shape shape) {
+        return parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
+    }
+
+    private boolean check(Strided q, Strided k, Strided v, Strided out, Shape shape) {
+        q.check("q", library.type(), shape.batch, shape.queries, shape.heads, shape.headSize);
+        k.check("k", library.type(), shape.batch, shape.keys, shape.heads, shape.headSize);
+        v.check("v", library.type(), shape.batch, shape.keys, shape.heads, shape.headSize);
+        out.check("out", library.type(), shape.batch, shape.queries, shape.heads, shape.headSize);
         if (shape.batch > 1 && out.batchStride() == 0) {
             throw Check.wrong("out batch stride", 0, "a place of its own for each batch row");
         }
-        return q.aligned() && k.aligned() && v.aligned() && out.aligned();
+        return q.aligned(library) && k.aligned(library) && v.aligned(library) && out.aligned(library);
     }
 
-    /** The first variant that is made for this head size, else the narrowest that holds it. */
-    private static Variant variant(Shape shape, boolean aligned) {
-        for (Variant v : VARIANTS) {
-            if (v.padded ? shape.headSize <= v.headSize : aligned && shape.headSize == v.headSize) {
-                return v;
+    /** The first variant that is made for this head size, else the narrowest that holds it, else null. */
+    private Variant variant(Shape shape, boolean aligned) {
+        if (library.type() != DataType.FLOAT32) {
+            for (Variant v : VARIANTS) {
+                if (v.padded ? shape.headSize <= v.headSize : aligned && shape.headSize == v.headSize) {
+                    return v;
+                }
             }
         }
-        throw Check.wrong("head size", shape.headSize, "at most " + MOST_HEAD_SIZE);
+        return null;
+    }
+
+    private void scalar(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape, boolean causal,
+                        CudaDriver.Stream stream) {
+        int most = MOST_HEAD_SIZE;
+        if (library.type() == DataType.FLOAT32) {
+            most = Arrays.stream(SCALAR_HEAD_SIZES).filter(size -> shape.headSize <= size).findFirst().orElseThrow();
+        }
+        // Rows are an odd number of 16-byte pieces: see attention_scalar.cu.
+        int rowBytes = (Math.ceilDiv(shape.headSize, 4) | 1) * 16;
+        int sharedBytes = (SCALAR_ROWS + SCALAR_KEYS) * rowBytes + SCALAR_ROWS * SCALAR_KEYS * Float.BYTES;
+        Parameters parameters = operands(q, k, v, out);
+        identity.addTo(parameters);
+        Grid grid = new Grid(Math.ceilDiv(shape.queries, SCALAR_ROWS), shape.heads, shape.batch);
+        CudaDriver.Function function = library.function("attention_scalar", "attention_scalar_" + most, sharedBytes);
+        library.driver().launch(function, grid, THREADS, sharedBytes, stream,
+                addSizes(parameters, shape).int32(causal ? 1 : 0));
     }
 
     private void launch(String operator, Variant variant, Shape shape, Parameters parameters, CudaDriver.Stream stream) {

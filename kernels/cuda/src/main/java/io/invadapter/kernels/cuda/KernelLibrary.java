@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.io.IOException;
 import java.io.InputStream;
@@ -8,26 +9,32 @@ import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.zip.GZIPInputStream;
 
 /**
- * The compiled kernels, loaded into a driver as they are first used. Thread-safe; lives as long as its driver.
+ * The kernels as compiled for one type of activations and weights, loaded into a driver as they are first used. Thread-safe;
+ * lives as long as its driver.
  */
 public final class KernelLibrary {
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
+    /** In one access of a thread. */
+    private static final int CHUNK_BYTES = 16;
 
     private final CudaDriver driver;
+    private final DataType type;
     private final UnaryOperator<String> source;
     private final Map<String, CudaDriver.Module> modules = new HashMap<>();
     private final Map<String, CudaDriver.Function> functions = new HashMap<>();
 
-    /** The kernels that come with this library. */
-    public KernelLibrary(CudaDriver driver) {
-        this(driver, KernelLibrary::ptx);
+    /** The kernels that come with this library, for arrays of that type. */
+    public KernelLibrary(CudaDriver driver, DataType type) {
+        this(driver, type, operator -> ptx(type, operator));
     }
 
     /** Kernels whose PTX {@code source} gives by the operator's name: for trying changed ones. */
-    KernelLibrary(CudaDriver driver, UnaryOperator<String> source) {
+    KernelLibrary(CudaDriver driver, DataType type, UnaryOperator<String> source) {
         this.driver = driver;
+        this.type = type;
         this.source = source;
     }
 
@@ -36,13 +43,38 @@ public final class KernelLibrary {
         return driver;
     }
 
+    /** The type of activations and weights. */
+    public DataType type() {
+        return type;
+    }
+
+    /** Bytes of a value. */
+    int bytes() {
+        return type.bytes();
+    }
+
+    /** Values in 16 bytes, as value.cuh has it. */
+    int chunk() {
+        return CHUNK_BYTES / type.bytes();
+    }
+
+    /** Where the PTX for a type lies, as build-ptx puts it. */
+    static String directory(DataType type) {
+        return switch (type) {
+            case FLOAT16 -> "f16";
+            case BFLOAT16 -> "bf16";
+            case FLOAT32 -> "f32";
+        };
+    }
+
     /** The PTX text that was compiled from {@code <operator>.cu}. */
-    static String ptx(String operator) {
-        try (InputStream in = KernelLibrary.class.getResourceAsStream(operator + ".ptx")) {
+    static String ptx(DataType type, String operator) {
+        String name = directory(type) + "/" + operator + ".ptx.gz";
+        try (InputStream in = KernelLibrary.class.getResourceAsStream(name)) {
             if (in == null) {
-                throw new IllegalStateException("the kernel file " + operator + ".ptx is missing from the library");
+                throw new IllegalStateException("the kernel file " + name + " is missing from the library");
             }
-            return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
+            return new String(new GZIPInputStream(in).readAllBytes(), StandardCharsets.US_ASCII);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -4,7 +4,7 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
 
-/** Launches of group_norm.cu and layer_norm.cu. Arrays are float16, statistics float32. */
+/** Launches of group_norm.cu and layer_norm.cu. Arrays are of the library's type, statistics float32. */
 public final class Normalisation {
     private static final int WARP = 32;
     private static final int MOST_THREADS = 1024;
@@ -25,14 +25,13 @@ public final class Normalisation {
         this.library = library;
     }
 
-    /** How a group norm is cut up. */
+    /** How a group norm is cut up: {@code width} channels per thread. */
     private record Plan(int width, int threads, int pixelsPerBlock, int blocks) {
-        static Plan of(int pixels, int channels, boolean vectors) {
-            int width = vectors ? 8 : 1;
+        /** Null when a block cannot cover that many channels. */
+        static Plan of(int pixels, int channels, int width) {
             int slots = channels / width;
-            if (slots > MOST_THREADS) {
-                throw Check.wrong("channels", channels, vectors ? "at most " + MOST_THREADS * 8
-                        : "a multiple of 8 in arrays aligned to 16 bytes, or at most " + MOST_THREADS);
+            if (channels % width != 0 || slots > MOST_THREADS) {
+                return null;
             }
             int perPass = Math.max(1, USUAL_THREADS / slots);
             int threads = Math.ceilDiv(slots * perPass, WARP) * WARP;
@@ -42,7 +41,7 @@ public final class Normalisation {
         }
 
         String suffix() {
-            return width == 8 ? "" : "_any";
+            return width == 1 ? "_any" : "";
         }
     }
 
@@ -50,14 +49,17 @@ public final class Normalisation {
      * The workspace that {@link #groupNorm} needs for this size, in bytes. Before its first use it must be filled with
      * zeros; every launch leaves it fit for the next one of the same or a smaller size, on the same stream.
      */
-    public static long groupNormWorkspaceBytes(int images, int pixels, int channels, int groups) {
+    public long groupNormWorkspaceBytes(int images, int pixels, int channels, int groups) {
         Check.positive("images", images);
         Check.positive("pixels", pixels);
         Check.positive("channels", channels);
         Check.positive("groups", groups);
         // Either way of cutting, as the addresses are not known here.
-        int blocks = Math.max(channels % 8 == 0 ? Plan.of(pixels, channels, true).blocks : 1,
-                channels <= MOST_THREADS ? Plan.of(pixels, channels, false).blocks : 1);
+        int blocks = 1;
+        for (int width : new int[] {1, library.chunk()}) {
+            Plan plan = Plan.of(pixels, channels, width);
+            blocks = plan == null ? blocks : Math.max(blocks, plan.blocks);
+        }
         return ticketBytes(images) + 8L * images * groups * (1 + blocks);
     }
 
@@ -77,7 +79,8 @@ public final class Normalisation {
      * @param workspace address of {@link #groupNormWorkspaceBytes} bytes; it must be a multiple of 16
      * @param images    1 to 65535
      * @param pixels    height times width
-     * @param channels  a multiple of {@code groups}; a multiple of 8 up to 8192, or at most 1024
+     * @param channels  a multiple of {@code groups}; slower with more than 1024 that are no multiple of 16 bytes, or more than
+     *                  16 KiB
      * @param groups    how many groups
      * @param eps       positive or 0
      * @param silu      whether {@code act} is SiLU instead of nothing
@@ -86,10 +89,10 @@ public final class Normalisation {
      */
     public void groupNorm(long x, long gamma, long beta, long y, long workspace, int images, int pixels, int channels,
                           int groups, float eps, boolean silu, CudaDriver.Stream stream) {
-        Check.address("x", x, 2);
-        Check.address("gamma", gamma, 2);
-        Check.address("beta", beta, 2);
-        Check.address("y", y, 2);
+        Check.address("x", x, library.bytes());
+        Check.address("gamma", gamma, library.bytes());
+        Check.address("beta", beta, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.address("workspace", workspace, 16);
         Check.range("images", images, 1, 65535);
         Check.positive("pixels", pixels);
@@ -99,7 +102,19 @@ public final class Normalisation {
             throw Check.wrong("channels", channels, "a multiple of groups (" + groups + ")");
         }
         checkEps(eps);
-        Plan plan = Plan.of(pixels, channels, channels % 8 == 0 && (x | gamma | beta | y) % 16 == 0);
+        Plan plan = null;
+        if ((x | gamma | beta | y) % 16 == 0) {
+            plan = Plan.of(pixels, channels, library.chunk());
+        }
+        if (plan == null) {
+            plan = Plan.of(pixels, channels, 1);
+        }
+        if (plan == null) {
+            library.driver().launch(library.function("group_norm", "group_norm_wide", 0), new Grid(groups, images, 1),
+                    USUAL_THREADS, 0, stream, new Parameters().int64(x).int64(gamma).int64(beta).int64(y).int32(pixels)
+                            .int32(channels).int32(groups).float32(eps).int32(silu ? 1 : 0));
+            return;
+        }
         long result = workspace + ticketBytes(images);
         long partial = result + 8L * images * groups;
         Grid grid = new Grid(plan.blocks, images, 1);
@@ -122,26 +137,26 @@ public final class Normalisation {
      * @param beta     address of {@code [channels]}
      * @param y        address like {@code x}, may be the same
      * @param rows     at least 1
-     * @param channels at least 1; fastest as a multiple of 8 up to 2048 in arrays aligned to 16 bytes
+     * @param channels at least 1; fastest as whole chunks of 16 bytes up to 2048, in arrays aligned to 16 bytes
      * @param eps      positive or 0
      * @param stream   where, null for the default stream
      * @throws IllegalArgumentException when sizes or addresses do not fit
      */
     public void layerNorm(long x, long gamma, long beta, long y, int rows, int channels, float eps,
                           CudaDriver.Stream stream) {
-        Check.address("x", x, 2);
-        Check.address("gamma", gamma, 2);
-        Check.address("beta", beta, 2);
-        Check.address("y", y, 2);
+        Check.address("x", x, library.bytes());
+        Check.address("gamma", gamma, library.bytes());
+        Check.address("beta", beta, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
         Check.positive("channels", channels);
         checkEps(eps);
-        boolean vectors = channels % 8 == 0 && channels <= LAYER_NORM_MOST_CHANNELS
+        boolean vectors = channels % library.chunk() == 0 && channels <= LAYER_NORM_MOST_CHANNELS
                 && (x | gamma | beta | y) % 16 == 0;
         // With many rows several per warp, so that gamma and beta are read less often.
         int rowsPerWarp = Math.clamp(rows / (LAYER_NORM_WARPS * MANY_BLOCKS), 1, 4);
         int rowsPerBlock = LAYER_NORM_WARPS * rowsPerWarp;
-        int sharedBytes = vectors ? channels * 4 : 0;
+        int sharedBytes = vectors ? 2 * channels * library.bytes() : 0;
         CudaDriver.Function function =
                 library.function("layer_norm", vectors ? "layer_norm" : "layer_norm_any", sharedBytes);
         library.driver().launch(function, new Grid(Math.ceilDiv(rows, rowsPerBlock), 1, 1), LAYER_NORM_WARPS * WARP,

@@ -1,17 +1,18 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Device.Padding;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
 
 /**
- * Launches of the kernels that work value by value or only move values: activation.cu, geglu.cu, add.cu, upsample.cu,
- * concat.cu, convert.cu and picture.cu. Arrays are float16 unless said otherwise; a null stream is the default stream; sizes
- * or addresses that do not fit are {@link IllegalArgumentException}s.
+ * Launches of the kernels that work value by value or only move values: activation.cu, geglu.cu, add.cu, upsample.cu, pad.cu,
+ * concat.cu, convert.cu and picture.cu. Arrays are of the library's type unless said otherwise; a null stream is the default
+ * stream; sizes or addresses that do not fit are {@link IllegalArgumentException}s.
  */
 public final class Pointwise {
     private static final int THREADS = 256;
-    private static final int CHUNK = 8;
     /** Rows that one thread of geglu.cu and add.cu goes through. */
     private static final int ROWS = 8;
 
@@ -37,32 +38,41 @@ public final class Pointwise {
 
     /** {@code y = x / (1 + exp(-x))} for n values; y may be x. */
     public void silu(long x, long y, long n, CudaDriver.Stream stream) {
-        map("activation", "silu_f16", x, 2, y, 2, n, CHUNK, stream);
+        activation("silu", x, y, n, stream);
     }
 
     /** {@code y = x / (1 + exp(-1.702 x))} for n values; y may be x. */
     public void quickGelu(long x, long y, long n, CudaDriver.Stream stream) {
-        map("activation", "quick_gelu_f16", x, 2, y, 2, n, CHUNK, stream);
+        activation("quick_gelu", x, y, n, stream);
     }
 
-    /** float32 to float16, n values. */
-    public void floatToHalf(long x, long y, long n, CudaDriver.Stream stream) {
-        map("convert", "float_to_half", x, 4, y, 2, n, 4, stream);
+    /** {@code y = x Phi(x)} with the error function, for n values; y may be x. */
+    public void gelu(long x, long y, long n, CudaDriver.Stream stream) {
+        activation("gelu", x, y, n, stream);
     }
 
-    /** float16 to float32, n values. */
-    public void halfToFloat(long x, long y, long n, CudaDriver.Stream stream) {
-        map("convert", "half_to_float", x, 2, y, 4, n, 4, stream);
+    private void activation(String name, long x, long y, long n, CudaDriver.Stream stream) {
+        map("activation", name, x, library.bytes(), y, library.bytes(), n, library.chunk(), stream);
+    }
+
+    /** float32 to the library's type, n values. */
+    public void toActivations(long x, long y, long n, CudaDriver.Stream stream) {
+        map("convert", "to_activations", x, Float.BYTES, y, library.bytes(), n, 4, stream);
+    }
+
+    /** The library's type to float32, n values. */
+    public void toFloat(long x, long y, long n, CudaDriver.Stream stream) {
+        map("convert", "to_float", x, library.bytes(), y, Float.BYTES, n, 4, stream);
     }
 
     /** Bytes to {@code x / 127.5 - 1}: n values of pictures {@code [height, width, 3]}, which stay in that order. */
-    public void pictureToHalf(long x, long y, long n, CudaDriver.Stream stream) {
-        map("picture", "picture_to_half", x, 1, y, 2, n, CHUNK, stream);
+    public void fromPicture(long x, long y, long n, CudaDriver.Stream stream) {
+        map("picture", "from_picture", x, 1, y, library.bytes(), n, library.chunk(), stream);
     }
 
     /** The way back: {@code 127.5 x + 127.5} rounded, kept within 0 to 255; NaN becomes 0. */
-    public void halfToPicture(long x, long y, long n, CudaDriver.Stream stream) {
-        map("picture", "half_to_picture", x, 2, y, 1, n, CHUNK, stream);
+    public void toPicture(long x, long y, long n, CudaDriver.Stream stream) {
+        map("picture", "to_picture", x, library.bytes(), y, 1, n, library.chunk(), stream);
     }
 
     /**
@@ -76,66 +86,115 @@ public final class Pointwise {
      * @param stream   where
      */
     public void geglu(long x, long bias, long y, int rows, int channels, CudaDriver.Stream stream) {
-        Check.address("x", x, 2);
-        Check.optional("bias", bias, 2);
-        Check.address("y", y, 2);
+        Check.address("x", x, library.bytes());
+        Check.optional("bias", bias, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
         Check.positive("channels", channels);
-        long threads = (long) Math.ceilDiv(channels, CHUNK) * Math.ceilDiv(rows, ROWS);
+        long threads = (long) Math.ceilDiv(channels, library.chunk()) * Math.ceilDiv(rows, ROWS);
         launch("geglu", "geglu", threads, stream,
                 new Parameters().int64(x).int64(bias).int64(y).int32(rows).int32(channels));
     }
 
     /**
-     * {@code y[n, p, c] = x[n, p, c] + bias[c] + time[n, c] + residual[n, p, c]}.
+     * What follows a product: {@code y[n, p, c] = activation(x[n, p, c] + bias[c]) + time[n, c] + residual[n, p, c]}.
      *
-     * @param x        address of {@code [images, pixels, channels]}
-     * @param bias     address of {@code [channels]}, or 0
-     * @param time     address of {@code [images, channels]}, or 0
-     * @param residual address like {@code x}, or 0
-     * @param y        address like {@code x}; may be {@code x} or the residual
-     * @param images   at least 1
-     * @param pixels   at least 1; rows that share one row of {@code time}
-     * @param channels at least 1
-     * @param stream   where
+     * @param x          address of {@code [images, pixels, channels]}
+     * @param bias       address of {@code [channels]}, or 0
+     * @param activation of the sum of {@code x} and {@code bias}
+     * @param time       address of {@code [images, channels]}, or 0
+     * @param residual   address like {@code x}, or 0
+     * @param y          address like {@code x}; may be {@code x} or the residual
+     * @param images     at least 1
+     * @param pixels     at least 1; rows that share one row of {@code time}
+     * @param channels   at least 1
+     * @param stream     where
      */
-    public void add(long x, long bias, long time, long residual, long y, int images, int pixels, int channels,
-                    CudaDriver.Stream stream) {
-        Check.address("x", x, 2);
-        Check.optional("bias", bias, 2);
-        Check.optional("time", time, 2);
-        Check.optional("residual", residual, 2);
-        Check.address("y", y, 2);
+    public void add(long x, long bias, Activation activation, long time, long residual, long y, int images, int pixels,
+                    int channels, CudaDriver.Stream stream) {
+        Check.address("x", x, library.bytes());
+        Check.optional("bias", bias, library.bytes());
+        Check.optional("time", time, library.bytes());
+        Check.optional("residual", residual, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.positive("images", images);
         Check.positive("pixels", pixels);
         Check.positive("channels", channels);
-        long threads = (long) Math.ceilDiv(channels, CHUNK) * Math.ceilDiv(pixels, ROWS) * images;
-        launch("add", "add_f16", threads, stream, new Parameters().int64(x).int64(bias).int64(time).int64(residual)
-                .int64(y).int32(images).int32(pixels).int32(channels));
+        String name = switch (activation) {
+            case NONE -> "add";
+            case SILU -> "add_silu";
+            case QUICK_GELU -> "add_quick_gelu";
+            case GELU -> "add_gelu";
+        };
+        long threads = (long) Math.ceilDiv(channels, library.chunk()) * Math.ceilDiv(pixels, ROWS) * images;
+        launch("add", name, threads, stream, new Parameters().int64(x).int64(bias).int64(time).int64(residual).int64(y)
+                .int32(images).int32(pixels).int32(channels));
     }
 
     /**
-     * Each pixel twice in both directions.
+     * Each pixel twice in both directions, without the last row or column where the result shall have an odd size.
+     *
+     * @param x         address of {@code [images, height, width, channels]}
+     * @param y         address of {@code [images, outHeight, outWidth, channels]}
+     * @param images    at least 1
+     * @param height    of {@code x}
+     * @param width     of {@code x}
+     * @param outHeight 2 height or 2 height - 1
+     * @param outWidth  2 width or 2 width - 1
+     * @param channels  at least 1
+     * @param stream    where
+     */
+    public void upsample(long x, long y, int images, int height, int width, int outHeight, int outWidth, int channels,
+                         CudaDriver.Stream stream) {
+        Check.address("x", x, library.bytes());
+        Check.address("y", y, library.bytes());
+        Check.positive("images", images);
+        Check.positive("height", height);
+        Check.positive("width", width);
+        Check.range("height of y", outHeight, 2L * height - 1, 2L * height);
+        Check.range("width of y", outWidth, 2L * width - 1, 2L * width);
+        Check.positive("channels", channels);
+        launch("upsample", "upsample_nearest_2x", pixels(images, height, width) * Math.ceilDiv(channels, library.chunk()),
+                stream, new Parameters().int64(x).int64(y).int32(images).int32(height).int32(width).int32(channels)
+                        .int32(outHeight).int32(outWidth));
+    }
+
+    /**
+     * Zeros around pictures.
      *
      * @param x        address of {@code [images, height, width, channels]}
-     * @param y        address of {@code [images, 2 height, 2 width, channels]}
+     * @param y        address of {@code [images, height + top + bottom, width + left + right, channels]}
      * @param images   at least 1
      * @param height   of {@code x}
      * @param width    of {@code x}
      * @param channels at least 1
+     * @param padding  rows and columns of zeros on each side, each at least 0
      * @param stream   where
      */
-    public void upsample(long x, long y, int images, int height, int width, int channels, CudaDriver.Stream stream) {
-        Check.address("x", x, 2);
-        Check.address("y", y, 2);
+    public void pad(long x, long y, int images, int height, int width, int channels, Padding padding,
+                    CudaDriver.Stream stream) {
+        Check.address("x", x, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.positive("images", images);
         Check.positive("height", height);
         Check.positive("width", width);
         Check.positive("channels", channels);
-        long rows = (long) images * height;
-        Check.range("images times height", rows, 1, Integer.MAX_VALUE);
-        launch("upsample", "upsample_nearest_2x", rows * width * Math.ceilDiv(channels, CHUNK), stream,
-                new Parameters().int64(x).int64(y).int32((int) rows).int32(width).int32(channels));
+        Check.range("top", padding.top(), 0, Integer.MAX_VALUE);
+        Check.range("left", padding.left(), 0, Integer.MAX_VALUE);
+        long outHeight = (long) height + padding.top() + padding.bottom();
+        long outWidth = (long) width + padding.left() + padding.right();
+        Check.range("height of y", outHeight, (long) height + padding.top(), Integer.MAX_VALUE);
+        Check.range("width of y", outWidth, (long) width + padding.left(), Integer.MAX_VALUE);
+        launch("pad", "pad", pixels(images, outHeight, outWidth) * Math.ceilDiv(channels, library.chunk()), stream,
+                new Parameters().int64(x).int64(y).int32(images).int32(height).int32(width).int32(channels)
+                        .int32(padding.top()).int32(padding.left()).int32((int) outHeight).int32((int) outWidth));
+    }
+
+    /** Pixels of all images, at most what one launch can have threads. */
+    private static long pixels(int images, long height, long width) {
+        Check.range("images times height", images * height, 1, Integer.MAX_VALUE);
+        Check.range("pixels of all images", images * height * width, 1, Integer.MAX_VALUE);
+        return images * height * width;
     }
 
     /**
@@ -150,13 +209,13 @@ public final class Pointwise {
      * @param stream    where
      */
     public void concat(long a, long b, long y, int rows, int channelsA, int channelsB, CudaDriver.Stream stream) {
-        Check.address("a", a, 2);
-        Check.address("b", b, 2);
-        Check.address("y", y, 2);
+        Check.address("a", a, library.bytes());
+        Check.address("b", b, library.bytes());
+        Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
         Check.positive("channels of a", channelsA);
         Check.positive("channels of b", channelsB);
-        long chunks = Math.ceilDiv(channelsA, CHUNK) + Math.ceilDiv(channelsB, CHUNK);
+        long chunks = Math.ceilDiv(channelsA, library.chunk()) + Math.ceilDiv(channelsB, library.chunk());
         launch("concat", "concat_channels", rows * chunks, stream, new Parameters().int64(a).int64(b).int64(y)
                 .int32(rows).int32(channelsA).int32(channelsB));
     }

@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
@@ -7,6 +8,7 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 /** Launches of ddim_step.cu. */
 public final class Sampling {
     private static final int THREADS = 256;
+    private static final int PER_THREAD = 4;
 
     private final KernelLibrary library;
 
@@ -15,76 +17,41 @@ public final class Sampling {
         this.library = library;
     }
 
-    /** The number format of the model's prediction. */
-    public enum Precision {
-        /** float16. */
-        HALF("ddim_step_f16", 2),
-        /** float32. */
-        FLOAT("ddim_step_f32", 4);
-
-        private final String kernel;
-        private final int bytes;
-
-        Precision(String kernel, int bytes) {
-            this.kernel = kernel;
-            this.bytes = bytes;
-        }
-    }
-
     /**
-     * The two factors of a deterministic step, {@code y = latent x + noise eps}, computed in float64.
+     * For each picture {@code eps = negative + guidance (prompt - negative)}, then {@code y = latent x + noise eps}. What may
+     * differ from step to step or from request to request is in device memory, so that a recorded launch can be used again.
      *
-     * @param latent what the latent is multiplied with
-     * @param noise  what the prediction is multiplied with
-     */
-    public record Coefficients(float latent, float noise) {
-        /**
-         * Of the step between two values of alpha-bar: downwards in time when sampling, upwards when inverting.
-         *
-         * @param from alpha-bar where the latent is, above 0 and at most 1
-         * @param to   alpha-bar where it shall be, above 0 and at most 1
-         * @throws IllegalArgumentException when one is outside
-         */
-        public static Coefficients of(double from, double to) {
-            if (!(from > 0 && from <= 1)) {
-                throw Check.wrong("from", from, "above 0 and at most 1");
-            }
-            if (!(to > 0 && to <= 1)) {
-                throw Check.wrong("to", to, "above 0 and at most 1");
-            }
-            return new Coefficients((float) Math.sqrt(to / from),
-                    (float) (Math.sqrt(1 - to) - Math.sqrt(to * (1 - from) / from)));
-        }
-    }
-
-    /**
-     * {@code eps = negative + guidance (prompt - negative)}, then {@code y = latent x + noise eps}.
-     *
-     * @param x            address of {@code float32 [n]}
-     * @param negative     address of the prediction without the prompt, or 0 for {@code eps = prompt}
-     * @param prompt       address of the prediction
-     * @param precision    of both predictions
-     * @param y            address of {@code float32 [n]}; may be {@code x}
-     * @param half         address of {@code float16 [n]} for a second copy of y, or 0
-     * @param n            at least 1
-     * @param guidance     finite
-     * @param coefficients of the step
+     * @param x            address of {@code float32 [pictures, n]}
+     * @param negative     address of the predictions without the prompt, or 0 for {@code eps = prompt}
+     * @param prompt       address of the predictions {@code [pictures, n]}
+     * @param predictions  type of both: float32 or the library's
+     * @param y            address of {@code float32 [pictures, n]}; may be {@code x}
+     * @param n            values of a picture, at least 1
+     * @param pictures     1 to 65535
+     * @param guidance     address of {@code float32 [pictures]}; not read when {@code negative} is 0
+     * @param coefficients address of {@code float32 [2]}: the factors latent and noise
      * @param stream       where, null for the default stream
      * @throws IllegalArgumentException when sizes or addresses do not fit
      */
-    public void ddimStep(long x, long negative, long prompt, Precision precision, long y, long half, long n,
-                         float guidance, Coefficients coefficients, CudaDriver.Stream stream) {
-        Check.address("x", x, 4);
-        Check.optional("negative", negative, precision.bytes);
-        Check.address("prompt", prompt, precision.bytes);
-        Check.address("y", y, 4);
-        Check.optional("half", half, 2);
+    public void ddimStep(long x, long negative, long prompt, DataType predictions, long y, long n, int pictures,
+                         long guidance, long coefficients, CudaDriver.Stream stream) {
+        boolean own = predictions == library.type();
+        if (!own && predictions != DataType.FLOAT32) {
+            throw Check.wrong("type of the predictions", predictions, "FLOAT32 or " + library.type());
+        }
+        Check.address("x", x, Float.BYTES);
+        Check.optional("negative", negative, predictions.bytes());
+        Check.address("prompt", prompt, predictions.bytes());
+        Check.address("y", y, Float.BYTES);
         Check.positive("n", n);
-        Check.finite("guidance", guidance);
-        Check.finite("latent coefficient", coefficients.latent);
-        Check.finite("noise coefficient", coefficients.noise);
-        library.driver().launch(library.function("ddim_step", precision.kernel, 0), Grid.of(Math.ceilDiv(n, 4), THREADS),
-                THREADS, 0, stream, new Parameters().int64(x).int64(negative).int64(prompt).int64(y).int64(half).int64(n)
-                        .float32(guidance).float32(coefficients.latent).float32(coefficients.noise));
+        Check.range("pictures", pictures, 1, 65535);
+        if (negative != 0) {
+            Check.address("guidance", guidance, Float.BYTES);
+        }
+        Check.address("coefficients", coefficients, Float.BYTES);
+        Grid perPicture = Grid.of(Math.ceilDiv(n, PER_THREAD), THREADS);
+        library.driver().launch(library.function("ddim_step", own ? "ddim_step" : "ddim_step_float", 0),
+                new Grid(perPicture.x(), pictures, 1), THREADS, 0, stream, new Parameters().int64(x).int64(negative)
+                        .int64(prompt).int64(y).int64(n).int64(guidance).int64(coefficients));
     }
 }

@@ -1,9 +1,10 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.Parameters;
 
 /**
- * A float16 array {@code [batch, rows, heads, head size]} on the device, anywhere inside a larger one; values of one head are
+ * An array {@code [batch, rows, heads, head size]} on the device, anywhere inside a larger one; values of one head are
  * neighbours. Strides count values, not bytes.
  *
  * @param address     of the first value
@@ -20,13 +21,14 @@ public record Strided(long address, long batchStride, int rowStride, int headStr
     }
 
     /** Part {@code part} of a contiguous {@code [batch, rows, parts, heads, head size]}, as a fused projection gives it. */
-    public static Strided part(long address, int part, int parts, int rows, int heads, int headSize) {
+    public static Strided part(long address, DataType type, int part, int parts, int rows, int heads,
+                               int headSize) {
         int width = heads * headSize;
-        return new Strided(address + 2L * part * width, (long) rows * parts * width, parts * width, headSize);
+        return new Strided(address + (long) type.bytes() * part * width, (long) rows * parts * width, parts * width, headSize);
     }
 
-    void check(String name, int batch, int rows, int heads, int headSize) {
-        Check.address(name, address, 2);
+    void check(String name, DataType type, int batch, int rows, int heads, int headSize) {
+        Check.address(name, address, type.bytes());
         if (rows > 1) {
             Check.range(name + " row stride", rowStride, headSize, MOST_ROW_STRIDE);
         }
@@ -39,8 +41,9 @@ public record Strided(long address, long batchStride, int rowStride, int headStr
     }
 
     /** Whether every row of every head starts at a multiple of 16 bytes. */
-    boolean aligned() {
-        return address % 16 == 0 && batchStride % 8 == 0 && rowStride % 8 == 0 && headStride % 8 == 0;
+    boolean aligned(KernelLibrary library) {
+        return address % 16 == 0 && batchStride % library.chunk() == 0 && rowStride % library.chunk() == 0
+                && headStride % library.chunk() == 0;
     }
 
     void addTo(Parameters parameters) {
