@@ -220,26 +220,25 @@ GROUP_NORM(_any, 1)
 extern "C" __global__ void __launch_bounds__(256)
 group_norm_wide(const Value* x, const Value* __restrict__ gamma, const Value* __restrict__ beta, Value* y, int pixels,
                 int channels, int groups, float eps, int with_silu) {
-    __shared__ float sums[8];
+    __shared__ float sums[2][8];
     int warp = threadIdx.x / 32;
     int lane = threadIdx.x % 32;
     int per_group = channels / groups;
     int first = blockIdx.x * per_group;
     long long start = static_cast<long long>(blockIdx.y) * pixels * channels + first;
     float count = static_cast<float>(pixels) * per_group;
-    // The sum over the block, the same in all threads.
-    auto total = [&](float x) {
+    // The sum over the block, the same in all threads; once for each place.
+    auto total = [&](float x, int place) {
         x = warp_sum(x);
         if (lane == 0) {
-            sums[warp] = x;
+            sums[place][warp] = x;
         }
         __syncthreads();
-        float all = 0.0f;
+        float all = sums[place][0];
 #pragma unroll
-        for (int w = 0; w < 8; w++) {
-            all += sums[w];
+        for (int w = 1; w < 8; w++) {
+            all += sums[place][w];
         }
-        __syncthreads();
         return all;
     };
 
@@ -251,7 +250,7 @@ group_norm_wide(const Value* x, const Value* __restrict__ gamma, const Value* __
             sum += to_float(x[start + static_cast<long long>(pixel) * channels + c]);
         }
     }
-    float mean = total(sum) / count;
+    float mean = total(sum, 0) / count;
     float squares = 0.0f;
 #pragma unroll 1
     for (int pixel = warp; pixel < pixels; pixel += 8) {
@@ -261,7 +260,7 @@ group_norm_wide(const Value* x, const Value* __restrict__ gamma, const Value* __
             squares += difference * difference;
         }
     }
-    float rstd = 1.0f / sqrtf(total(squares) / count + eps);
+    float rstd = 1.0f / sqrtf(total(squares, 1) / count + eps);
 #pragma unroll 1
     for (int pixel = warp; pixel < pixels; pixel += 8) {
 #pragma unroll 1

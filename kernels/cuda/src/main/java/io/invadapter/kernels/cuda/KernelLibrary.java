@@ -7,6 +7,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.zip.GZIPInputStream;
@@ -16,6 +17,9 @@ import java.util.zip.GZIPInputStream;
  * lives as long as its driver.
  */
 public final class KernelLibrary {
+    /** What the kernels are compiled for. */
+    static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
+
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */
     private static final int CHUNK_BYTES = 16;
@@ -26,9 +30,16 @@ public final class KernelLibrary {
     private final Map<String, CudaDriver.Module> modules = new HashMap<>();
     private final Map<String, CudaDriver.Function> functions = new HashMap<>();
 
-    /** The kernels that come with this library, for arrays of that type. */
+    /**
+     * The kernels that come with this library, for arrays of that type.
+     *
+     * @throws IllegalArgumentException when they are not compiled for it
+     */
     public KernelLibrary(CudaDriver driver, DataType type) {
         this(driver, type, operator -> ptx(type, operator));
+        if (!TYPES.contains(type)) {
+            throw Check.wrong("type", type, "one of " + TYPES);
+        }
     }
 
     /** Kernels whose PTX {@code source} gives by the operator's name: for trying changed ones. */
@@ -64,6 +75,7 @@ public final class KernelLibrary {
             case FLOAT16 -> "f16";
             case BFLOAT16 -> "bf16";
             case FLOAT32 -> "f32";
+            case INT32 -> throw new IllegalArgumentException("no kernels for " + type);
         };
     }
 

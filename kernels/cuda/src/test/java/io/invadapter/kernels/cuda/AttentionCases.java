@@ -8,7 +8,6 @@ import java.util.Random;
 
 /** Attention and the embedded attention adapter against softmax attention in float64. */
 final class AttentionCases {
-    private static final double TOLERANCE = 2e-3;
 
     /** Deviation of queries and keys: scores are a few units apart, or a few tens. */
     private static final double USUAL = 1.3;
@@ -17,8 +16,20 @@ final class AttentionCases {
     private AttentionCases() {
     }
 
+    /** Each way of doing it at least once: what the types beside float16 are tried with. */
+    static List<KernelCase> few() {
+        return List.of(plain(40, 1, 2, 80, 100, Layout.FUSED), causal(64, 1, 2, 77), plain(80, 1, 1, 33, 77, Layout.CONTIGUOUS),
+                plain(160, 1, 1, 20, 40, Layout.CONTIGUOUS), causal(12, 1, 2, 40), plain(90, 1, 1, 20, 70, Layout.SHIFTED),
+                eaa(40, 3, 1, 40, 70, 100, new float[] {0.7f, 0, 1.2f}, Layout.FUSED),
+                eaa(80, 1, 1, 40, 77, 40, new float[] {-0.6f}, Layout.CONTIGUOUS),
+                eaa(160, 1, 1, 20, 40, 40, new float[] {0.4f}, Layout.FUSED),
+                eaa(29, 1, 1, 20, 40, 20, new float[] {0.8f}, Layout.SHIFTED),
+                plain(512, 1, 1, 20, 40, Layout.CONTIGUOUS), plain(511, 1, 1, 17, 40, Layout.CONTIGUOUS),
+                causal(200, 1, 1, 40), eaa(168, 2, 1, 20, 40, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
+    }
+
     static List<KernelCase> all() {
-        List<KernelCase> cases = new ArrayList<>();
+        List<KernelCase> cases = new ArrayList<>(few());
         // The head sizes of SD 1.x; more than two tiles of keys, so that each buffer is used twice.
         cases.add(plain(40, 1, 2, 144, 200, Layout.FUSED));
         cases.add(plain(40, 2, 1, 61, 77, Layout.CONTIGUOUS));
@@ -46,6 +57,16 @@ final class AttentionCases {
         cases.add(plain(512, 2, 1, 32, 64, Layout.CONTIGUOUS));
         cases.add(plain(256, 1, 2, 20, 33, Layout.CONTIGUOUS));
 
+        // What no other kernel serves: every incomplete slice of 32 values, ends of tiles of rows and keys.
+        cases.add(plain(512, 1, 1, 50, 100, Layout.SHIFTED));
+        cases.add(causal(512, 2, 1, 70));
+        cases.add(eaa(512, 2, 1, 33, 33, 64, new float[] {0.7f, 0}, Layout.FUSED));
+        for (int size = 161; size < 512; size += 39) {
+            cases.add(plain(size, 1, 2, 17, 31, Layout.FUSED));
+            cases.add(eaa(size, 1, 1, 15, 32, 33, new float[] {-0.8f}, Layout.CONTIGUOUS));
+        }
+        cases.add(new KernelCase("attention, head size 170, scores far apart", bench ->
+                runPlain(bench, 170, 1, 1, 33, 70, Layout.CONTIGUOUS, false, FAR_APART)));
         // Where a tile of keys may end: inside and at the end of each 16x8 block of scores.
         for (int size : new int[] {40, 64, 80, 160, 32, 96, 157, 512}) {
             cases.add(boundaries(size, false));
@@ -102,7 +123,7 @@ final class AttentionCases {
      * How the arrays lie.
      *
      * @param fused   as parts of one array, or each on its own
-     * @param shifted which lie two bytes off a multiple of 16: a bit each for q, k, v, k', v' and the result
+     * @param shifted which lie one value off a multiple of 16 bytes: a bit each for q, k, v, k', v' and the result
      */
     private record Layout(boolean fused, int shifted) {
         static final Layout CONTIGUOUS = new Layout(false, 0);
@@ -110,8 +131,8 @@ final class AttentionCases {
         static final Layout SHIFTED = new Layout(false, 0b111111);
         static final int RESULT = 5;
 
-        long shift(int which) {
-            return (shifted >> which & 1) * 2;
+        int shift(int which) {
+            return shifted >> which & 1;
         }
 
         @Override
@@ -133,15 +154,15 @@ final class AttentionCases {
         Array[] arrays = new Array[parts];
         int count = batch * rows * heads * size;
         if (layout.fused) {
-            float[] values = Bench.random(random, count * parts, 0, deviation);
-            long address = bench.halves(values);
+            float[] values = bench.random(random, count * parts, 0, deviation);
+            long address = bench.values(values);
             for (int p = 0; p < parts; p++) {
-                arrays[p] = new Array(values, p * heads * size, Strided.part(address, p, parts, rows, heads, size));
+                arrays[p] = new Array(values, p * heads * size, Strided.part(address, bench.type(), p, parts, rows, heads, size));
             }
         } else {
             for (int p = 0; p < parts; p++) {
-                float[] values = Bench.random(random, count, 0, deviation);
-                long address = bench.halves(values, layout.shift(first + p));
+                float[] values = bench.random(random, count, 0, deviation);
+                long address = bench.values(values, layout.shift(first + p));
                 arrays[p] = new Array(values, 0, Strided.contiguous(address, rows, heads, size));
             }
         }
@@ -239,11 +260,11 @@ final class AttentionCases {
                 }
             }
         }
-        long out = bench.output(2L * expected.length, layout.shift(Layout.RESULT));
+        long out = bench.result(expected.length, layout.shift(Layout.RESULT));
         new Attention(bench.library()).attention(q.place, k.place, v.place,
                 Strided.contiguous(out, queries, heads, size),
                 new Attention.Shape(batch, heads, queries, keys, size, (float) scale), causal, null);
-        Bench.close("attention", expected, bench.readHalves(out, expected.length), TOLERANCE);
+        Bench.close("attention", expected, bench.readValues(out, expected.length), bench.tolerance());
         bench.counted(launches -> {
             Counters counters = launches.getFirst();
             count(counters, size, layout, (long) batch * heads * minimum(size, queries, keys, causal));
@@ -286,15 +307,15 @@ final class AttentionCases {
                 }
             }
         }
-        long out = bench.output(2L * expected.length, layout.shift(Layout.RESULT));
+        long out = bench.result(expected.length, layout.shift(Layout.RESULT));
         Strided result = Strided.contiguous(out, queries, heads, size);
         Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
         Attention attention = new Attention(bench.library());
         attention.eaaAttention(q.place, own[0].place, own[1].place, result,
                 new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
                         bench.floats(lambda)), shape, null);
-        float[] actual = bench.readHalves(out, expected.length);
-        Bench.close("eaa attention", expected, actual, TOLERANCE);
+        float[] actual = bench.readValues(out, expected.length);
+        Bench.close("eaa attention", expected, actual, bench.tolerance());
         long least = minimum;
         bench.counted(launches -> count(launches.getFirst(), size, layout, least));
     }
@@ -303,8 +324,8 @@ final class AttentionCases {
     static void sameWithoutIdentity(Bench bench, int size) {
         Random random = new Random(size);
         Array[] own = arrays(bench, random, Layout.FUSED, 0, 3, 1, 70, 2, size, USUAL);
-        long plain = bench.output(2L * 70 * 2 * size);
-        long adapted = bench.output(2L * 70 * 2 * size);
+        long plain = bench.result(70 * 2 * size);
+        long adapted = bench.result(70 * 2 * size);
         Attention attention = new Attention(bench.library());
         Attention.Shape shape = new Attention.Shape(1, 2, 70, 70, size, 0.2f);
         attention.attention(own[0].place, own[1].place, own[2].place, Strided.contiguous(plain, 70, 2, size), shape, false,
@@ -312,7 +333,7 @@ final class AttentionCases {
         attention.eaaAttention(own[0].place, own[1].place, own[2].place, Strided.contiguous(adapted, 70, 2, size),
                 new Attention.Identity(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
                 shape, null);
-        Bench.require(java.util.Arrays.equals(bench.readBytes(plain, 280 * size), bench.readBytes(adapted, 280 * size)),
+        Bench.require(java.util.Arrays.equals(bench.readValues(plain, 140 * size), bench.readValues(adapted, 140 * size)),
                 "lambda 0 differs from plain attention, head size " + size);
         bench.clear();
     }
@@ -328,6 +349,11 @@ final class AttentionCases {
 
     private static void count(Counters counters, int size, Layout layout, long minimum) {
         // Kernels for any head size pad it, and that is their price.
+        if (counters.mmaInstructions() == 0) {
+            // attention_scalar.cu reads and writes value by value and needs no products of matrices.
+            Bench.require(counters.bankConflicts() == 0, "bank conflicts: " + counters.worstBankConflicts());
+            return;
+        }
         boolean exact = layout.shifted == 0
                 && (size == 32 || size == 40 || size == 64 || size == 80 || size == 96 || size == 160 || size == 512);
         if (exact) {

@@ -1,5 +1,7 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.Arrays;
 import java.util.Random;
@@ -26,7 +28,7 @@ final class AttentionTiming {
 
     public static void main(String[] arguments) {
         System.setProperty("cuda.driver", "jcuda");
-        try (Bench bench = Bench.open()) {
+        try (Bench bench = Bench.open(DataType.FLOAT16)) {
             System.out.println(bench.driver().deviceName());
             System.out.printf("%6s %6s %6s %6s %6s %10s %10s %10s %10s %8s %8s%n", "batch", "head", "L", "keys", "id",
                     "plain us", "two us", "eaa us", "TFLOP/s", "of peak", "eaa/two");
@@ -42,7 +44,7 @@ final class AttentionTiming {
     }
 
     private Strided array(int batch, int tokens, int size) {
-        long address = bench.halves(Bench.random(random, batch * tokens * HEADS * size, 0, 1));
+        long address = bench.values(bench.random(random, batch * tokens * HEADS * size, 0, 1));
         return Strided.contiguous(address, tokens, HEADS, size);
     }
 
@@ -71,7 +73,7 @@ final class AttentionTiming {
         double two = median(() -> {
             attention.attention(q, k, v, first, own, false, null);
             attention.attention(q, sharedK, sharedV, second, other, false, null);
-            pointwise.add(first.address(), 0, 0, second.address(), first.address(), batch, tokens, HEADS * size, null);
+            pointwise.add(first.address(), 0, Activation.NONE, 0, second.address(), first.address(), batch, tokens, HEADS * size, null);
         });
         double eaa = median(() -> attention.eaaAttention(q, k, v, first, identity, own, null));
         double teraflops = 4.0 * batch * HEADS * tokens * (keys + identityKeys) * size / eaa / 1e6;

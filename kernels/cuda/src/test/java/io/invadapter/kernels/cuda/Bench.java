@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.ptx.Counters;
@@ -29,26 +30,50 @@ final class Bench implements AutoCloseable {
     private final List<long[]> guards = new ArrayList<>();
     private int launchesSeen;
 
-    private Bench(CudaDriver driver, UnaryOperator<String> source) {
+    private Bench(CudaDriver driver, KernelLibrary library) {
         this.driver = driver;
-        this.library = new KernelLibrary(driver, source);
+        this.library = library;
     }
 
-    /** On the driver that the system property {@code cuda.driver} names: "emulator", or "jcuda" for GPU 0. */
-    static Bench open() {
+    /**
+     * With the kernels for that type on the driver that the system property {@code cuda.driver} names: "emulator", or "jcuda"
+     * for GPU 0.
+     */
+    static Bench open(DataType type) {
         String name = System.getProperty("cuda.driver", "emulator");
-        return switch (name) {
-            case "emulator" -> new Bench(new EmulatorDriver(new Emulator(), true), KernelLibrary::ptx);
-            case "jcuda" -> new Bench(JCudaDriverApi.open(0), KernelLibrary::ptx);
+        CudaDriver driver = switch (name) {
+            case "emulator" -> new EmulatorDriver(new Emulator(), true);
+            case "jcuda" -> JCudaDriverApi.open(0);
             default -> throw new IllegalArgumentException("cuda.driver is " + name + ", expected emulator or jcuda");
         };
+        return new Bench(driver, new KernelLibrary(driver, type));
     }
 
-    /** On an emulator with one thread and that PTX by operator. */
+    /** On an emulator with one thread and that PTX by operator, of float16. */
     static Bench emulating(UnaryOperator<String> source, long loopLimit) {
         Emulator emulator = new Emulator(1);
         emulator.loopLimit(loopLimit);
-        return new Bench(new EmulatorDriver(emulator, false), source);
+        CudaDriver driver = new EmulatorDriver(emulator, false);
+        return new Bench(driver, new KernelLibrary(driver, DataType.FLOAT16, source));
+    }
+
+    /** The type of the kernels' arrays. */
+    DataType type() {
+        return library.type();
+    }
+
+    /** Its bytes. */
+    int size() {
+        return library.bytes();
+    }
+
+    /** How far results may be off, relative to themselves or the root mean square of all. */
+    double tolerance() {
+        return switch (type()) {
+            case FLOAT16 -> 2e-3;
+            case BFLOAT16 -> 2e-2;
+            default -> 1e-5;
+        };
     }
 
     KernelLibrary library() {
@@ -91,6 +116,16 @@ final class Bench implements AutoCloseable {
         return output(bytes + shift) + shift;
     }
 
+    /** Room for values of the kernels' type. */
+    long result(long count) {
+        return output(count * size());
+    }
+
+    /** The same at an address that is {@code shift} values behind a multiple of 256. */
+    long result(long count, int shift) {
+        return output(count * size(), (long) shift * size());
+    }
+
     private long keep(long address) {
         allocations.add(address);
         return address;
@@ -102,25 +137,35 @@ final class Bench implements AutoCloseable {
         return address;
     }
 
-    /** float16 values at an address that is a multiple of 256. */
-    long halves(float[] values) {
-        return halves(values, 0);
+    /** Values of the kernels' type at an address that is a multiple of 256. */
+    long values(float[] values) {
+        return values(values, 0);
     }
 
-    /** float16 values at an address that is {@code shift} bytes more than a multiple of 256. */
-    long halves(float[] values, long shift) {
+    /** Values of the kernels' type at an address that is {@code shift} values behind a multiple of 256. */
+    long values(float[] values, int shift) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment content = arena.allocate(ValueLayout.JAVA_SHORT, values.length);
+            MemorySegment content = arena.allocate((long) size() * values.length, size());
             for (int i = 0; i < values.length; i++) {
-                content.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(values[i]));
+                switch (type()) {
+                    case FLOAT16 -> content.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(values[i]));
+                    case BFLOAT16 -> content.setAtIndex(ValueLayout.JAVA_SHORT, i,
+                            (short) (Float.floatToRawIntBits(bfloat(values[i])) >>> 16));
+                    default -> content.setAtIndex(ValueLayout.JAVA_FLOAT, i, values[i]);
+                }
             }
-            return input(content, shift);
+            return input(content, (long) shift * size());
         }
     }
 
     long floats(float[] values) {
+        return floats(values, 0);
+    }
+
+    /** float32 values at an address that is {@code shift} of them behind a multiple of 256. */
+    long floats(float[] values, int shift) {
         try (Arena arena = Arena.ofConfined()) {
-            return input(arena.allocateFrom(ValueLayout.JAVA_FLOAT, values), 0);
+            return input(arena.allocateFrom(ValueLayout.JAVA_FLOAT, values), 4L * shift);
         }
     }
 
@@ -143,13 +188,17 @@ final class Bench implements AutoCloseable {
         return address;
     }
 
-    float[] readHalves(long address, int count) {
+    float[] readValues(long address, int count) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment content = arena.allocate(ValueLayout.JAVA_SHORT, count);
+            MemorySegment content = arena.allocate((long) size() * count, size());
             driver.copyOut(content, address, content.byteSize());
             float[] values = new float[count];
             for (int i = 0; i < count; i++) {
-                values[i] = Float.float16ToFloat(content.getAtIndex(ValueLayout.JAVA_SHORT, i));
+                values[i] = switch (type()) {
+                    case FLOAT16 -> Float.float16ToFloat(content.getAtIndex(ValueLayout.JAVA_SHORT, i));
+                    case BFLOAT16 -> Float.intBitsToFloat(content.getAtIndex(ValueLayout.JAVA_SHORT, i) << 16);
+                    default -> content.getAtIndex(ValueLayout.JAVA_FLOAT, i);
+                };
             }
             return values;
         }
@@ -171,18 +220,31 @@ final class Bench implements AutoCloseable {
         }
     }
 
-    /** Normally distributed values as float16 holds them. */
-    static float[] random(Random random, int count, double mean, double deviation) {
+    /** Normally distributed values as the kernels' type holds them. */
+    float[] random(Random random, int count, double mean, double deviation) {
         float[] values = new float[count];
         for (int i = 0; i < count; i++) {
-            values[i] = half(mean + deviation * random.nextGaussian());
+            values[i] = rounded(mean + deviation * random.nextGaussian());
         }
         return values;
     }
 
-    /** Rounded to float16. */
-    static float half(double value) {
-        return Float.float16ToFloat(Float.floatToFloat16((float) value));
+    /** Rounded to the kernels' type. */
+    float rounded(double value) {
+        return switch (type()) {
+            case FLOAT16 -> Float.float16ToFloat(Float.floatToFloat16((float) value));
+            case BFLOAT16 -> bfloat((float) value);
+            default -> (float) value;
+        };
+    }
+
+    /** Rounded to bfloat16, to nearest even; the format is the upper half of float32. */
+    private static float bfloat(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (Float.isNaN(value)) {
+            return value;
+        }
+        return Float.intBitsToFloat(bits + 0x7fff + (bits >>> 16 & 1) & 0xffff0000);
     }
 
     /**

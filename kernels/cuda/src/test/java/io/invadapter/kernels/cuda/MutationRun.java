@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -18,7 +19,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
- * How good are the tests? Changes one instruction of a kernel and runs the cases that execute it; a case that throws has found
+ * How good are the tests? Changes one instruction of a kernel, of those for float16, and runs the cases that execute it; a case that throws has found
  * the change. Changes are drawn evenly over their kinds, so that the few barriers come up as often as the many additions, with
  * a generator seeded by the kernel's name: the same PTX always gives the same changes.
  *
@@ -49,8 +50,8 @@ final class MutationRun {
 
     /** Runs all cases on the shipped kernels and notes which lines of which kernels each executes. */
     MutationRun() {
-        for (String operator : PtxBuildTest.operators()) {
-            List<String> lines = KernelLibrary.ptx(operator).lines().toList();
+        for (String operator : PtxBuildTest.operators(DataType.FLOAT16)) {
+            List<String> lines = KernelLibrary.ptx(DataType.FLOAT16, operator).lines().toList();
             files.put(operator, lines);
             for (int i = 0; i < lines.size(); i++) {
                 if (lines.get(i).startsWith(ENTRY)) {
@@ -64,7 +65,7 @@ final class MutationRun {
             }
         }
         for (KernelCase c : cases()) {
-            try (Bench bench = Bench.emulating(KernelLibrary::ptx, Long.MAX_VALUE)) {
+            try (Bench bench = Bench.emulating(operator -> KernelLibrary.ptx(DataType.FLOAT16, operator), Long.MAX_VALUE)) {
                 long start = System.nanoTime();
                 c.run(bench);
                 nanos.put(c, System.nanoTime() - start);
@@ -155,7 +156,7 @@ final class MutationRun {
             // Only the kernels that this case launches: decoding the others would take most of the time.
             String changed = changed(subject, mutant, launched.get(c));
             try (Bench bench = Bench.emulating(
-                    operator -> operator.equals(subject.operator) ? changed : KernelLibrary.ptx(operator), LOOP_LIMIT)) {
+                    operator -> operator.equals(subject.operator) ? changed : KernelLibrary.ptx(DataType.FLOAT16, operator), LOOP_LIMIT)) {
                 c.run(bench);
             } catch (RuntimeException | AssertionError e) {
                 return new Outcome(subject.kernel, mutant, true, c.name() + ": " + e.getMessage());

@@ -1,6 +1,10 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Device.Padding;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
@@ -8,12 +12,11 @@ import org.junit.jupiter.api.Assertions;
 
 /** Everything that works value by value, against float64. */
 final class PointwiseCases {
-    private static final double TOLERANCE = 2e-3;
     private static final double FLOAT_TOLERANCE = 1e-6;
 
-    /** Instead of a shift of the input: the output lies two bytes off. */
-    private static final int OUTPUT_SHIFTED = -2;
-    /** Instead of a shift of the input: plus the number of the one array that lies two bytes off, the output last. */
+    /** Instead of a shift of the input: the output lies one value off. */
+    private static final int OUTPUT_SHIFTED = -1;
+    /** Instead of a shift of the input: plus the number of the one array that lies one value off, the output last. */
     private static final int ONE_SHIFTED = 1000;
 
     private PointwiseCases() {
@@ -22,82 +25,136 @@ final class PointwiseCases {
     /** How far off the array with that number is. */
     private static int shift(int shift, int which) {
         if (shift >= ONE_SHIFTED) {
-            return shift - ONE_SHIFTED == which ? 2 : 0;
+            return shift - ONE_SHIFTED == which ? 1 : 0;
         }
         return which == 0 ? Math.max(shift, 0) : 0;
     }
 
     private static int outputShift(int shift, int which) {
-        return shift == OUTPUT_SHIFTED ? 2 : shift >= ONE_SHIFTED ? shift(shift, which) : 0;
+        return shift == OUTPUT_SHIFTED ? 1 : shift >= ONE_SHIFTED ? shift(shift, which) : 0;
+    }
+
+    /** At least one of each kernel: what the types beside float16 are tried with. */
+    static List<KernelCase> few() {
+        List<KernelCase> cases = new ArrayList<>();
+        for (int shift : new int[] {0, 1}) {
+            int n = 1003;
+            cases.add(map("SiLU", n, shift, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
+                    new Pointwise(b.library()).silu(x, y, n, null)));
+            cases.add(map("quick GELU", n, shift, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
+                    new Pointwise(b.library()).quickGelu(x, y, n, null)));
+            cases.add(map("GELU", n, shift, PointwiseCases::gelu, (b, x, y) ->
+                    new Pointwise(b.library()).gelu(x, y, n, null)));
+            cases.add(casts(n + shift));
+            cases.add(picture(5 * 7 * 3, shift));
+            for (boolean floats : new boolean[] {false, true}) {
+                cases.add(ddim(1024, shift == 0, floats, shift));
+                cases.add(ddim(33, true, floats, shift));
+            }
+            cases.add(geglu(13, 48, true, shift));
+            cases.add(geglu(13, 45, false, shift));
+            for (Activation activation : Activation.values()) {
+                cases.add(add(activation, 2, 13, 48, true, true, true, shift));
+                cases.add(add(activation, 1, 3, 45, true, false, false, shift));
+            }
+            cases.add(upsample(2, 3, 5, 5, 9, 48, shift));
+            cases.add(upsample(1, 3, 5, 6, 10, 45, shift));
+            cases.add(pad(2, 3, 4, 48, new Padding(1, 2, 3, 4), shift));
+            cases.add(pad(1, 3, 4, 45, new Padding(0, 0, 1, 1), shift));
+            cases.add(concat(13, 16, 24, shift));
+            cases.add(concat(13, 45, 7, shift));
+            cases.add(tokens(2, 9, 48, shift));
+            cases.add(tokens(2, 9, 45, shift));
+        }
+        cases.add(timestep(320, true, 0));
+        cases.add(timestep(33, false, 1));
+        return cases;
     }
 
     static List<KernelCase> all() {
         List<KernelCase> cases = new ArrayList<>();
         for (int n : new int[] {8 * 700, 1003, 3}) {
-            for (int shift : new int[] {0, 2, OUTPUT_SHIFTED}) {
+            for (int shift : new int[] {0, 1, OUTPUT_SHIFTED}) {
                 cases.add(map("SiLU", n, shift, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
                         new Pointwise(b.library()).silu(x, y, n, null)));
+                cases.add(map("GELU", n, shift, PointwiseCases::gelu, (b, x, y) ->
+                        new Pointwise(b.library()).gelu(x, y, n, null)));
                 cases.add(map("quick GELU", n, shift, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
                         new Pointwise(b.library()).quickGelu(x, y, n, null)));
             }
             cases.add(casts(n));
             cases.add(picture(n, 0));
             for (boolean guided : new boolean[] {true, false}) {
-                for (boolean copy : new boolean[] {true, false}) {
-                    cases.add(ddim(n, guided, copy));
-                    cases.add(ddimFloat(n, guided, copy));
-                }
+                cases.add(ddim(n, guided, false, 0));
+                cases.add(ddim(n, guided, true, 0));
             }
         }
-        cases.add(picture(5 * 7 * 3, 2));
+        cases.add(picture(5 * 7 * 3, 1));
         cases.add(picture(5 * 7 * 3, OUTPUT_SHIFTED));
         // Every length of an incomplete chunk.
         for (int tail = 1; tail < 8; tail++) {
             int n = 16 + tail;
             cases.add(map("SiLU", n, 0, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
                     new Pointwise(b.library()).silu(x, y, n, null)));
+            cases.add(map("GELU", n, 0, PointwiseCases::gelu, (b, x, y) ->
+                    new Pointwise(b.library()).gelu(x, y, n, null)));
             cases.add(map("quick GELU", n, 0, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
                     new Pointwise(b.library()).quickGelu(x, y, n, null)));
             cases.add(casts(n));
             cases.add(picture(n, 0));
-            cases.add(ddim(n, true, true));
-            cases.add(ddimFloat(n, true, true));
+            cases.add(ddim(n, true, false, 0));
+            cases.add(ddim(n, true, true, 0));
             cases.add(geglu(3, n, true, 0));
-            cases.add(add(2, 5, n, true, true, true, 0));
-            cases.add(add(1, 5, n, true, false, false, 0));
-            cases.add(upsample(1, 2, 3, n, 0));
+            for (Activation activation : Activation.values()) {
+                cases.add(add(activation, 2, 5, n, true, true, true, 0));
+            }
+            cases.add(add(Activation.NONE, 1, 5, n, true, false, false, 0));
+            cases.add(upsample(1, 2, 3, 4, 6, n, 0));
+            cases.add(pad(1, 2, 3, n, new Padding(1, 0, 0, 2), 0));
             cases.add(concat(3, n, 16 - tail, 0));
             cases.add(tokens(1, 3, n, 0));
         }
         // One address that is no multiple of 16 among others that are.
         for (int which = 0; which < 5; which++) {
             cases.add(geglu(13, 48, true, ONE_SHIFTED + which));
-            cases.add(add(2, 13, 48, true, true, true, ONE_SHIFTED + which));
-            cases.add(upsample(1, 3, 5, 48, ONE_SHIFTED + which));
+            cases.add(add(Activation.NONE, 2, 13, 48, true, true, true, ONE_SHIFTED + which));
+            cases.add(ddim(40, true, false, ONE_SHIFTED + which));
+            cases.add(ddim(40, true, true, ONE_SHIFTED + which));
+            cases.add(upsample(1, 3, 5, 6, 10, 48, ONE_SHIFTED + which));
+            cases.add(pad(1, 3, 5, 48, new Padding(0, 0, 1, 1), ONE_SHIFTED + which));
             cases.add(concat(13, 16, 24, ONE_SHIFTED + which));
             cases.add(tokens(1, 9, 48, ONE_SHIFTED + which));
         }
         cases.add(geglu(40, 1280, true, 0));
         cases.add(geglu(77, 160, false, 0));
         cases.add(geglu(13, 45, true, 0));
-        cases.add(geglu(13, 48, true, 2));
-        cases.add(add(2, 48 * 5, 320, true, true, true, 0));
-        cases.add(add(1, 100, 64, true, false, false, 0));
-        cases.add(add(3, 13, 64, false, true, false, 0));
-        cases.add(add(1, 15, 64, true, false, true, 0));
-        cases.add(add(2, 13, 45, true, true, true, 0));
-        cases.add(add(2, 13, 48, false, false, true, 2));
-        cases.add(upsample(2, 12, 20, 64, 0));
-        cases.add(upsample(1, 3, 5, 45, 0));
-        cases.add(upsample(1, 3, 5, 48, 2));
+        cases.add(geglu(13, 48, true, 1));
+        for (Activation activation : Activation.values()) {
+            cases.add(add(activation, 2, 48 * 5, 320, true, true, true, 0));
+            cases.add(add(activation, 2, 13, 45, true, true, true, 0));
+            cases.add(add(activation, 1, 9, 64, false, false, false, 0));
+        }
+        cases.add(add(Activation.NONE, 1, 100, 64, true, false, false, 0));
+        cases.add(add(Activation.NONE, 3, 13, 64, false, true, false, 0));
+        cases.add(add(Activation.NONE, 1, 15, 64, true, false, true, 0));
+        cases.add(add(Activation.NONE, 2, 13, 48, false, false, true, 1));
+        cases.add(upsample(2, 12, 20, 24, 40, 64, 0));
+        cases.add(upsample(2, 3, 5, 5, 9, 64, 0));
+        cases.add(upsample(2, 3, 5, 6, 9, 16, 0));
+        cases.add(upsample(2, 3, 5, 5, 10, 16, 0));
+        cases.add(upsample(1, 3, 5, 5, 9, 45, 0));
+        cases.add(upsample(1, 3, 5, 6, 10, 48, 1));
+        cases.add(pad(2, 12, 20, 64, new Padding(0, 0, 1, 1), 0));
+        cases.add(pad(2, 3, 4, 16, new Padding(1, 2, 3, 4), 0));
         cases.add(concat(240, 320, 640, 0));
         cases.add(concat(13, 45, 8, 0));
-        cases.add(concat(13, 16, 24, 2));
-        cases.add(timestep(320));
-        cases.add(timestep(33));
+        cases.add(concat(13, 16, 24, 1));
+        cases.add(timestep(320, true, 0));
+        cases.add(timestep(320, false, 1));
+        cases.add(timestep(33, true, 0.5f));
         cases.add(tokens(2, 77, 768, 0));
         cases.add(tokens(2, 9, 45, 0));
-        cases.add(tokens(1, 9, 48, 2));
+        cases.add(tokens(1, 9, 48, 1));
         return cases;
     }
 
@@ -113,7 +170,7 @@ final class PointwiseCases {
 
     private static KernelCase map(String name, int n, int shift, DoubleUnaryOperator function, Launch launch) {
         return new KernelCase(name + ", " + n + shifted(shift), bench -> {
-            float[] x = Bench.random(new Random(n), n, 0, 4);
+            float[] x = bench.random(new Random(n), n, 0, 4);
             // Where exp(-x) overflows, and where it vanishes.
             x[0] = -200;
             x[1] = 200;
@@ -121,18 +178,18 @@ final class PointwiseCases {
             for (int i = 0; i < n; i++) {
                 expected[i] = function.applyAsDouble(x[i]);
             }
-            long input = bench.halves(x, shift(shift, 0));
-            long out = bench.output(2L * n, outputShift(shift, 1));
+            long input = bench.values(x, shift(shift, 0));
+            long out = bench.result(n, outputShift(shift, 1));
             launch.run(bench, input, out);
             // Signs of changes hide behind a value of 200 among small ones, so the two outliers are compared by themselves.
-            float[] actual = bench.readHalves(out, n);
+            float[] actual = bench.readValues(out, n);
             Bench.require(actual[0] == 0 && actual[1] == 200, "far out: " + actual[0] + ", " + actual[1]);
             expected[1] = 0;
             actual[1] = 0;
-            Bench.close(name, expected, actual, TOLERANCE);
-            perfect(bench, shift == 0 && n > 1000, 2L * n, 2L * n);
+            Bench.close(name, expected, actual, bench.tolerance());
+            perfect(bench, shift == 0 && n > 1000, (long) bench.size() * n, (long) bench.size() * n);
             launch.run(bench, input, input);
-            Bench.require(bench.readHalves(input, n)[2] == actual[2], name + " in place");
+            Bench.require(bench.readValues(input, n)[2] == actual[2], name + " in place");
         });
     }
 
@@ -154,32 +211,32 @@ final class PointwiseCases {
                 // All orders of magnitude of float16, its subnormals and beyond.
                 x[i] = (float) (random.nextGaussian() * Math.pow(10, random.nextInt(12) - 7));
             }
-            Pointwise pointwise = new Pointwise(bench.library());
-            long input = bench.floats(x);
-            long half = bench.output(2L * n);
-            pointwise.floatToHalf(input, half, n, null);
-            perfect(bench, n > 1000, 4L * n, 2L * n);
-            long back = bench.output(4L * n);
-            pointwise.halfToFloat(half, back, n, null);
-            perfect(bench, n > 1000, 2L * n, 4L * n);
             float[] expected = new float[n];
             for (int i = 0; i < n; i++) {
-                expected[i] = Bench.half(x[i]);
+                expected[i] = bench.rounded(x[i]);
             }
-            Assertions.assertArrayEquals(expected, bench.readHalves(half, n));
+            Pointwise pointwise = new Pointwise(bench.library());
+            long input = bench.floats(x);
+            long cast = bench.result(n);
+            pointwise.toActivations(input, cast, n, null);
+            perfect(bench, n > 1000, 4L * n, (long) bench.size() * n);
+            long back = bench.output(4L * n);
+            pointwise.toFloat(cast, back, n, null);
+            perfect(bench, n > 1000, (long) bench.size() * n, 4L * n);
+            Assertions.assertArrayEquals(expected, bench.readValues(cast, n));
             Assertions.assertArrayEquals(expected, bench.readFloats(back, n));
             // The same with either side at an address that allows no vectors, and a whole four left.
             if (n > 8) {
-                long out = bench.output(2L * n, 2);
-                pointwise.floatToHalf(input + 4, out - 2, n - 1, null);
-                Assertions.assertArrayEquals(java.util.Arrays.copyOfRange(expected, 1, n), bench.readHalves(out - 2, n - 1));
-                pointwise.floatToHalf(input, out, n, null);
-                Assertions.assertArrayEquals(expected, bench.readHalves(out, n));
+                float[] tail = Arrays.copyOfRange(expected, 1, n);
+                long out = bench.result(n, 1);
+                pointwise.toActivations(input + 4, out - bench.size(), n - 1, null);
+                Assertions.assertArrayEquals(tail, bench.readValues(out - bench.size(), n - 1));
+                pointwise.toActivations(input, out, n, null);
+                Assertions.assertArrayEquals(expected, bench.readValues(out, n));
                 long outBack = bench.output(4L * n, 4);
-                pointwise.halfToFloat(half + 2, outBack - 4, n - 1, null);
-                Assertions.assertArrayEquals(java.util.Arrays.copyOfRange(expected, 1, n),
-                        bench.readFloats(outBack - 4, n - 1));
-                pointwise.halfToFloat(half, outBack, n, null);
+                pointwise.toFloat(cast + bench.size(), outBack - 4, n - 1, null);
+                Assertions.assertArrayEquals(tail, bench.readFloats(outBack - 4, n - 1));
+                pointwise.toFloat(cast, outBack, n, null);
                 Assertions.assertArrayEquals(expected, bench.readFloats(outBack, n));
             }
         });
@@ -197,99 +254,63 @@ final class PointwiseCases {
                 expected[i] = (picture[i] & 255) / 127.5 - 1;
             }
             Pointwise pointwise = new Pointwise(bench.library());
-            long half = bench.output(2L * n, outputShift(shift, 1));
-            pointwise.pictureToHalf(bench.bytes(picture, shift(shift, 0)), half, n, null);
-            Bench.close("picture to half", expected, bench.readHalves(half, n), TOLERANCE);
-            perfect(bench, shift == 0 && n > 1000, n, 2L * n);
+            long values = bench.result(n, outputShift(shift, 1));
+            pointwise.fromPicture(bench.bytes(picture, shift(shift, 0)), values, n, null);
+            Bench.close("from a picture", expected, bench.readValues(values, n), bench.tolerance());
+            perfect(bench, shift == 0 && n > 1000, n, (long) bench.size() * n);
             // There and back changes nothing.
             long back = bench.output(n, shift(shift, 0));
-            pointwise.halfToPicture(half, back, n, null);
-            perfect(bench, shift == 0 && n > 1000, 2L * n, n);
+            pointwise.toPicture(values, back, n, null);
+            perfect(bench, shift == 0 && n > 1000, (long) bench.size() * n, n);
             Assertions.assertArrayEquals(picture, bench.readBytes(back, n));
 
-            float[] x = Bench.random(random, n, 0, 0.8);
+            float[] x = bench.random(random, n, 0, 0.8);
             x[0] = Float.NaN;
             x[1] = -1.7f;
             x[2] = 9;
             byte[] rounded = new byte[n];
             for (int i = 0; i < n; i++) {
-                rounded[i] = (byte) Math.rint(Math.clamp(Bench.half(x[i]) * 127.5 + 127.5, 0, 255));
+                rounded[i] = (byte) Math.rint(Math.clamp(bench.rounded(x[i]) * 127.5 + 127.5, 0, 255));
             }
             rounded[0] = 0;
             long other = bench.output(n, outputShift(shift, 1));
-            pointwise.halfToPicture(bench.halves(x, shift(shift, 0)), other, n, null);
+            pointwise.toPicture(bench.values(x, shift(shift, 0)), other, n, null);
             Assertions.assertArrayEquals(rounded, bench.readBytes(other, n));
         });
     }
 
-    private static double[] ddimExpected(float[] x, float[] negative, float[] prompt, double guidance, double from,
-                                         double to) {
-        double[] expected = new double[x.length];
-        for (int i = 0; i < x.length; i++) {
-            double eps = negative == null ? prompt[i] : negative[i] + guidance * (prompt[i] - negative[i]);
-            double start = (x[i] - Math.sqrt(1 - from) * eps) / Math.sqrt(from);
-            expected[i] = Math.sqrt(to) * start + Math.sqrt(1 - to) * eps;
-        }
-        return expected;
-    }
-
-    private static KernelCase ddim(int n, boolean guided, boolean copy) {
-        return new KernelCase("DDIM step, float16, " + n + (guided ? ", guided" : "") + (copy ? ", second copy" : ""),
-                bench -> {
+    /** Two pictures with n values each and a guidance of their own; in place upwards in time, as the inversion goes. */
+    private static KernelCase ddim(int n, boolean guided, boolean floats, int shift) {
+        return new KernelCase("DDIM step, " + (floats ? "float32 predictions" : "own predictions") + ", 2 x " + n
+                + (guided ? ", guided" : "") + shifted(shift), bench -> {
             Random random = new Random(n);
-            float[] x = Bench.random(random, n, 0, 1);
-            float[] negative = guided ? Bench.random(random, n, 0, 1) : null;
-            float[] prompt = Bench.random(random, n, 0, 1);
-            double[] expected = ddimExpected(x, negative, prompt, 7.5, 0.3, 0.34);
-            long out = bench.output(4L * n);
-            long half = copy ? bench.output(2L * n) : 0;
-            new Sampling(bench.library()).ddimStep(bench.floats(x), guided ? bench.halves(negative) : 0,
-                    bench.halves(prompt), Sampling.Precision.HALF, out, half, n, 7.5f,
-                    Sampling.Coefficients.of(0.3, 0.34), null);
-            Bench.close("latent", expected, bench.readFloats(out, n), FLOAT_TOLERANCE);
-            if (copy) {
-                Bench.close("copy", expected, bench.readHalves(half, n), TOLERANCE);
+            int all = 2 * n;
+            float[] x = bench.random(random, all, 0, 1);
+            float[] negative = bench.random(random, all, 0, 1);
+            float[] prompt = bench.random(random, all, 0, 1);
+            float[] guidance = {7.5f, 1.7f};
+            double from = floats ? 0.5 : 0.3;
+            double to = floats ? 0.45 : 0.34;
+            float latentFactor = (float) Math.sqrt(to / from);
+            float noiseFactor = (float) (Math.sqrt(1 - to) - Math.sqrt(to * (1 - from) / from));
+            double[] expected = new double[all];
+            for (int i = 0; i < all; i++) {
+                double eps = guided ? negative[i] + (double) guidance[i / n] * (prompt[i] - negative[i]) : prompt[i];
+                double start = (x[i] - Math.sqrt(1 - from) * eps) / Math.sqrt(from);
+                expected[i] = Math.sqrt(to) * start + Math.sqrt(1 - to) * eps;
             }
-            perfect(bench, n > 1000, (guided ? 8L : 6L) * n, (copy ? 6L : 4L) * n);
-            // Where one of the float16 arrays is not aligned to its vectors.
-            for (int which = 0; which < 3; which++) {
-                long other = bench.output(4L * n);
-                long shifted = copy ? bench.output(2L * n, shift(ONE_SHIFTED + which, 2)) : 0;
-                new Sampling(bench.library()).ddimStep(bench.floats(x),
-                        guided ? bench.halves(negative, shift(ONE_SHIFTED + which, 0)) : 0,
-                        bench.halves(prompt, shift(ONE_SHIFTED + which, 1)), Sampling.Precision.HALF, other, shifted, n, 7.5f,
-                        Sampling.Coefficients.of(0.3, 0.34), null);
-                Bench.close("latent, shifted", expected, bench.readFloats(other, n), FLOAT_TOLERANCE);
-            }
-        });
-    }
-
-    private static KernelCase ddimFloat(int n, boolean guided, boolean copy) {
-        return new KernelCase("DDIM step, float32, " + n + (guided ? ", guided" : "") + (copy ? ", second copy" : ""),
-                bench -> {
-            Random random = new Random(n);
-            float[] x = Bench.random(random, n, 0, 1);
-            float[] negative = guided ? Bench.random(random, n, 0, 1) : null;
-            float[] prompt = Bench.random(random, n, 0, 1);
-            // Upwards in time, as the inversion goes, in place and with a second copy.
-            double[] expected = ddimExpected(x, negative, prompt, 1.7, 0.5, 0.45);
-            long latent = bench.floats(x);
-            long half = copy ? bench.output(2L * n) : 0;
-            new Sampling(bench.library()).ddimStep(latent, guided ? bench.floats(negative) : 0, bench.floats(prompt),
-                    Sampling.Precision.FLOAT, latent, half, n, 1.7f, Sampling.Coefficients.of(0.5, 0.45), null);
-            Bench.close("latent", expected, bench.readFloats(latent, n), FLOAT_TOLERANCE);
-            if (copy) {
-                Bench.close("copy", expected, bench.readHalves(half, n), TOLERANCE);
-            }
-            perfect(bench, n > 1000, (guided ? 12L : 8L) * n, (copy ? 6L : 4L) * n);
-            if (copy) {
-                long other = bench.output(4L * n);
-                long shifted = bench.output(2L * n, 2);
-                new Sampling(bench.library()).ddimStep(bench.floats(x), guided ? bench.floats(negative) : 0,
-                        bench.floats(prompt), Sampling.Precision.FLOAT, other, shifted, n, 1.7f,
-                        Sampling.Coefficients.of(0.5, 0.45), null);
-                Bench.close("copy, shifted", expected, bench.readHalves(shifted, n), TOLERANCE);
-            }
+            long latent = bench.floats(x, shift(shift, 0));
+            long out = floats ? latent : bench.output(4L * all, 4L * shift(shift, 3));
+            long negatives = !guided ? 0 : floats ? bench.floats(negative, shift(shift, 1))
+                    : bench.values(negative, shift(shift, 1));
+            long prompts = floats ? bench.floats(prompt, shift(shift, 2)) : bench.values(prompt, shift(shift, 2));
+            new Sampling(bench.library()).ddimStep(latent, negatives, prompts, floats ? DataType.FLOAT32 : bench.type(), out,
+                    n, 2, guided ? bench.floats(guidance) : 0, bench.floats(new float[] {latentFactor, noiseFactor}), null);
+            Bench.close("latent", expected, bench.readFloats(out, all), FLOAT_TOLERANCE);
+            int bytes = floats ? 4 : bench.size();
+            // Four values of a thread share two coefficients and a guidance.
+            long shared = guided ? 3 : 2;
+            perfect(bench, shift == 0 && n % 4 == 0 && n > 1000, (4L + (guided ? 2L : 1L) * bytes + shared) * all, 4L * all);
         });
     }
 
@@ -315,119 +336,162 @@ final class PointwiseCases {
         return Math.copySign(value, x);
     }
 
+    private static double gelu(double x) {
+        return x * 0.5 * (1 + erf(x / Math.sqrt(2)));
+    }
+
     private static KernelCase geglu(int rows, int channels, boolean withBias, int shift) {
         return new KernelCase("GEGLU, " + rows + " x " + channels + (withBias ? ", bias" : "") + shifted(shift), bench -> {
             Random random = new Random(rows);
-            float[] x = Bench.random(random, rows * channels * 2, 0, 1.5);
-            float[] bias = Bench.random(random, channels * 2, 0, 0.5);
+            float[] x = bench.random(random, rows * channels * 2, 0, 1.5);
+            float[] bias = bench.random(random, channels * 2, 0, 0.5);
             double[] expected = new double[rows * channels];
             for (int r = 0; r < rows; r++) {
                 for (int c = 0; c < channels; c++) {
                     double a = x[r * channels * 2 + c] + (withBias ? bias[c] : 0);
                     double b = x[r * channels * 2 + channels + c] + (withBias ? bias[channels + c] : 0);
-                    expected[r * channels + c] = a * b * 0.5 * (1 + erf(b / Math.sqrt(2)));
+                    expected[r * channels + c] = a * gelu(b);
                 }
             }
-            long out = bench.output(2L * expected.length, outputShift(shift, 2));
-            new Pointwise(bench.library()).geglu(bench.halves(x, shift(shift, 0)),
-                    withBias ? bench.halves(bias, shift(shift, 1)) : 0, out, rows, channels, null);
-            Bench.close("GEGLU", expected, bench.readHalves(out, expected.length), TOLERANCE);
-            perfect(bench, shift == 0 && channels % 8 == 0, 2L * x.length + (withBias ? 4L * channels : 0),
-                    2L * expected.length);
+            long out = bench.result(expected.length, outputShift(shift, 2));
+            new Pointwise(bench.library()).geglu(bench.values(x, shift(shift, 0)),
+                    withBias ? bench.values(bias, shift(shift, 1)) : 0, out, rows, channels, null);
+            Bench.close("GEGLU", expected, bench.readValues(out, expected.length), bench.tolerance());
+            perfect(bench, shift == 0 && channels % 8 == 0,
+                    bench.size() * (x.length + (withBias ? 2L * channels : 0)), (long) bench.size() * expected.length);
         });
     }
 
-    private static KernelCase add(int images, int pixels, int channels, boolean withBias, boolean withTime,
-                                  boolean withResidual, int shift) {
-        return new KernelCase("add, " + images + " x " + pixels + " x " + channels + (withBias ? ", bias" : "")
-                + (withTime ? ", time" : "") + (withResidual ? ", residual" : "") + shifted(shift), bench -> {
+    private static double apply(Activation activation, double x) {
+        return switch (activation) {
+            case NONE -> x;
+            case SILU -> x / (1 + Math.exp(-x));
+            case QUICK_GELU -> x / (1 + Math.exp(-1.702 * x));
+            case GELU -> gelu(x);
+        };
+    }
+
+    private static KernelCase add(Activation activation, int images, int pixels, int channels, boolean withBias,
+                                  boolean withTime, boolean withResidual, int shift) {
+        return new KernelCase("add, " + activation + ", " + images + " x " + pixels + " x " + channels
+                + (withBias ? ", bias" : "") + (withTime ? ", time" : "") + (withResidual ? ", residual" : "") + shifted(shift),
+                bench -> {
             Random random = new Random(pixels);
             int n = images * pixels * channels;
-            float[] x = Bench.random(random, n, 0, 1);
-            float[] bias = Bench.random(random, channels, 0, 1);
-            float[] time = Bench.random(random, images * channels, 0, 1);
-            float[] residual = Bench.random(random, n, 0, 1);
+            float[] x = bench.random(random, n, 0, 1);
+            float[] bias = bench.random(random, channels, 0, 1);
+            float[] time = bench.random(random, images * channels, 0, 1);
+            float[] residual = bench.random(random, n, 0, 1);
             double[] expected = new double[n];
             for (int i = 0; i < n; i++) {
-                expected[i] = x[i] + (withBias ? bias[i % channels] : 0)
+                expected[i] = apply(activation, x[i] + (withBias ? bias[i % channels] : 0))
                         + (withTime ? time[i / channels / pixels * channels + i % channels] : 0)
                         + (withResidual ? residual[i] : 0);
             }
-            long input = bench.halves(x, shift(shift, 0));
-            long out = bench.output(2L * n, outputShift(shift, 4));
-            long biases = withBias ? bench.halves(bias, shift(shift, 1)) : 0;
-            long times = withTime ? bench.halves(time, shift(shift, 2)) : 0;
-            long residuals = withResidual ? bench.halves(residual, shift(shift, 3)) : 0;
+            long input = bench.values(x, shift(shift, 0));
+            long out = bench.result(n, outputShift(shift, 4));
+            long biases = withBias ? bench.values(bias, shift(shift, 1)) : 0;
+            long times = withTime ? bench.values(time, shift(shift, 2)) : 0;
+            long residuals = withResidual ? bench.values(residual, shift(shift, 3)) : 0;
             Pointwise pointwise = new Pointwise(bench.library());
-            pointwise.add(input, biases, times, residuals, out, images, pixels, channels, null);
-            Bench.close("add", expected, bench.readHalves(out, n), TOLERANCE);
+            pointwise.add(input, biases, activation, times, residuals, out, images, pixels, channels, null);
+            Bench.close("add", expected, bench.readValues(out, n), bench.tolerance());
             // Bands of 8 rows each read bias and time: their share is a fixed one where bands are full.
-            perfect(bench, shift == 0 && channels % 8 == 0 && pixels >= 100, 2L * n * (withResidual ? 2 : 1)
-                    + (withBias ? 2L * channels : 0) + (withTime ? 2L * channels * images : 0), 2L * n);
+            long size = bench.size();
+            perfect(bench, shift == 0 && channels % 8 == 0 && pixels >= 100, size * n * (withResidual ? 2 : 1)
+                    + (withBias ? size * channels : 0) + (withTime ? size * channels * images : 0), size * n);
             if (withResidual) {
-                pointwise.add(input, biases, times, residuals, residuals, images, pixels, channels, null);
-                Bench.close("add in place", expected, bench.readHalves(residuals, n), TOLERANCE);
+                pointwise.add(input, biases, activation, times, residuals, residuals, images, pixels, channels, null);
+                Bench.close("add in place", expected, bench.readValues(residuals, n), bench.tolerance());
                 bench.counted(launches -> { });
             }
         });
     }
 
-    private static KernelCase upsample(int images, int height, int width, int channels, int shift) {
-        return new KernelCase("upsample, " + images + " x " + height + " x " + width + " x " + channels + shifted(shift),
-                bench -> {
-            float[] x = Bench.random(new Random(width), images * height * width * channels, 0, 1);
-            float[] expected = new float[x.length * 4];
-            int i = 0;
-            for (int row = 0; row < images * height * 2; row++) {
-                for (int column = 0; column < width * 2; column++) {
-                    for (int c = 0; c < channels; c++) {
-                        expected[i++] = x[(row / 2 * width + column / 2) * channels + c];
-                    }
-                }
+    private static KernelCase upsample(int images, int height, int width, int outHeight, int outWidth, int channels,
+                                       int shift) {
+        return new KernelCase("upsample, " + images + " x " + height + " x " + width + " x " + channels + " to " + outHeight
+                + " x " + outWidth + shifted(shift), bench -> {
+            float[] x = bench.random(new Random(width), images * height * width * channels, 0, 1);
+            float[] expected = new float[images * outHeight * outWidth * channels];
+            for (int i = 0; i < expected.length; i++) {
+                int pixel = i / channels;
+                int row = pixel / outWidth % outHeight / 2;
+                int column = pixel % outWidth / 2;
+                int image = pixel / outWidth / outHeight;
+                expected[i] = x[((image * height + row) * width + column) * channels + i % channels];
             }
-            long out = bench.output(2L * expected.length, outputShift(shift, 1));
-            new Pointwise(bench.library()).upsample(bench.halves(x, shift(shift, 0)), out, images, height, width, channels, null);
-            Assertions.assertArrayEquals(expected, bench.readHalves(out, expected.length));
-            perfect(bench, shift == 0 && channels % 8 == 0, 2L * x.length, 2L * expected.length);
+            long out = bench.result(expected.length, outputShift(shift, 1));
+            new Pointwise(bench.library()).upsample(bench.values(x, shift(shift, 0)), out, images, height, width, outHeight,
+                    outWidth, channels, null);
+            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            perfect(bench, shift == 0 && channels % 8 == 0, (long) bench.size() * x.length,
+                    (long) bench.size() * expected.length);
+        });
+    }
+
+    private static KernelCase pad(int images, int height, int width, int channels, Padding padding, int shift) {
+        return new KernelCase("pad, " + images + " x " + height + " x " + width + " x " + channels + ", " + padding
+                + shifted(shift), bench -> {
+            float[] x = bench.random(new Random(width), images * height * width * channels, 0, 1);
+            int outHeight = height + padding.top() + padding.bottom();
+            int outWidth = width + padding.left() + padding.right();
+            float[] expected = new float[images * outHeight * outWidth * channels];
+            for (int line = 0; line < images * height; line++) {
+                int outLine = line / height * outHeight + line % height + padding.top();
+                System.arraycopy(x, line * width * channels, expected, (outLine * outWidth + padding.left()) * channels,
+                        width * channels);
+            }
+            long out = bench.result(expected.length, outputShift(shift, 1));
+            new Pointwise(bench.library()).pad(bench.values(x, shift(shift, 0)), out, images, height, width, channels, padding,
+                    null);
+            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            perfect(bench, shift == 0 && channels % 8 == 0, (long) bench.size() * x.length,
+                    (long) bench.size() * expected.length);
         });
     }
 
     private static KernelCase concat(int rows, int channelsA, int channelsB, int shift) {
         return new KernelCase("concat, " + rows + " x (" + channelsA + " + " + channelsB + ")" + shifted(shift), bench -> {
             Random random = new Random(rows);
-            float[] a = Bench.random(random, rows * channelsA, 0, 1);
-            float[] b = Bench.random(random, rows * channelsB, 0, 1);
+            float[] a = bench.random(random, rows * channelsA, 0, 1);
+            float[] b = bench.random(random, rows * channelsB, 0, 1);
             float[] expected = new float[a.length + b.length];
             for (int r = 0; r < rows; r++) {
                 System.arraycopy(a, r * channelsA, expected, r * (channelsA + channelsB), channelsA);
                 System.arraycopy(b, r * channelsB, expected, r * (channelsA + channelsB) + channelsA, channelsB);
             }
-            long out = bench.output(2L * expected.length, outputShift(shift, 2));
-            new Pointwise(bench.library()).concat(bench.halves(a, shift(shift, 0)), bench.halves(b, shift(shift, 1)), out,
+            long out = bench.result(expected.length, outputShift(shift, 2));
+            new Pointwise(bench.library()).concat(bench.values(a, shift(shift, 0)), bench.values(b, shift(shift, 1)), out,
                     rows, channelsA, channelsB, null);
-            Assertions.assertArrayEquals(expected, bench.readHalves(out, expected.length));
-            perfect(bench, shift == 0 && rows > 100, 2L * expected.length, 2L * expected.length);
+            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            perfect(bench, shift == 0 && rows > 100, (long) bench.size() * expected.length,
+                    (long) bench.size() * expected.length);
         });
     }
 
-    private static KernelCase timestep(int dim) {
-        return new KernelCase("timestep embedding, " + dim, bench -> {
+    private static KernelCase timestep(int dim, boolean cosineFirst, float shift) {
+        return new KernelCase("timestep embedding, " + dim + (cosineFirst ? "" : ", sine first") + ", shift " + shift,
+                bench -> {
             float[] t = {981, 0, 1, 333.5f, 999};
             int half = dim / 2;
             double[] expected = new double[t.length * dim];
             for (int n = 0; n < t.length; n++) {
                 for (int i = 0; i < half; i++) {
-                    double angle = t[n] * Math.pow(10000, -(double) i / half);
-                    expected[n * dim + i] = Math.cos(angle);
-                    expected[n * dim + half + i] = Math.sin(angle);
+                    // Rounded where the CPU's implementation and the reference do it.
+                    float exponent = (float) -Math.log(10000) * i / (half - shift);
+                    float angle = t[n] * (float) Math.exp(exponent);
+                    expected[n * dim + i] = cosineFirst ? Math.cos(angle) : Math.sin(angle);
+                    expected[n * dim + half + i] = cosineFirst ? Math.sin(angle) : Math.cos(angle);
                 }
             }
-            long out = bench.output(4L * expected.length);
-            new Embeddings(bench.library()).timestep(bench.floats(t), out, t.length, dim, null);
-            float[] actual = bench.readFloats(out, expected.length);
-            // Absolute: 1e-4 is what an angle of 1000 radians is worth in float32.
+            long out = bench.result(expected.length);
+            new Embeddings(bench.library()).timestep(bench.floats(t), out, t.length, dim, cosineFirst, shift, null);
+            float[] actual = bench.readValues(out, expected.length);
             for (int i = 0; i < actual.length; i++) {
-                Bench.require(Math.abs(actual[i] - expected[i]) <= 1.5e-4,
+                // 2^-20 is what the hardware's sine and cosine are off; the rest is the type's rounding.
+                double most = 0x1p-19 + bench.tolerance() / 4;
+                Bench.require(Math.abs(actual[i] - expected[i]) <= most,
                         "timestep embedding: value " + i + " is " + actual[i] + ", expected " + expected[i]);
                 Bench.require(dim % 2 == 0 || i % dim != dim - 1 || actual[i] == 0, "an odd end is " + actual[i]);
             }
@@ -438,8 +502,8 @@ final class PointwiseCases {
         return new KernelCase("token embedding, " + batch + " x " + length + " x " + channels + shifted(shift), bench -> {
             Random random = new Random(channels);
             int vocabulary = 50;
-            float[] table = Bench.random(random, vocabulary * channels, 0, 1);
-            float[] position = Bench.random(random, (length + 1) * channels, 0, 1);
+            float[] table = bench.random(random, vocabulary * channels, 0, 1);
+            float[] position = bench.random(random, (length + 1) * channels, 0, 1);
             int[] id = random.ints((long) batch * length, 0, vocabulary).toArray();
             id[0] = vocabulary - 1;
             id[1] = 0;
@@ -449,19 +513,20 @@ final class PointwiseCases {
                     expected[r * channels + c] = (double) table[id[r] * channels + c] + position[r % length * channels + c];
                 }
             }
-            long tables = bench.halves(table, shift(shift, 0));
-            long positions = bench.halves(position, shift(shift, 1));
-            long out = bench.output(2L * expected.length, outputShift(shift, 2));
+            long tables = bench.values(table, shift(shift, 0));
+            long positions = bench.values(position, shift(shift, 1));
+            long out = bench.result(expected.length, outputShift(shift, 2));
             Embeddings embeddings = new Embeddings(bench.library());
             embeddings.tokens(bench.ints(id), tables, positions, out, batch, length, channels, vocabulary, null);
-            Bench.close("token embedding", expected, bench.readHalves(out, expected.length), TOLERANCE);
-            perfect(bench, shift == 0 && channels % 8 == 0, 4L * expected.length + 4L * id.length, 2L * expected.length);
+            Bench.close("token embedding", expected, bench.readValues(out, expected.length), bench.tolerance());
+            perfect(bench, shift == 0 && channels % 8 == 0, 2L * bench.size() * expected.length + 4L * id.length,
+                    (long) bench.size() * expected.length);
             // Ids beyond both ends of the table.
             id[0] = vocabulary;
             id[1] = -1;
-            long marked = bench.output(2L * expected.length);
+            long marked = bench.result(expected.length);
             embeddings.tokens(bench.ints(id), tables, positions, marked, batch, length, channels, vocabulary, null);
-            float[] actual = bench.readHalves(marked, expected.length);
+            float[] actual = bench.readValues(marked, expected.length);
             for (int i = 0; i < actual.length; i++) {
                 Bench.require(Float.isNaN(actual[i]) == i < 2 * channels, "value " + i + " is " + actual[i]);
             }
