@@ -43,6 +43,8 @@ __device__ inline float warp_max(float x) {
     return x;
 }
 
+}  // namespace
+
 // Shared memory: Q, a tile of K or V, P; (ROWS + KEYS) rows of `stride` and KEYS ROWS values.
 template <int D>
 __device__ inline void attend(const Operand& q, const Operand& k, const Operand& v, const Operand& out,
@@ -162,7 +164,6 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
 }
-}  // namespace
 
 // BLOCKS at least on one SM: what the compiler needs to know lest it saves registers for more.
 #define ATTENTION(name, D, BLOCKS)                                                                                   \

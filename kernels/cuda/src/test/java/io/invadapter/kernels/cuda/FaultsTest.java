@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 class FaultsTest {
     private final EmulatedGpu gpu = new EmulatedGpu();
     private final CudaDriver driver = gpu.driver();
-    private final Pointwise pointwise = new Pointwise(new KernelLibrary(driver));
+    private final Pointwise pointwise = new Pointwise(new KernelLibrary(driver, DataType.FLOAT16));
     private final Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT32, 1, 1, 1, 1, 1, 1, 1, 1, 0, false);
 
     private void product(long address, CudaDriver.Stream stream) {
