@@ -32,7 +32,7 @@ final class EmulatorSpeed {
     }
 
     private static void run(EmulatorDriver driver, int rounds, String mode) {
-        KernelLibrary library = new KernelLibrary(driver);
+        KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16);
         int count = BATCH * TOKENS * CHANNELS;
         long x = filled(driver, 2L * count);
         long wide = filled(driver, 16L * count);

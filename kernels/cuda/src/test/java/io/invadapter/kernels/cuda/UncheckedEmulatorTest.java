@@ -18,7 +18,7 @@ class UncheckedEmulatorTest {
     private static float[] block(Emulator emulator) {
         try (EmulatorDriver driver = new EmulatorDriver(emulator, true)) {
             EmulatedMemory memory = new EmulatedMemory(emulator);
-            KernelLibrary library = new KernelLibrary(driver);
+            KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16);
             Random random = new Random(3);
             float[] values = new float[TOKENS * CHANNELS];
             for (int i = 0; i < values.length; i++) {
@@ -49,7 +49,7 @@ class UncheckedEmulatorTest {
     @Test
     void stillSeesWrongMemory() {
         try (EmulatorDriver driver = new EmulatorDriver(Emulator.unchecked(), true)) {
-            Pointwise pointwise = new Pointwise(new KernelLibrary(driver));
+            Pointwise pointwise = new Pointwise(new KernelLibrary(driver, DataType.FLOAT16));
             long a = driver.allocate(1024);
             long b = driver.allocate(1008);
             assertEquals(PtxFault.Kind.UNINITIALIZED,
