@@ -13,7 +13,7 @@ import picocli.CommandLine.Command;
 /** Entry point. Exit code 0: done, 1: failed, 2: asked for something that cannot be. */
 @Command(name = "invadapter", mixinStandardHelpOptions = true, version = "invadapter 0.1.0",
         description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.",
-        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class})
+        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class})
 public final class Main implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
@@ -59,6 +59,6 @@ public final class Main implements Runnable {
 
     @Override
     public void run() {
-        throw new CommandLine.ParameterException(spec.commandLine(), "expected a command: generate, invert, info, verify or demo");
+        throw new CommandLine.ParameterException(spec.commandLine(), "expected a command: generate, invert, info, verify, demo or devices");
     }
 }

@@ -1,5 +1,7 @@
 package io.invadapter.kernels;
 
+import java.util.List;
+
 /** Finds one kind of device; looked up with {@link java.util.ServiceLoader} by {@link Devices}. */
 public interface DeviceProvider {
 
@@ -17,4 +19,10 @@ public interface DeviceProvider {
      * @throws DeviceException when there is none, or it lacks the precision; the message says what to do
      */
     Device open(int index, Precision precision);
+
+    /**
+     * What there is of this kind, for people: one line for each device and for each thing it needs, and one sentence for each
+     * thing that is missing, with what to do. Opens no device.
+     */
+    List<String> report();
 }

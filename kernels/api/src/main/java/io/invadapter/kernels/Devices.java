@@ -2,7 +2,9 @@ package io.invadapter.kernels;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.ServiceLoader;
 import java.util.function.Consumer;
 
@@ -17,17 +19,11 @@ public final class Devices {
      *
      * @param name      {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:n}
      * @param precision {@code null} for the device's own default
-     * @param notices   told, in one sentence each, why {@code auto} passed a device over
+     * @param notices   told, in one sentence each, which kinds {@code auto} passed over, and why
      * @throws DeviceException when there is no such device
      */
     public static Device open(String name, Precision precision, Consumer<String> notices) {
-        List<DeviceProvider> providers = new ArrayList<>();
-        ServiceLoader.load(DeviceProvider.class).forEach(providers::add);
-        providers.sort(Comparator.comparingInt(DeviceProvider::priority).reversed());
-        if (providers.isEmpty()) {
-            throw new DeviceException("no device implementation found: put invadapter-kernels-cpu or "
-                    + "invadapter-kernels-cuda beside the engine");
-        }
+        List<DeviceProvider> providers = providers();
         if (name.equals("auto")) {
             return openFirst(providers, precision, notices);
         }
@@ -41,18 +37,38 @@ public final class Devices {
                 + String.join(", ", providers.stream().map(DeviceProvider::kind).toList()) + " or <kind>:<number>");
     }
 
+    /** What there is of each kind, for people; the kind that {@code auto} prefers comes first. */
+    public static Map<String, List<String>> report() {
+        Map<String, List<String>> report = new LinkedHashMap<>();
+        providers().forEach(provider -> report.put(provider.kind(), provider.report()));
+        return report;
+    }
+
+    private static List<DeviceProvider> providers() {
+        List<DeviceProvider> providers = new ArrayList<>();
+        ServiceLoader.load(DeviceProvider.class).forEach(providers::add);
+        providers.sort(Comparator.comparingInt(DeviceProvider::priority).reversed());
+        if (providers.isEmpty()) {
+            throw new DeviceException("no device implementation found: put invadapter-kernels-cpu or "
+                    + "invadapter-kernels-cuda beside the engine");
+        }
+        return providers;
+    }
+
     private static Device openFirst(List<DeviceProvider> providers, Precision precision, Consumer<String> notices) {
-        List<DeviceException> failures = new ArrayList<>();
+        List<String> passedOver = new ArrayList<>();
+        DeviceException last = null;
         for (DeviceProvider provider : providers) {
             try {
                 Device device = provider.open(0, orDefault(precision, provider));
-                failures.forEach(failure -> notices.accept(failure.getMessage()));
+                passedOver.forEach(reason -> notices.accept("using " + device.name() + ", not " + reason));
                 return device;
             } catch (DeviceException e) {
-                failures.add(e);
+                passedOver.add(provider.kind() + ": " + e.getMessage());
+                last = e;
             }
         }
-        throw failures.getLast();
+        throw last;
     }
 
     private static Precision orDefault(Precision precision, DeviceProvider provider) {

@@ -4,6 +4,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.DeviceProvider;
 import io.invadapter.kernels.Precision;
+import java.util.List;
 
 /** Opens the CPU device. */
 public final class CpuDeviceProvider implements DeviceProvider {
@@ -32,5 +33,11 @@ public final class CpuDeviceProvider implements DeviceProvider {
             throw new DeviceException("the CPU device computes in fp32 or bf16, not in fp16");
         }
         return new CpuDevice(precision);
+    }
+
+    @Override
+    public List<String> report() {
+        return List.of("oneDNN with " + InstructionSet.name() + ", " + Runtime.getRuntime().availableProcessors()
+                + " threads, fp32 and bf16");
     }
 }

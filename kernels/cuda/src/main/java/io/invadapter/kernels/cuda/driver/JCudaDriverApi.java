@@ -1,7 +1,9 @@
 package io.invadapter.kernels.cuda.driver;
 
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Objects;
@@ -81,13 +83,22 @@ public final class JCudaDriverApi implements CudaDriver {
         return count[0];
     }
 
+    private static boolean hasDriver() {
+        try (Arena arena = Arena.ofConfined()) {
+            SymbolLookup.libraryLookup("libcuda.so.1", arena);
+            return true;
+        } catch (IllegalArgumentException e) {
+            return false;
+        }
+    }
+
     /** Starts the driver and tells its CUDA version. */
     static int startVersion() {
         try {
             JCudaDriver.setExceptionsEnabled(false);
         } catch (LinkageError e) {
-            throw new CudaException("CUDA cannot be used: NVIDIA's driver (libcuda.so.1) or JCuda's native library could not"
-                    + " be loaded", e);
+            throw new CudaException(hasDriver() ? "JCuda's native library could not be loaded"
+                    : "there is no NVIDIA driver: libcuda.so.1 is not found; install the driver of the GPU", e);
         }
         // Before anything else, and allowed before cuInit: an older driver may lack what comes next.
         int[] found = new int[1];

@@ -8,6 +8,7 @@ import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.jar.JarEntry;
@@ -28,10 +29,20 @@ final class BundledLibraries {
     private BundledLibraries() {
     }
 
-    /** The folder where they lie unpacked; empty when there is no such jar. */
+    /** The folder where they lie unpacked, now or from an earlier run; empty when there never was such a jar. */
     static Optional<Path> folder() {
         URL library = BundledLibraries.class.getClassLoader().getResource(PACKAGE + "libcublas.so.12");
-        return library == null ? Optional.empty() : Optional.of(unpack(library, cache()));
+        return library == null ? unpackedBefore(cache()) : Optional.of(unpack(library, cache()));
+    }
+
+    /** The newest by name. */
+    static Optional<Path> unpackedBefore(Path cache) {
+        try (Stream<Path> folders = Files.list(cache)) {
+            return folders.filter(f -> f.getFileName().toString().matches("cuda-.*-linux-x86_64-redist"))
+                    .max(Comparator.naturalOrder());
+        } catch (IOException e) {
+            return Optional.empty();
+        }
     }
 
     private static Path cache() {
