@@ -113,39 +113,46 @@ class PtxBuildTest {
             List<String> architectures = type == DataType.FLOAT16 ? known : List.of("sm_80");
             Map<String, StringBuilder> table = new TreeMap<>();
             StringBuilder head = new StringBuilder(String.format("%-32s", type + ": registers (static shared)"));
-            for (String architecture : architectures) {
-                head.append(String.format("%12s", architecture));
-                for (String operator : operators(type)) {
-                    assemble(directory, type, operator, architecture).forEach((kernel, use) -> table
+            architectures.forEach(a -> head.append(String.format("%12s", a)));
+            // Each on a processor of its own; the columns stay in order.
+            architectures.parallelStream().map(a -> assemble(directory, type, a)).toList().forEach(column ->
+                    column.forEach((kernel, use) -> table
                             .computeIfAbsent(kernel, k -> new StringBuilder(String.format("%-32s", k)))
-                            .append(String.format("%12s", use)));
-                }
-            }
+                            .append(String.format("%12s", use))));
             System.out.println(head);
             table.values().forEach(System.out::println);
         }
     }
 
-    /** Registers and static shared memory of each kernel of an operator. */
-    private static Map<String, String> assemble(Path directory, DataType type, String operator, String architecture)
-            throws Exception {
-        Path ptx = directory.resolve(operator + ".ptx");
-        Files.writeString(ptx, KernelLibrary.ptx(type, operator));
-        String report = run(directory.resolve("log"), "ptxas", "-v", "-arch=" + architecture, ptx.toString(), "-o",
-                directory.resolve("cubin").toString());
+    /** Registers and static shared memory of each kernel. */
+    private static Map<String, String> assemble(Path directory, DataType type, String architecture) {
         Map<String, String> used = new TreeMap<>();
-        for (String part : report.split("(?=Compiling entry function)")) {
-            Matcher entry = ENTRY.matcher(part);
-            if (!entry.find()) {
-                continue;
+        try {
+            Path own = Files.createDirectories(directory.resolve(type + architecture));
+            for (String operator : operators(type)) {
+                Path ptx = own.resolve(operator + ".ptx");
+                Files.writeString(ptx, KernelLibrary.ptx(type, operator));
+                String report = run(own.resolve("log"), "ptxas", "-v", "-arch=" + architecture, ptx.toString(), "-o",
+                        own.resolve("cubin").toString());
+                for (String part : report.split("(?=Compiling entry function)")) {
+                    Matcher entry = ENTRY.matcher(part);
+                    if (!entry.find()) {
+                        continue;
+                    }
+                    Matcher spills = SPILLS.matcher(part);
+                    Matcher registers = REGISTERS.matcher(part);
+                    assertTrue(spills.find() && registers.find(), part);
+                    assertEquals("0 0 0", spills.group(1) + " " + spills.group(2) + " " + spills.group(3), entry.group(1)
+                            + " for " + type + " on " + architecture + ": stack frame, spilled stores and loads");
+                    Matcher shared = SHARED.matcher(part);
+                    used.put(entry.group(1), registers.group(1) + (shared.find() ? " (" + shared.group(1) + ")" : ""));
+                }
             }
-            Matcher spills = SPILLS.matcher(part);
-            Matcher registers = REGISTERS.matcher(part);
-            assertTrue(spills.find() && registers.find(), part);
-            assertEquals("0 0 0", spills.group(1) + " " + spills.group(2) + " " + spills.group(3),
-                    entry.group(1) + " for " + type + " on " + architecture + ": stack frame, spilled stores and loads");
-            Matcher shared = SHARED.matcher(part);
-            used.put(entry.group(1), registers.group(1) + (shared.find() ? " (" + shared.group(1) + ")" : ""));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
         }
         return used;
     }

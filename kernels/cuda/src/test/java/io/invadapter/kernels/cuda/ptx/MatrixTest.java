@@ -109,6 +109,31 @@ class MatrixTest {
     }
 
     @Test
+    void bfloatTile() {
+        Random random = new Random(6);
+        short[] a = new short[16 * 8];
+        short[] b = new short[8 * 8];
+        double[] x = new double[a.length];
+        double[] y = new double[b.length];
+        fill(random, true, a, x);
+        fill(random, true, b, y);
+        try (Programs p = new Programs()) {
+            long c = p.allocate(4 * 16 * 8);
+            p.run(Programs.kernel("matrix", "tile_bf16"), new Dim(1), new Dim(32), 0, p.upload(a), p.upload(b), c);
+            float[] got = p.floats(c, 128);
+            for (int i = 0; i < 16; i++) {
+                for (int j = 0; j < 8; j++) {
+                    double sum = 0.5;
+                    for (int q = 0; q < 8; q++) {
+                        sum += x[i * 8 + q] * y[q * 8 + j];
+                    }
+                    assertEquals(sum, got[i * 8 + j], 1e-5);
+                }
+            }
+        }
+    }
+
+    @Test
     void transposeInRegisters() {
         int[] a = new Random(3).ints(32).toArray();
         try (Programs p = new Programs()) {

@@ -84,6 +84,15 @@ extern "C" __global__ void tile_tf32(const float* a, const float* b, float* c) {
     for (int i = 0; i < 4; i++) c[(g + (i >> 1) * 8) * 8 + t * 2 + (i & 1)] = d[i];
 }
 
+extern "C" __global__ void tile_bf16(const unsigned short* a, const unsigned short* b, float* c) {
+    int g = threadIdx.x / 4, t = threadIdx.x % 4;
+    unsigned x[2], y = b[(t * 2) * 8 + g] | b[(t * 2 + 1) * 8 + g] << 16;
+    float d[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+    for (int i = 0; i < 2; i++) x[i] = *(const unsigned*)&a[(g + i * 8) * 8 + t * 2];
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(x[0]), "r"(x[1]), "r"(y));
+    for (int i = 0; i < 4; i++) c[(g + (i >> 1) * 8) * 8 + t * 2 + (i & 1)] = d[i];
+}
 extern "C" __global__ void tile_f16(const half* a, const half* b, half* c) {
     int g = threadIdx.x / 4, t = threadIdx.x % 4;
     half2 x[2], y, d[2];
