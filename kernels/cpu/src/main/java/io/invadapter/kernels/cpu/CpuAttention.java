@@ -14,9 +14,10 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  * reading Q, K and V where the projections left them.
  */
 final class CpuAttention {
-    /** Scores of one block, in bytes: about the level-2 caches of two cores. */
-    private static final long SCORE_BYTES = 4 << 20;
-    private static final int MIN_QUERY_ROWS = 64;
+    /** Query rows of a thread: with fewer, oneDNN spends its time on packing the keys again for every block. */
+    private static final int THREAD_ROWS = 256;
+    /** Scores of a thread, in bytes, up to which several heads go into one block: half a level-2 cache. */
+    private static final long THREAD_SCORES = 1 << 20;
 
     private final CpuDevice device;
     private final OneDnn oneDnn;
@@ -46,13 +47,10 @@ final class CpuAttention {
         int size = q.channels() / heads;
         int queryLength = q.size(1);
         int keyLength = k.size(1);
-        int blockHeads = heads;
-        int blockRows = (int) Math.max(MIN_QUERY_ROWS, SCORE_BYTES / ((long) blockHeads * keyLength * Float.BYTES));
-        while (blockHeads > 2 && blockHeads % 2 == 0 && blockRows < 2 * MIN_QUERY_ROWS) {
-            blockHeads /= 2;
-            blockRows = (int) Math.max(MIN_QUERY_ROWS, SCORE_BYTES / ((long) blockHeads * keyLength * Float.BYTES));
-        }
-        blockRows = causal ? queryLength : Math.min(blockRows, queryLength);
+        int threads = Runtime.getRuntime().availableProcessors();
+        long headsOfThread = Math.max(1, THREAD_SCORES / ((long) THREAD_ROWS * keyLength * Float.BYTES));
+        int blockHeads = largestDivisor(heads, threads * headsOfThread);
+        int blockRows = causal ? queryLength : Math.min(THREAD_ROWS * Math.max(1, threads / blockHeads), queryLength);
         DataType type = q.type();
         long scores = device.workspace(0, (long) blockHeads * blockRows * keyLength * Float.BYTES);
         long weights = type == DataType.FLOAT32 ? scores
@@ -75,6 +73,15 @@ final class CpuAttention {
                         .run(weights, v.address() + column, outAddress);
             }
         }
+    }
+
+    /** The largest divisor of {@code n} up to {@code limit}. */
+    private static int largestDivisor(int n, long limit) {
+        int divisor = (int) Math.min(n, limit);
+        while (n % divisor != 0) {
+            divisor--;
+        }
+        return divisor;
     }
 
     private record Block(DataType type, int heads, int rows, int keys, int size) {

@@ -3,7 +3,11 @@ package io.invadapter.kernels.cpu;
 import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.stream.IntStream;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
@@ -11,6 +15,7 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  * A weight in the layout that oneDNN's fast implementations read.
  */
 record PackedWeights(dnnl_memory_desc layout, long address) {
+    private static final int CHUNK = 1 << 16;
 
     /**
      * Copies {@code source}, seen through {@code shape} and {@code strides}, to {@code layout}.
@@ -26,7 +31,7 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
         boolean staged = sourceType != source.type() || !source.data().isNative();
         long from = staged ? memory.allocate(sourceBytes) : source.data().address();
         if (sourceType != source.type()) {
-            NativeMemory.view(from, sourceBytes).copyFrom(java.lang.foreign.MemorySegment.ofArray(source.toFloats()));
+            widen(source, NativeMemory.view(from, sourceBytes));
         } else if (staged) {
             NativeMemory.view(from, sourceBytes).copyFrom(source.data());
         }
@@ -37,6 +42,17 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
                 memory.free(from, sourceBytes);
             }
         }
+    }
+
+    /** Converts {@code source} to float32, on all cores. */
+    private static void widen(HostTensor source, MemorySegment to) {
+        int chunks = Math.toIntExact((source.elements() + CHUNK - 1) / CHUNK);
+        IntStream.range(0, chunks).parallel().forEach(chunk -> {
+            long start = (long) chunk * CHUNK;
+            int elements = (int) Math.min(CHUNK, source.elements() - start);
+            float[] part = Floats.read(source.data().asSlice(start * source.type().bytes()), source.type(), elements);
+            MemorySegment.copy(part, 0, to, ValueLayout.JAVA_FLOAT, start * Float.BYTES, elements);
+        });
     }
 
     /** The same weights in another layout. */
