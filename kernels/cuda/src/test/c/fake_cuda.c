@@ -106,6 +106,12 @@ CUresult cuDeviceGetName(char *name, int length, int device) {
     return SUCCESS;
 }
 
+CUresult cuDeviceTotalMem_v2(size_t *bytes, int device) {
+    BEGIN("cuDeviceTotalMem %d", device)
+    *bytes = 24000000000;
+    return SUCCESS;
+}
+
 CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
     BEGIN("cuDeviceGetAttribute %d %d", attribute, device)
     *value = attribute == 75 ? major : attribute == 76 ? minor : -1;

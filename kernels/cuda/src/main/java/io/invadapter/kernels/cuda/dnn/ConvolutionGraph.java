@@ -22,7 +22,7 @@ final class ConvolutionGraph implements AutoCloseable {
     private static final long FIRST_BETWEEN = 6;
 
     /** {@code cudnnBackendHeurMode_t}: the decision tree, the neural net, whatever works at all. */
-    static final List<Integer> HEURISTICS = List.of(3, 1, 2);
+    private static final List<Integer> HEURISTICS = List.of(3, 1, 2);
 
     /** {@code cudnnBackendNumericalNote_t} */
     private static final int NOTE_TENSOR_CORE = 0;
@@ -41,16 +41,14 @@ final class ConvolutionGraph implements AutoCloseable {
     private final Cudnn cudnn;
     private final Dnn.Shape shape;
     private final List<Descriptor> made = new ArrayList<>();
-    private final Descriptor graph;
+    private final List<Descriptor> operations;
 
+    /** Makes the operations, which cuDNN checks without a GPU. */
     ConvolutionGraph(Cudnn cudnn, Dnn.Shape shape) {
         this.cudnn = cudnn;
         this.shape = shape;
         try {
-            List<Descriptor> operations = operations();
-            graph = make(Descriptor.OPERATION_GRAPH)
-                    .longs(Attribute.OPERATIONGRAPH_HANDLE, Descriptor.TYPE_HANDLE, cudnn.address())
-                    .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
+            operations = operations();
         } catch (RuntimeException e) {
             close();
             throw e;
@@ -64,21 +62,21 @@ final class ConvolutionGraph implements AutoCloseable {
     }
 
     private List<Descriptor> operations() {
-        List<Descriptor> operations = new ArrayList<>();
+        List<Descriptor> nodes = new ArrayList<>();
         int type = Cudnn.number(shape.type());
         long n = shape.batch();
         long k = shape.outChannels();
         Descriptor y = tensor(Y, type, false, n, k, shape.outHeight(), shape.outWidth());
         Descriptor sum = between(0);
-        operations.add(convolution(tensor(X, type, false, n, shape.inChannels(), shape.height(), shape.width()),
+        nodes.add(convolution(tensor(X, type, false, n, shape.inChannels(), shape.height(), shape.width()),
                 tensor(W, type, false, k, shape.inChannels(), shape.kernelHeight(), shape.kernelWidth()), sum));
         if (shape.residual()) {
             Descriptor next = between(1);
-            operations.add(addition(sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()), next));
+            nodes.add(addition(sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()), next));
             sum = next;
         }
-        operations.add(addition(sum, tensor(BIAS, type, false, 1, k, 1, 1), y));
-        return operations;
+        nodes.add(addition(sum, tensor(BIAS, type, false, 1, k, 1, 1), y));
+        return nodes;
     }
 
     private Descriptor between(int index) {
@@ -132,10 +130,13 @@ final class ConvolutionGraph implements AutoCloseable {
      * @param most of them; each is compiled here
      */
     List<GraphWay> ways(long workspaceLimit, int most) {
+        Descriptor graph = make(Descriptor.OPERATION_GRAPH)
+                .longs(Attribute.OPERATIONGRAPH_HANDLE, Descriptor.TYPE_HANDLE, cudnn.address())
+                .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
         List<GraphWay> ways = new ArrayList<>();
         for (int mode : HEURISTICS) {
             // Asking the neural net alone takes long.
-            for (Descriptor configuration : ways.size() < most ? configurations(mode) : List.<Descriptor>of()) {
+            for (Descriptor configuration : ways.size() < most ? configurations(graph, mode) : List.<Descriptor>of()) {
                 if (ways.size() < most && exact(configuration)) {
                     GraphWay way = GraphWay.compile(cudnn, configuration, shape.residual(), workspaceLimit);
                     if (way != null) {
@@ -148,7 +149,7 @@ final class ConvolutionGraph implements AutoCloseable {
     }
 
     /** What cuDNN proposes, best first. */
-    private List<Descriptor> configurations(int mode) {
+    private List<Descriptor> configurations(Descriptor graph, int mode) {
         try {
             Descriptor heuristics = make(Descriptor.HEURISTICS)
                     .descriptors(Attribute.ENGINEHEUR_OPERATION_GRAPH, graph)

@@ -33,7 +33,7 @@ public final class SharedLibrary {
     }
 
     /** The system's loader could not load a library; the message is the loader's. */
-    static final class NotLoadedException extends Exception {
+    public static final class NotLoadedException extends Exception {
         private static final long serialVersionUID = 1L;
 
         NotLoadedException(String message) {
@@ -46,7 +46,7 @@ public final class SharedLibrary {
      *
      * @param location a path, or a bare name, which the system's loader then looks for
      */
-    static SharedLibrary load(String location) throws NotLoadedException {
+    public static SharedLibrary load(String location) throws NotLoadedException {
         try (Arena arena = Arena.ofConfined()) {
             MethodHandle open = standard("dlopen",
                     FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));

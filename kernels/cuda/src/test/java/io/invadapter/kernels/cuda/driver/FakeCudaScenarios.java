@@ -15,6 +15,7 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import org.junit.jupiter.api.function.Executable;
 
 /** What {@link JCudaCallsTest} runs in a process of its own, whose libcuda.so.1 is the fake one. */
@@ -67,6 +68,12 @@ final class FakeCudaScenarios {
             assertEquals(12060, driver.driverVersion());
         }
         called("cuDevicePrimaryCtxRelease 71");
+        device(12060, 1, 7, 5);
+        assertEquals(12060, InstalledGpu.driverVersion());
+        assertEquals(List.of("GPU 0: Fake GPU, compute capability 7.5, 22 GiB; too old, 8.0 or newer is needed (GeForce RTX 30,"
+                + " A100 and later)"), InstalledGpu.all().stream().map(InstalledGpu::description).toList());
+        calls();
+        device(12060, 2, 9, 0);
     }
 
     private static void memory() {

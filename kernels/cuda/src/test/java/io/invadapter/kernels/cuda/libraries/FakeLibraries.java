@@ -65,7 +65,7 @@ final class FakeLibraries {
     /** Compiles one of the fakes; returns its folder, or null where there is no C compiler. */
     static Path build(Path folder, String source, String name, String... options) throws IOException, InterruptedException {
         Files.createDirectories(folder);
-        Path sources = Path.of("src/test/resources/io/invadapter/kernels/cuda/libraries");
+        Path sources = Path.of("src/test/c");
         List<String> command = new ArrayList<>(List.of("gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-o",
                 folder.resolve(name).toString(), "-Wl,-soname," + name));
         command.addAll(List.of(options));
