@@ -4,16 +4,23 @@ import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 import javax.imageio.ImageIO;
@@ -24,27 +31,40 @@ import javax.imageio.ImageIO;
  */
 public final class BundledModel {
     private static final String ARCHIVE = "avatar-sd.zip";
+    /** Lists the unpacked files with their checksums. */
+    private static final String CONTENTS = "contents.txt";
     private static final List<String> FACES = List.of("00040", "00020", "00061", "00071", "00005");
 
     private BundledModel() {
     }
 
     /**
-     * The unpacked model.
+     * The unpacked model. A folder that was damaged since is unpacked anew.
      *
      * @throws UncheckedIOException when the cache cannot be written; the message says where it is
      */
     public static Path directory() {
-        Path cache = cache();
+        return directory(cache());
+    }
+
+    static synchronized Path directory(Path cache) {
         try {
             Path target = cache.resolve("avatar-sd-" + fingerprint());
-            if (!Files.isDirectory(target)) {
+            if (!isWhole(target)) {
                 Files.createDirectories(cache);
-                unpack(target, Files.createTempDirectory(cache, "unpacking-"));
+                // One process at a time; those that waited find it done.
+                try (FileChannel lock = FileChannel.open(cache.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                    lock.lock();
+                    if (!isWhole(target)) {
+                        unpack(target, cache.resolve("unpacking"));
+                    }
+                }
             }
             return target;
         } catch (IOException e) {
-            throw new UncheckedIOException(cache + ": the bundled model cannot be unpacked here (" + e.getMessage()
+            String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
+                    : e instanceof AccessDeniedException ? "access denied" : String.valueOf(e.getMessage());
+            throw new UncheckedIOException(cache + ": the bundled model cannot be unpacked here (" + reason
                     + "); set XDG_CACHE_HOME to a folder that can be written", e);
         }
     }
@@ -87,26 +107,58 @@ public final class BundledModel {
         }
     }
 
-    /** Unpacks beside the target, then moves: nobody ever sees half a model. */
+    /** Unpacks beside the target, then moves: a process that dies here leaves nothing that looks like a model. */
     private static void unpack(Path target, Path beside) throws IOException {
+        delete(beside);
+        delete(target);
         try (ZipInputStream zip = new ZipInputStream(BundledModel.class.getResourceAsStream(ARCHIVE))) {
+            List<String> contents = new ArrayList<>();
             for (ZipEntry entry = zip.getNextEntry(); entry != null; entry = zip.getNextEntry()) {
                 Path file = beside.resolve(entry.getName()).normalize();
                 if (!file.startsWith(beside)) {
                     throw new IOException("the archive names a file outside its folder: " + entry.getName());
                 }
-                Files.createDirectories(file.getParent());
-                Files.copy(zip, file);
+                if (!entry.isDirectory()) {
+                    Files.createDirectories(file.getParent());
+                    Files.copy(zip, file);
+                    contents.add(checksum(file) + " " + entry.getName());
+                }
             }
+            Files.write(beside.resolve(CONTENTS), contents);
             Files.move(beside, target, StandardCopyOption.ATOMIC_MOVE);
-        } catch (FileSystemException e) {
-            // Another process may have been faster.
-            if (!Files.isDirectory(target)) {
-                throw e;
-            }
         } finally {
             delete(beside);
         }
+    }
+
+    /** Whether every file still is what was unpacked: disks fill up, caches are cleaned, downloads of home folders break off. */
+    private static boolean isWhole(Path target) throws IOException {
+        if (!Files.isRegularFile(target.resolve(CONTENTS))) {
+            return false;
+        }
+        try {
+            List<String> contents = Files.readAllLines(target.resolve(CONTENTS));
+            for (String line : contents) {
+                String[] parts = line.split(" ", 2);
+                if (parts.length != 2 || !checksum(target.resolve(parts[1])).equals(parts[0])) {
+                    return false;
+                }
+            }
+            return !contents.isEmpty();
+        } catch (NoSuchFileException | CharacterCodingException e) {
+            return false;
+        }
+    }
+
+    private static String checksum(Path file) throws IOException {
+        CRC32 checksum = new CRC32();
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] buffer = new byte[1 << 16];
+            for (int n = in.read(buffer); n > 0; n = in.read(buffer)) {
+                checksum.update(buffer, 0, n);
+            }
+        }
+        return Long.toHexString(checksum.getValue());
     }
 
     private static void delete(Path folder) throws IOException {

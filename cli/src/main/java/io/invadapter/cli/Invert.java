@@ -1,6 +1,7 @@
 package io.invadapter.cli;
 
 import io.invadapter.engine.FacePicture;
+import io.invadapter.engine.GenerationRequest;
 import io.invadapter.engine.InversionResult;
 import io.invadapter.engine.Pipeline;
 import java.awt.image.BufferedImage;
@@ -12,29 +13,32 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** A face to noise and back. */
-@Command(name = "invert", mixinStandardHelpOptions = true, description = "Turns a face into noise and back, and tells how much was lost.")
+@Command(name = "invert", sortOptions = false, description = "Turns a face into noise and back, to see how much of it the model can hold; "
+        + "writes what came back and prints how far its latents are from the face's.")
 final class Invert implements Callable<Integer> {
-    @Mixin
-    private ModelOptions options;
-
-    @Option(names = "--face", paramLabel = "FILE", required = true, description = "the picture")
+    @Option(names = "--face", paramLabel = "FILE", required = true, description = "the picture; the middle square is used")
     private Path face;
 
-    @Option(names = "--caption", defaultValue = "a portrait of a person", description = "describes it (default: ${DEFAULT-VALUE})")
+    @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes it (default: ${DEFAULT-VALUE})")
     private String caption;
-
-    @Option(names = "--steps", description = "1 to 1000 (default: 20 for the bundled model, 50 for others)")
-    private Integer steps;
 
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "reconstruction.png", description = "PNG (default: ${DEFAULT-VALUE})")
     private Path output;
 
+    @Mixin
+    private ModelOptions model;
+
+    @Mixin
+    private DeviceOptions device;
+
     @Override
     public Integer call() throws Exception {
-        Png.checkWritable(output);
-        BufferedImage picture = FacePicture.read(face, options::warn);
-        try (Pipeline pipeline = options.open(); Progress progress = new Progress(options.quiet)) {
-            InversionResult result = pipeline.invert(picture, caption, steps != null ? steps : options.bundled() ? 20 : 50, progress);
+        GenerationRequest.builder().steps(model.steps()).build(); // refuses impossible steps before anything is loaded
+        model.check(false);
+        Checks.writablePng(output);
+        BufferedImage picture = FacePicture.read(face, device::warn);
+        try (Pipeline pipeline = model.open(device); Progress progress = new Progress(device.quiet())) {
+            InversionResult result = pipeline.invert(picture, caption, model.steps(), progress);
             progress.close();
             Png.write(result.reconstruction(), null, output);
             System.out.printf(Locale.ROOT, "%s: relative error of the latents %.4f%n", output, result.error());

@@ -7,7 +7,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 
 /** What {@code --device} can name on this computer. */
-@Command(name = "devices", mixinStandardHelpOptions = true, description = "Lists what this computer can compute with, and what is missing.")
+@Command(name = "devices", description = "Lists what this computer can compute with, and what is missing.")
 final class ListDevices implements Callable<Integer> {
 
     @Override

@@ -6,37 +6,57 @@ import io.invadapter.weights.WeightException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+import picocli.CommandLine.TypeConversionException;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** Entry point. Exit code 0: done, 1: failed, 2: asked for something that cannot be. */
-@Command(name = "invadapter", mixinStandardHelpOptions = true, version = "invadapter 0.1.0",
-        description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.",
+@Command(name = "invadapter", version = "invadapter 0.1.0", sortOptions = false, synopsisSubcommandLabel = "COMMAND",
+        description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.%n",
+        footer = {"", "'invadapter COMMAND --help' lists the options of a command.",
+            "Exit codes: 0 done, 1 failed, 2 asked for something that cannot be."},
         subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class})
 public final class Main implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, scope = ScopeType.INHERIT, description = "shows this text")
+    private boolean help;
+
+    @Option(names = {"-V", "--version"}, versionHelp = true, description = "shows the version")
+    private boolean version;
 
     public static void main(String[] arguments) {
         System.exit(commandLine().execute(arguments));
     }
 
     static CommandLine commandLine() {
-        CommandLine commandLine = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true);
+        CommandLine commandLine = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true)
+                .setUsageHelpAutoWidth(true);
+        register(commandLine, Integer.class, Integer::valueOf, "a whole number");
+        register(commandLine, Long.class, Long::valueOf, "a whole number of at most 64 bits");
+        register(commandLine, Double.class, Double::valueOf, "a number");
+        commandLine.registerConverter(Path.class, Main::path);
         commandLine.setExecutionStrategy(parsed -> {
             try {
                 return new CommandLine.RunLast().execute(parsed);
             } catch (OutOfMemoryError e) {
-                commandLine.getErr().println("invadapter: out of memory: give Java more with -Xmx in JAVA_TOOL_OPTIONS, or ask "
+                commandLine.getErr().println("invadapter: out of memory: give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g, or ask "
                         + "for a smaller size or count");
                 return 1;
             }
         });
         commandLine.setParameterExceptionHandler((e, arguments) -> {
             CommandLine command = e.getCommandLine();
-            command.getErr().println("invadapter: " + e.getMessage().lines().findFirst().orElse("wrong options") + "; see "
-                    + command.getCommandSpec().qualifiedName() + " --help");
+            command.getErr().println("invadapter: " + sentence(e) + "; see " + command.getCommandSpec().qualifiedName() + " --help");
             return 2;
         });
         commandLine.setExecutionExceptionHandler((e, command, parsed) -> {
@@ -46,19 +66,51 @@ public final class Main implements Runnable {
         return commandLine;
     }
 
+    private static <T> void register(CommandLine commandLine, Class<T> type, ITypeConverter<T> parse, String expected) {
+        commandLine.registerConverter(type, text -> {
+            try {
+                return parse.convert(text);
+            } catch (NumberFormatException e) {
+                throw new TypeConversionException("'" + text + "' is not " + expected);
+            }
+        });
+    }
+
+    /** An empty path would silently mean the current folder. */
+    private static Path path(String text) {
+        if (text.isBlank()) {
+            throw new TypeConversionException("'" + text + "' is not the name of a file or folder");
+        }
+        return Path.of(text);
+    }
+
+    private static String sentence(ParameterException e) {
+        if (e instanceof UnmatchedArgumentException unmatched && !unmatched.isUnknownOption()) {
+            String word = unmatched.getUnmatched().getFirst();
+            return e.getCommandLine().getParent() == null ? "there is no command '" + word + "': expected " + commands()
+                    : "unexpected argument '" + word + "'";
+        }
+        return e.getMessage().lines().findFirst().orElse("wrong options");
+    }
+
+    private static String commands() {
+        return "generate, invert, info, verify, demo or devices";
+    }
+
     /** What went wrong, for a user; a mistake of ours keeps its stack trace. */
     private static String sentence(Exception e) throws Exception {
         return switch (e) {
             case InvalidRequestException _, WeightException _, DeviceException _, UncheckedIOException _ -> e.getMessage();
             case NoSuchFileException missing -> missing.getFile() + ": there is no such file";
             case AccessDeniedException denied -> denied.getFile() + ": access denied";
-            case IOException _ -> "cannot read or write: " + e;
+            case FileSystemException failed -> failed.getFile() + ": " + failed.getReason();
+            case IOException _ -> "cannot read or write: " + e.getMessage();
             default -> throw e;
         };
     }
 
     @Override
     public void run() {
-        throw new CommandLine.ParameterException(spec.commandLine(), "expected a command: generate, invert, info, verify, demo or devices");
+        throw new ParameterException(spec.commandLine(), "expected a command: " + commands());
     }
 }

@@ -1,31 +1,29 @@
 package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.Pipeline;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
-import io.invadapter.kernels.Precision;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
-/** Options of every command that runs a model. */
+/** Which model and adapter to use, and the defaults that follow from the choice. */
 final class ModelOptions {
-    @Option(names = "--model", paramLabel = "PATH", description = "folder in the diffusers layout or single-file checkpoint; without it the bundled cartoon model")
-    Path model;
+    @Option(names = "--model", paramLabel = "PATH", description = "folder in the diffusers layout or single-file checkpoint, .safetensors "
+            + "(default: the bundled cartoon model with its adapter)")
+    private Path model;
 
-    @Option(names = "--adapter", paramLabel = "FILE", description = "Inv-Adapter weights (.safetensors)")
-    Path adapter;
+    @Option(names = "--adapter", paramLabel = "FILE", description = "Inv-Adapter weights, .safetensors")
+    private Path adapter;
 
-    @Option(names = "--device", paramLabel = "NAME", defaultValue = "auto", description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE})")
-    String device;
-
-    @Option(names = "--precision", paramLabel = "P", description = "fp32, bf16 or fp16; without it the device's own")
-    Precision precision;
-
-    @Option(names = {"-q", "--quiet"}, description = "no progress, no notices")
-    boolean quiet;
+    @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others)")
+    private Integer steps;
 
     boolean bundled() {
         return model == null;
+    }
+
+    int steps() {
+        return steps != null ? steps : bundled() ? 20 : 50;
     }
 
     /** For the picture's parameters. */
@@ -33,20 +31,20 @@ final class ModelOptions {
         return bundled() ? "avatar-sd" : model.toAbsolutePath().normalize().getFileName().toString();
     }
 
-    Pipeline open() {
-        try {
-            return Pipeline.builder()
-                    .model(bundled() ? BundledModel.directory() : model)
-                    .adapter(adapter == null && bundled() ? BundledModel.adapter() : adapter)
-                    .device(device).precision(precision).notices(this::warn).open();
-        } catch (OutOfMemoryError e) {
-            throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more with -Xmx in JAVA_TOOL_OPTIONS");
+    /** @throws InvalidRequestException when a file is missing, before anything is loaded */
+    void check(boolean withFace) {
+        if (model != null) {
+            Checks.exists(model);
+        }
+        if (adapter != null) {
+            Checks.exists(adapter);
+        }
+        if (withFace && model != null && adapter == null) {
+            throw new InvalidRequestException("--face with a --model of your own needs the --adapter that was made for this model");
         }
     }
 
-    void warn(String notice) {
-        if (!quiet) {
-            System.err.println("invadapter: " + notice);
-        }
+    Pipeline open(DeviceOptions device) {
+        return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter);
     }
 }

@@ -1,7 +1,7 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.InvalidRequestException;
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -22,39 +22,36 @@ final class Png {
     private Png() {
     }
 
-    /** @throws InvalidRequestException when {@code file} cannot be written, before any work is done */
-    static void checkWritable(Path file) {
-        Path folder = file.toAbsolutePath().normalize().getParent();
-        if (folder == null || Files.isDirectory(file)) {
-            throw new InvalidRequestException(file + ": a folder; expected the name of a file to write");
-        }
-        if (!Files.isDirectory(folder)) {
-            throw new InvalidRequestException(file + ": there is no folder " + folder);
-        }
-        if (!Files.isWritable(folder) || Files.exists(file) && !Files.isWritable(file)) {
-            throw new InvalidRequestException(file + ": cannot be written");
-        }
-    }
-
-    /** Writes beside, then moves: nothing half-written is ever seen. */
+    /**
+     * Writes beside, then moves: nothing half-written is ever seen.
+     *
+     * @param parameters text to carry along, or {@code null}
+     */
     static void write(BufferedImage picture, String parameters, Path file) throws IOException {
-        Path beside = file.resolveSibling("." + file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
+        Path beside = Checks.beside(file);
+        beside.toFile().deleteOnExit(); // Ctrl-C
         try {
-            ImageWriter writer = ImageIO.getImageWritersByFormatName("png").next();
-            try (ImageOutputStream out = ImageIO.createImageOutputStream(beside.toFile())) {
-                writer.setOutput(out);
-                IIOMetadata metadata = writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), null);
-                if (parameters != null) {
-                    metadata.mergeTree(FORMAT, text(parameters));
-                }
-                writer.write(new IIOImage(picture, null, metadata));
-            } finally {
-                writer.dispose();
-            }
+            Files.write(beside, encode(picture, parameters));
             Files.move(beside, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
         } finally {
             Files.deleteIfExists(beside);
         }
+    }
+
+    private static byte[] encode(BufferedImage picture, String parameters) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ImageWriter writer = ImageIO.getImageWritersByFormatName("png").next();
+        try (ImageOutputStream out = ImageIO.createImageOutputStream(bytes)) {
+            writer.setOutput(out);
+            IIOMetadata metadata = writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), null);
+            if (parameters != null) {
+                metadata.mergeTree(FORMAT, text(parameters));
+            }
+            writer.write(new IIOImage(picture, null, metadata));
+        } finally {
+            writer.dispose();
+        }
+        return bytes.toByteArray();
     }
 
     /** A tEXt chunk where Latin-1 holds the text, else iTXt. */

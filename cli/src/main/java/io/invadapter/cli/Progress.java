@@ -1,12 +1,18 @@
 package io.invadapter.cli;
 
 import io.invadapter.engine.ProgressListener;
+import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 import me.tongfei.progressbar.ProgressBarStyle;
 
-/** A bar with rate and time left on a terminal; nothing in a pipe. */
+/**
+ * A bar with steps, rate and time left. It goes to standard output, the one stream Java can tell to be a terminal; in a pipe
+ * there is none.
+ */
 final class Progress implements ProgressListener, AutoCloseable {
+    private static final int WIDTH = 80;
+
     private final boolean shown;
     private ProgressBar bar;
     private String phase;
@@ -24,7 +30,7 @@ final class Progress implements ProgressListener, AutoCloseable {
             close();
             phase = newPhase;
             bar = new ProgressBarBuilder().setTaskName(newPhase).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII)
-                    .showSpeed().setUpdateIntervalMillis(100).build();
+                    .setConsumer(new ConsoleProgressBarConsumer(System.out, WIDTH)).showSpeed().setUpdateIntervalMillis(100).build();
         }
         bar.stepTo(step);
     }
@@ -34,6 +40,7 @@ final class Progress implements ProgressListener, AutoCloseable {
         if (bar != null) {
             bar.close();
             bar = null;
+            phase = null;
         }
     }
 }

@@ -2,6 +2,7 @@ package io.invadapter.cli;
 
 import io.invadapter.engine.Diffusion;
 import io.invadapter.engine.IdentityRows;
+import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.StableDiffusion;
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.IdentityAttention;
@@ -39,22 +40,22 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Compares everything this engine computes with a reference implementation's outputs for the same model and inputs. */
-@Command(name = "verify", mixinStandardHelpOptions = true, description = "Compares every result with golden data from the reference implementation.")
+@Command(name = "verify", sortOptions = false, description = "Compares every result with golden data from the reference implementation.")
 final class Verify implements Callable<Integer> {
     private static final double SINGLE_PASS = 2e-5;
     private static final double LOOP = 1e-3;
     private static final double REDUCED_PRECISION = 5e-2;
 
-    @Parameters(paramLabel = "DIR", description = "model folder with case.json, tokens.json, golden.safetensors and eaa.safetensors")
+    @Parameters(paramLabel = "DIR", description = "model folder with golden data (case.json, tokens.json, golden.safetensors, eaa.safetensors), or golden data of synthetic weights (case.json, shapes.json, golden.safetensors)")
     private Path folder;
 
     @Option(names = "--dump", paramLabel = "FILE", description = "writes all outputs under the golden keys")
     private Path dump;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE})")
+    @Option(names = "--device", paramLabel = "NAME", defaultValue = "auto", description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE})")
     private String deviceName;
 
-    @Option(names = "--precision", description = "fp32, bf16 or fp16 (default: fp32)")
+    @Option(names = "--precision", paramLabel = "NAME", description = "fp32, bf16 or fp16 (default: fp32)")
     private Precision precision = Precision.FP32;
 
     private static final Map<String, String> SYNTHETIC_TEXTS = Map.of(
@@ -66,8 +67,12 @@ final class Verify implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        DeviceOptions.checkDevice(deviceName);
+        if (!Files.isDirectory(folder)) {
+            throw new InvalidRequestException("verify: " + folder + " is no folder; expected one with golden data");
+        }
         if (dump != null) {
-            Png.checkWritable(dump);
+            Checks.writable(dump);
         }
         JsonValue parameters = Json.read(folder.resolve("case.json"));
         if (Files.exists(folder.resolve("shapes.json"))) {
@@ -138,6 +143,7 @@ final class Verify implements Callable<Integer> {
 
     private void compute(StableDiffusion model, EmbeddedAttentionAdapter adapter, WeightSource golden, JsonValue parameters,
             JsonValue texts) {
+        List.of("prompt", "negative", "caption").forEach(texts::get);
         Map<String, float[]> contexts = new TreeMap<>();
         for (String name : texts.asObject().keySet()) {
             int[] expected = texts.get(name).get("ids").asList().stream().mapToInt(JsonValue::asInt).toArray();
@@ -153,11 +159,12 @@ final class Verify implements Callable<Integer> {
         float[][] pair = {contexts.get("negative"), contexts.get("prompt")};
         int steps = parameters.get("steps").asInt();
 
-        long[] size = golden.tensor("vae.image").shape();
-        Vae.Distribution latent = model.vae().encode(golden.tensor("vae.image").toFloats(), (int) size[2], (int) size[3]);
+        int channels = model.vae().latentChannels();
+        Latents image = latents(golden, "vae.image", 3);
+        Vae.Distribution latent = model.vae().encode(image.values(), image.height(), image.width());
         outputs.put("vae.mean", latent.mean().values());
         outputs.put("vae.logvar", latent.logvar().values());
-        outputs.put("vae.decoded", model.vae().decode(latents(golden, "vae.mean")));
+        outputs.put("vae.decoded", model.vae().decode(latents(golden, "vae.mean", channels)));
 
         double[] alphas = model.schedule().alphasCumprod();
         float[] levels = new float[alphas.length];
@@ -173,10 +180,10 @@ final class Verify implements Callable<Integer> {
         outputs.put("schedule.timesteps", asFloats);
 
         for (String key : golden.names()) {
-            if (key.startsWith("unet.x.")) {
+            if (key.matches("unet\\.x\\.\\d{1,6}")) {
                 int timestep = Integer.parseInt(key.substring("unet.x.".length()));
                 outputs.put("unet.eps." + timestep,
-                        model.unet().predictNoise(latents(golden, key), timestep, pair, IdentityAttention.NONE).values());
+                        model.unet().predictNoise(latents(golden, key, channels), timestep, pair, IdentityAttention.NONE).values());
             }
         }
 
@@ -187,12 +194,12 @@ final class Verify implements Callable<Integer> {
                 outputs.put(key, golden.tensor(key).toFloats());
             }
         }
-        List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0"), List.of(caption), steps, (done, all, x) -> { });
+        List<Latents> trajectory = diffusion.invert(latents(golden, "id.z0", channels), List.of(caption), steps, (done, all, x) -> { });
         outputs.put("invert.trajectory", Latents.stack(trajectory).values());
         Latents noise = trajectory.getLast();
         outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps, (done, all, x) -> { }).values());
 
-        Latents start = latents(golden, "gen.zT");
+        Latents start = latents(golden, "gen.zT", channels);
         Diffusion.Guidance guidance = new Diffusion.Guidance(pair[1], pair[0], parameters.get("guidance").asDouble());
         outputs.put("gen.plain", diffusion.generate(start, List.of(guidance), steps, null, (done, all, x) -> { }).latents().values());
         double scale = parameters.get("scale").asDouble();
@@ -244,6 +251,7 @@ final class Verify implements Callable<Integer> {
         for (String key : golden.names()) {
             float[] found = outputs.get(key);
             if (found == null) {
+                System.out.println(key + "  skipped: this version does not compute it");
                 continue;
             }
             float[] expected = golden.tensor(key).toFloats();
@@ -259,6 +267,9 @@ final class Verify implements Callable<Integer> {
             errors.addValue(error);
             System.out.printf(Locale.ROOT, "%-70s %.2e  %s%n", key, error, ok ? "ok" : String.format(Locale.ROOT, "FAIL (limit %.0e)", limit));
             writer.add(key, golden.tensor(key).shape(), found);
+        }
+        if (errors.getN() == 0) {
+            throw new WeightException(golden.description() + " holds nothing to compare");
         }
         System.out.printf(Locale.ROOT, "%d keys, median %.2e, largest %.2e: %s%n", errors.getN(), errors.getPercentile(50),
                 errors.getMax(), passed ? "passed" : "FAILED");
@@ -276,13 +287,14 @@ final class Verify implements Callable<Integer> {
             difference += d * d;
             norm += (double) expected[i] * expected[i];
         }
-        return Math.sqrt(difference / norm);
+        return Math.sqrt(norm == 0 ? difference : difference / norm);
     }
 
-    private static Latents latents(WeightSource golden, String key) {
+    private static Latents latents(WeightSource golden, String key, int channels) {
         long[] shape = golden.tensor(key).shape();
-        if (shape.length != 4) {
-            throw new WeightException(golden.description() + ": '" + key + "' has " + shape.length + " axes; expected 4");
+        if (shape.length != 4 || shape[1] != channels) {
+            throw new WeightException(golden.description() + ": '" + key + "' has the shape " + Arrays.toString(shape)
+                    + " where [rows, " + channels + ", height, width] is expected");
         }
         return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
     }

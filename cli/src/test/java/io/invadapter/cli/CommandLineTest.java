@@ -6,8 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.SafetensorsWriter;
+import io.invadapter.weights.WeightSource;
 import java.awt.image.BufferedImage;
+import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
@@ -96,16 +99,96 @@ class CommandLineTest {
         new SafetensorsWriter().add("other.attn1.eaa.to_k.weight", new long[] {2, 2}, new float[4]).write(foreign);
         mistake(2, "steps must be between 1 and 1000", "--steps", 0, "-o", out);
         mistake(2, "steps must be between 1 and 1000", "--steps", 1001, "-o", out);
+        mistake(2, "'abc' is not a whole number", "--steps", "abc", "-o", out);
+        mistake(2, "guidance must be a finite number", "--guidance", "NaN", "-o", out);
+        mistake(2, "count must be between 1 and 1000", "--count", 0, "-o", out);
         mistake(2, "multiples of 8", "--size", "100x128", "-o", out);
         mistake(2, "WIDTHxHEIGHT", "--size", "big", "-o", out);
+        mistake(2, "WIDTHxHEIGHT", "--size", 0, "-o", out);
+        mistake(2, "between 1 and 4096", "--size", "100000x100000", "-o", out);
+        mistake(2, "there is no --face", "--id-scale", 1, "-o", out);
+        mistake(2, "0 or more", "--face", face(), "--id-scale", -1, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
+        mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
+        mistake(2, "ends in .png", "-o", folder.resolve("out.jpg"));
+        mistake(2, "not the name of a file", "-o", "");
         mistake(2, "tiny.png", "--face", tiny, "-o", out);
         mistake(2, "text.png", "--face", text, "-o", out);
         mistake(2, "no such picture", "--face", folder.resolve("gone.png"), "-o", out);
+        mistake(2, "gone does not exist", "--model", folder.resolve("gone"), "-o", out);
+        mistake(2, "gone does not exist", "--adapter", folder.resolve("gone"), "-o", out);
+        mistake(2, "needs the --adapter", "--face", face(), "--model", BundledModel.directory(), "-o", out);
+        mistake(2, "expected auto, cpu, cuda or cuda:N", "--device", "tpu", "-o", out);
         mistake(1, "pickle", "--model", pickle, "-o", out);
         mistake(1, "another model", "--adapter", foreign, "-o", out);
-        mistake(1, "unknown device", "--device", "tpu", "-o", out);
         mistake(1, "fp16", "--device", "cpu", "--precision", "fp16", "-o", out);
+    }
+
+    @Test
+    void aDamagedPartOfAModelIsNamed() throws Exception {
+        Path out = folder.resolve("out.png");
+        for (String[] damage : new String[][] {
+            {"unet/config.json", null, "unet/config.json does not exist"},
+            {"unet/config.json", "{oops}", "unet/config.json is not valid JSON"},
+            {"unet/config.json", "{\"_class_name\": \"UNet3DConditionModel\"}", "_class_name is \"UNet3DConditionModel\""},
+            {"tokenizer/merges.txt", null, "merges.txt does not exist"},
+            {"vae/diffusion_pytorch_model.safetensors", null, "has no weights"},
+            {"vae/diffusion_pytorch_model.safetensors", "no weights", "is a text file"},
+            {"scheduler/scheduler_config.json", "{\"prediction_type\": \"v_prediction\"}", "'v_prediction'"}}) {
+            Path model = linkedModel(folder.resolve("model"));
+            Files.delete(model.resolve(damage[0]));
+            if (damage[1] != null) {
+                Files.writeString(model.resolve(damage[0]), damage[1]);
+            }
+            mistake(1, damage[2], "--model", model, "-o", out);
+        }
+    }
+
+    /** The bundled model as links, so that one file can be replaced cheaply. */
+    private static Path linkedModel(Path target) throws IOException {
+        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                Path link = target.resolve(BundledModel.directory().relativize(file));
+                Files.createDirectories(link.getParent());
+                Files.deleteIfExists(link);
+                Files.createSymbolicLink(link, file);
+            }
+        }
+        return target;
+    }
+
+    @Test
+    void theScaleIsWhatTheGivenAdapterRecommends() throws Exception {
+        Path weaker = folder.resolve("weaker.safetensors");
+        try (WeightSource bundled = Safetensors.open(BundledModel.adapter())) {
+            SafetensorsWriter writer = new SafetensorsWriter();
+            for (String name : bundled.names()) {
+                writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats());
+            }
+            writer.metadata("scale", "0.25").metadata("id_latent_size", "16").write(weaker);
+        }
+        for (Object[] options : new Object[][] {{0.25, "--adapter", weaker}, {1.0, "-q"}, {0.75, "--id-scale", 0.75}}) {
+            Path out = folder.resolve("scale.png");
+            Object[] arguments = Stream.concat(Stream.of("generate", "--prompt", "a, b", "--face", face(), "--steps", 1, "-q", "-o", out,
+                    "--id-rows", "both", "--caption", "c, d"), Stream.of(options).skip(1).filter(o -> !o.equals("-q"))).toArray();
+            assertEquals(new Outcome(0, ""), run(arguments));
+            String bytes = new String(Files.readAllBytes(out), StandardCharsets.ISO_8859_1);
+            assertTrue(bytes.contains(", Inv-Adapter scale: " + options[0] + ", Inv-Adapter caption: \"c, d\", Inv-Adapter rows: BOTH"));
+        }
+    }
+
+    @Test
+    void verifyNamesWhatIsWrongWithGoldenData() throws Exception {
+        Path model = linkedModel(folder.resolve("model"));
+        Files.delete(model.resolve("golden.safetensors"));
+        new SafetensorsWriter().add("vae.image", new long[] {3}, new float[3]).write(model.resolve("golden.safetensors"));
+        for (Object[] wrong : new Object[][] {{2, folder.resolve("gone"), "is no folder"}, {1, folder, "case.json does not exist"},
+            {1, model, "'vae.image' has the shape [3]"}}) {
+            Outcome outcome = run("verify", wrong[1]);
+            assertEquals(wrong[0], outcome.code(), outcome.message());
+            assertTrue(outcome.message().contains(wrong[2].toString()), outcome.message());
+            assertEquals(1, outcome.message().lines().count(), outcome.message());
+        }
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import io.invadapter.weights.WeightException;
 import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
@@ -24,17 +25,24 @@ public final class FacePicture {
     /**
      * Reads a picture file.
      *
-     * @param warnings told, in one sentence, what was done to a picture with transparency
+     * @param warnings told, in one sentence each, what was done to a picture with transparency and what seems damaged
      * @throws InvalidRequestException when it is no still RGB or grey picture of at least 32 x 32 pixels
      */
     public static BufferedImage read(Path file, Consumer<String> warnings) {
+        if (Files.isDirectory(file)) {
+            throw new InvalidRequestException(file + ": a folder; expected a picture file");
+        }
         if (!Files.isRegularFile(file)) {
             throw new InvalidRequestException(file + ": there is no such picture file");
+        }
+        if (!Files.isReadable(file)) {
+            throw new InvalidRequestException(file + ": access denied");
         }
         try (ImageInputStream stream = ImageIO.createImageInputStream(file.toFile())) {
             Iterator<ImageReader> readers = stream == null ? null : ImageIO.getImageReaders(stream);
             if (readers == null || !readers.hasNext()) {
-                throw new InvalidRequestException(file + ": not a picture this Java can read; expected PNG, JPEG, BMP, GIF or TIFF");
+                throw new InvalidRequestException(file + (Files.size(file) == 0 ? ": the file is empty"
+                        : ": not a picture this Java can read; expected PNG, JPEG, BMP, GIF or TIFF"));
             }
             ImageReader reader = readers.next();
             try {
@@ -68,14 +76,24 @@ public final class FacePicture {
             throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels are more than this reads ("
                     + MAX_PIXELS / 1_000_000 + " million)");
         }
-        BufferedImage picture = reader.read(0);
+        reader.addIIOReadWarningListener((source, warning) -> warnings.accept(file + ": the picture seems damaged (" + warning + ")"));
+        BufferedImage picture = readPixels(file, reader, width, height);
         if (picture.getColorModel().getNumColorComponents() > 3) {
             throw new InvalidRequestException(file + ": its colours are CMYK; save it as an RGB picture first");
         }
         if (isTransparent(picture)) {
             warnings.accept(file + ": transparent parts are taken as white");
         }
-        return picture;
+        return Orientation.of(file).upright(picture);
+    }
+
+    private static BufferedImage readPixels(Path file, ImageReader reader, int width, int height) throws IOException {
+        try {
+            return reader.read(0);
+        } catch (OutOfMemoryError e) {
+            throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels need more memory than Java has; make "
+                    + "the picture smaller, or give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g");
+        }
     }
 
     private static boolean isTransparent(BufferedImage picture) {
@@ -178,7 +196,11 @@ public final class FacePicture {
         return values;
     }
 
-    /** Picture {@code index} of {@code [B, 3, H, W]}; values outside [-1, 1] are clipped. */
+    /**
+     * Picture {@code index} of {@code [B, 3, H, W]}; values outside [-1, 1] are clipped.
+     *
+     * @throws WeightException when a value is not a number: what would be black says nothing about the reason
+     */
     static BufferedImage fromModel(float[] values, int index, int width, int height) {
         BufferedImage picture = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
         for (int y = 0; y < height; y++) {
@@ -186,6 +208,10 @@ public final class FacePicture {
                 int rgb = 0;
                 for (int c = 0; c < 3; c++) {
                     float v = values[((index * 3 + c) * height + y) * width + x];
+                    if (Float.isNaN(v)) {
+                        throw new WeightException("the picture came out as not-a-number: the model's or the adapter's weights are "
+                                + "damaged, a scale is far too large, or the precision is too low (try fp32)");
+                    }
                     rgb = rgb << 8 | Math.clamp(Math.round((v + 1) * 127.5f), 0, 255);
                 }
                 picture.setRGB(x, y, rgb);

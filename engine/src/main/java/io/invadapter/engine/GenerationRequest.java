@@ -18,6 +18,32 @@ import java.util.Objects;
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
         double guidanceScale, double identityScale, long seed, int count, int width, int height,
         IdentityLayers identityLayers, IdentityRows identityRows, ProgressListener listener, Cancellation cancellation) {
+    private static final int MAX_STEPS = 1000;
+    private static final int MAX_COUNT = 1000;
+    private static final int MAX_SIZE = 4096;
+
+    /**
+     * Refuses what no model can do; what depends on the model is found when the request is carried out.
+     *
+     * @throws InvalidRequestException when a number is out of range
+     */
+    public GenerationRequest {
+        if (steps < 1 || steps > MAX_STEPS) {
+            throw new InvalidRequestException("steps must be between 1 and " + MAX_STEPS + ", not " + steps);
+        }
+        if (count < 1 || count > MAX_COUNT) {
+            throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
+        }
+        if (width < 0 || height < 0 || width > MAX_SIZE || height > MAX_SIZE) {
+            throw new InvalidRequestException("size " + width + "x" + height + ": width and height must be between 1 and " + MAX_SIZE);
+        }
+        if (!Double.isFinite(guidanceScale)) {
+            throw new InvalidRequestException("guidance must be a finite number, not " + guidanceScale);
+        }
+        if (Double.isInfinite(identityScale)) {
+            throw new InvalidRequestException("the identity's scale must be a finite number, not " + identityScale);
+        }
+    }
 
     public static Builder builder() {
         return new Builder();

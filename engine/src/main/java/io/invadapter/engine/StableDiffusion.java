@@ -18,6 +18,8 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
      * @throws WeightException when a tensor is missing, has the wrong shape, or the parts do not fit together
      */
     public static StableDiffusion load(ModelFiles files, Device device) {
+        // The cheapest first: a model of another kind is refused before its weights are packed.
+        NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig());
         ClipTextEncoder textEncoder = new ClipTextEncoder(files.textEncoderConfig(), files.textEncoder(), device);
         ClipTokenizer tokenizer = files.tokenizerFolder().map(ClipTokenizer::fromFolder).orElseGet(ClipTokenizer::bundled)
                 .withMaxLength(textEncoder.maxTokens());
@@ -35,6 +37,6 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
             throw new WeightException(files.description() + ": the UNet works on latents of " + unet.config().inChannels()
                     + " channels, the VAE on " + vae.latentChannels());
         }
-        return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, new NoiseSchedule(files.schedulerConfig()));
+        return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
     }
 }

@@ -5,8 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.weights.WeightException;
+import java.awt.Color;
+import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -134,6 +139,51 @@ class FacePictureTest {
         BufferedImage square = FacePicture.square(read, 40);
         assertEquals(0xffffffff, square.getRGB(20, 20));
         assertEquals(0xff000000 | 30 << 16 | 50 << 8 | 100, square.getRGB(10, 10));
+    }
+
+    @Test
+    void aPictureThatWasTakenSidewaysIsTurnedUpright() throws IOException {
+        BufferedImage picture = new BufferedImage(64, 48, BufferedImage.TYPE_INT_RGB);
+        Graphics2D g = picture.createGraphics();
+        g.setColor(Color.RED);
+        g.fillRect(0, 0, 32, 24); // the upper left quarter
+        g.dispose();
+        byte[] plain = Files.readAllBytes(write("plain.jpg", picture));
+        // Where the red quarter belongs for Exif's orientations 1 to 8: right? below?
+        boolean[][] corners = {{false, false}, {true, false}, {true, true}, {false, true},
+            {false, false}, {true, false}, {true, true}, {false, true}};
+        for (int value = 1; value <= 8; value++) {
+            BufferedImage upright = FacePicture.read(Files.write(folder.resolve(value + ".jpg"), withOrientation(plain, value)), warnings::add);
+            assertEquals(value < 5 ? 64 : 48, upright.getWidth());
+            assertEquals(value < 5 ? 48 : 64, upright.getHeight());
+            boolean[] corner = corners[value - 1];
+            int red = upright.getRGB(corner[0] ? upright.getWidth() - 5 : 5, corner[1] ? upright.getHeight() - 5 : 5);
+            assertTrue((red >> 16 & 255) > 200, "orientation " + value);
+        }
+        assertEquals(List.of(), warnings);
+    }
+
+    /** Puts an Exif segment with nothing but the orientation behind the JPEG's first two bytes. */
+    private static byte[] withOrientation(byte[] jpeg, int value) {
+        ByteBuffer file = ByteBuffer.allocate(jpeg.length + 36);
+        file.put(jpeg, 0, 2).putShort((short) 0xFFE1).putShort((short) 34).put("Exif\0\0".getBytes(StandardCharsets.US_ASCII));
+        file.put("MM".getBytes(StandardCharsets.US_ASCII)).putShort((short) 42).putInt(8).putShort((short) 1);
+        file.putShort((short) 0x0112).putShort((short) 3).putInt(1).putShort((short) value).putShort((short) 0).putInt(0);
+        return file.put(jpeg, 2, jpeg.length - 2).array();
+    }
+
+    @Test
+    void aJpegThatIsCutShortGetsANotice() throws IOException {
+        byte[] whole = Files.readAllBytes(write("whole.jpg", picture(64, 64, BufferedImage.TYPE_INT_RGB)));
+        Path cut = Files.write(folder.resolve("cut.jpg"), Arrays.copyOf(whole, whole.length * 3 / 4));
+        FacePicture.read(cut, warnings::add);
+        assertTrue(warnings.getFirst().startsWith(cut + ": the picture seems damaged"), warnings.toString());
+    }
+
+    @Test
+    void aPictureThatIsNotANumberIsRefused() {
+        float[] values = {0, Float.NaN, 0};
+        assertTrue(assertThrows(WeightException.class, () -> FacePicture.fromModel(values, 0, 1, 1)).getMessage().contains("not-a-number"));
     }
 
     @Test

@@ -43,8 +43,11 @@ final class DiffusersFolder {
                     + " are expected in it, but " + contents(folder));
         }
         ModelFiles.Part unet = part("unet", "diffusion_pytorch_model", CanonicalNames::diffusersUNet);
+        requireClass(unet.config().find("_class_name"), "UNet2DConditionModel");
         ModelFiles.Part vae = part("vae", "diffusion_pytorch_model", CanonicalNames::diffusersVae);
+        requireClass(vae.config().find("_class_name"), "AutoencoderKL");
         ModelFiles.Part textEncoder = part("text_encoder", "model", (source, names) -> CanonicalNames.textEncoder(source, names, ""));
+        requireClass(textEncoder.config().find("architectures").flatMap(list -> list.asList().stream().findFirst()), "CLIPTextModel");
         JsonValue scheduler = config(folder.resolve("scheduler").resolve("scheduler_config.json"));
         Path tokenizer = folder.resolve("tokenizer");
         return new ModelFiles(folder.toString(), unet, vae, textEncoder, scheduler,
@@ -58,6 +61,13 @@ final class DiffusersFolder {
         opened.add(file);
         String source = file.description();
         return new ModelFiles.Part(new RenamedSource(file, source, canonicalNames.apply(source, file.names())), config);
+    }
+
+    /** Another kind of network may have the same names and shapes, and would only make noise. */
+    private static void requireClass(Optional<JsonValue> found, String expected) {
+        found.filter(name -> !name.asString().equals(expected)).ifPresent(name -> {
+            throw new WeightException(name.where() + " is " + name + " where \"" + expected + "\" is expected");
+        });
     }
 
     /** The file with a part's weights: full precision before half, one file before shards. */

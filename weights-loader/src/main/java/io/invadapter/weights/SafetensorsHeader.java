@@ -76,11 +76,17 @@ record SafetensorsHeader(long dataStart, Map<String, Entry> entries, Map<String,
         if (start.startsWith("version https://git-lfs")) {
             return Optional.of(name + " is a Git LFS pointer, not the weights themselves: fetch them with 'git lfs pull'");
         }
+        if (start.startsWith("\u0089PNG") || start.startsWith("\u00FF\u00D8\u00FF")) {
+            return Optional.of(name + " is a picture where a safetensors file is expected");
+        }
         if (start.startsWith("GGUF")) {
             return Optional.of(name + " is a GGUF file where a safetensors file is expected");
         }
         if (start.stripLeading().regionMatches(true, 0, "<!doctype html", 0, 14) || start.stripLeading().regionMatches(true, 0, "<html", 0, 5)) {
             return Optional.of(name + " is a web page, not the weights themselves: the download went wrong");
+        }
+        if (start.length() >= LENGTH_BYTES && start.chars().allMatch(c -> c >= ' ' && c < 127 || c == '\n' || c == '\r' || c == '\t')) {
+            return Optional.of(name + " is a text file where a safetensors file is expected");
         }
         return Optional.empty();
     }

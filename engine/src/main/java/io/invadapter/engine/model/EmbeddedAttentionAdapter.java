@@ -74,12 +74,20 @@ public final class EmbeddedAttentionAdapter {
             Device.TokenMixer aggregation = null;
             if (layer.has("aggregate.weight")) {
                 long[] shape = source.tensor(name + ".eaa.aggregate.weight").shape();
+                if (shape.length != 2) {
+                    throw new WeightException(source.description() + ": tensor '" + name + ".eaa.aggregate.weight' has "
+                            + shape.length + " axes where [L', L] is expected");
+                }
                 aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[shape.length - 1]));
             }
             layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
         if (layers.isEmpty()) {
             throw new WeightException(source.description() + ": holds no adapter weights");
+        }
+        double version = number(source, "version", 1);
+        if (version != 1) {
+            throw new WeightException(source.description() + ": an adapter file of version " + version + "; this engine reads version 1");
         }
         this.identityLatentSize = (int) number(source, "id_latent_size", unet.config().sampleSize());
         if (!fits(identityLatentSize, identityLatentSize)) {
@@ -92,10 +100,14 @@ public final class EmbeddedAttentionAdapter {
     private static double number(WeightSource source, String key, double fallback) {
         String text = source.metadata().get(key);
         try {
-            return text == null ? fallback : Double.parseDouble(text);
+            double value = text == null ? fallback : Double.parseDouble(text);
+            if (value >= 0 && value <= 1 << 20) {
+                return value;
+            }
         } catch (NumberFormatException e) {
-            throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a number");
+            // The same mistake.
         }
+        throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a positive number");
     }
 
     /** Height and width of the identity's latents that the aggregation was trained for. */

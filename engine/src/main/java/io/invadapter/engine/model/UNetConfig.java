@@ -44,12 +44,14 @@ public record UNetConfig(int inChannels, int outChannels, int sampleSize, int[] 
                 Config.integer(config, "cross_attention_dim", 768), Config.integer(config, "norm_num_groups", 32),
                 Config.number(config, "norm_eps", 1e-5), Config.flag(config, "flip_sin_to_cos", true),
                 Config.number(config, "freq_shift", 0));
-        Config.positive(config, "a channel, layer, head or group count", channels);
-        Config.positive(config, "a channel, layer, head or group count", result.layersPerBlock);
-        Config.positive(config, "a channel, layer, head or group count", headCounts);
-        Config.positive(config, "a channel, layer, head or group count", depth);
-        Config.positive(config, "a channel, layer, head or group count", result.groups, result.contextChannels,
-                result.inChannels, result.outChannels);
+        Config.positive(config, "a number in block_out_channels", channels);
+        Config.positive(config, "a number in layers_per_block", result.layersPerBlock);
+        Config.positive(config, "a number of attention heads", headCounts);
+        Config.positive(config, "a number in transformer_layers_per_block", depth);
+        Config.positive(config, "norm_num_groups", result.groups);
+        Config.positive(config, "cross_attention_dim", result.contextChannels);
+        Config.positive(config, "in_channels or out_channels", result.inChannels, result.outChannels);
+        Config.positive(config, "sample_size", result.sampleSize);
         for (int i = 0; i < levels; i++) {
             if (channels[i] % headCounts[i] != 0 || channels[i] % result.groups != 0) {
                 throw new WeightException(config.where() + ": " + channels[i] + " channels cannot be divided into "

@@ -62,6 +62,9 @@ public final class Vae {
         this.imageChannels = Config.integer(config, "in_channels", 3);
         this.latentChannels = Config.integer(config, "latent_channels", 4);
         this.scalingFactor = config.find("scaling_factor").map(JsonValue::asDouble).orElse(0.18215);
+        if (!(scalingFactor > 0 && scalingFactor < Double.POSITIVE_INFINITY)) {
+            throw new WeightException(config.where() + ": scaling_factor is " + scalingFactor + "; expected a positive number");
+        }
         int layers = config.get("layers_per_block").asInt();
         Config.positive(config, "a size", channels);
         Config.positive(config, "a size", groups, imageChannels, latentChannels, layers);

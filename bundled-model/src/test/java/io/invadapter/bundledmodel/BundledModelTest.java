@@ -1,0 +1,87 @@
+package io.invadapter.bundledmodel;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class BundledModelTest {
+    private static final String WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
+
+    @TempDir
+    private Path cache;
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void unpacksOnceAndRepairsWhatWasDamaged() throws IOException {
+        Path model = BundledModel.directory(cache);
+        byte[] weights = Files.readAllBytes(model.resolve(WEIGHTS));
+        FileTime unpacked = Files.getLastModifiedTime(model);
+        assertEquals(model, BundledModel.directory(cache));
+        assertEquals(unpacked, Files.getLastModifiedTime(model));
+
+        Files.delete(model.resolve("tokenizer/merges.txt"));
+        BundledModel.directory(cache);
+        assertTrue(Files.exists(model.resolve("tokenizer/merges.txt")));
+
+        byte[] damaged = weights.clone();
+        damaged[damaged.length / 2] ^= 1;
+        Files.write(model.resolve(WEIGHTS), damaged);
+        BundledModel.directory(cache);
+        assertArrayEquals(weights, Files.readAllBytes(model.resolve(WEIGHTS)));
+
+        for (String file : List.of(WEIGHTS, "contents.txt")) {
+            Files.write(model.resolve(file), new byte[0]);
+        }
+        Files.createDirectories(cache.resolve("unpacking/unet")); // left by a process that died
+        BundledModel.directory(cache);
+        assertArrayEquals(weights, Files.readAllBytes(model.resolve(WEIGHTS)));
+        assertEquals(List.of(model.getFileName().toString(), "lock"), names(cache));
+    }
+
+    @Test
+    void twoAtOnceGetTheSame() throws Exception {
+        try (ExecutorService pool = Executors.newFixedThreadPool(2)) {
+            List<Callable<Path>> tasks = IntStream.range(0, 2).mapToObj(i -> (Callable<Path>) () -> BundledModel.directory(cache)).toList();
+            for (Future<Path> done : pool.invokeAll(tasks)) {
+                assertTrue(Files.exists(done.get().resolve(WEIGHTS)));
+            }
+        }
+    }
+
+    @Test
+    void aCacheThatCannotBeWrittenGetsOneSentence() throws IOException {
+        Path file = Files.createFile(cache.resolve("file"));
+        String message = assertThrows(UncheckedIOException.class, () -> BundledModel.directory(file.resolve("cache"))).getMessage();
+        assertTrue(message.startsWith(file.resolve("cache") + ": ") && message.contains("XDG_CACHE_HOME"), message);
+        assertEquals(1, message.lines().count());
+    }
+
+    @Test
+    void facesAreThere() {
+        for (BufferedImage face : BundledModel.faces()) {
+            assertEquals(128, face.getWidth());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+package io.invadapter.cli;
+
+import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.engine.Pipeline;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.Precision;
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** Options of every command that makes pictures: where it computes and how much it says. */
+final class DeviceOptions {
+    @Option(names = "--device", paramLabel = "NAME", defaultValue = "auto", description = "auto, cpu, cuda or cuda:N (default: ${DEFAULT-VALUE})")
+    private String device;
+
+    @Option(names = "--precision", paramLabel = "NAME", description = "fp32, bf16 or fp16 (default: the device's own)")
+    private Precision precision;
+
+    @Option(names = {"-q", "--quiet"}, description = "no progress, no notices")
+    private boolean quiet;
+
+    boolean quiet() {
+        return quiet;
+    }
+
+    /** @throws InvalidRequestException when the name is none that {@code --device} knows */
+    static String checkDevice(String name) {
+        if (!name.matches("auto|cpu|cuda(:\\d{1,9})?")) {
+            throw new InvalidRequestException("--device '" + name + "': expected auto, cpu, cuda or cuda:N");
+        }
+        return name;
+    }
+
+    Pipeline open(Path model, Path adapter) {
+        checkDevice(device);
+        try {
+            return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision).notices(this::warn).open();
+        } catch (OutOfMemoryError e) {
+            throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "
+                    + "JAVA_TOOL_OPTIONS=-Xmx8g");
+        }
+    }
+
+    void warn(String notice) {
+        if (!quiet) {
+            System.err.println("invadapter: " + notice);
+        }
+    }
+}
