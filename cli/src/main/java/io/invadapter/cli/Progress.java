@@ -1,6 +1,9 @@
 package io.invadapter.cli;
 
 import io.invadapter.engine.ProgressListener;
+import java.text.DecimalFormat;
+import java.text.DecimalFormatSymbols;
+import java.util.Locale;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
@@ -12,6 +15,7 @@ import me.tongfei.progressbar.ProgressBarStyle;
  */
 final class Progress implements ProgressListener, AutoCloseable {
     private static final int WIDTH = 80;
+    private static final DecimalFormat SPEED = new DecimalFormat("0.00", DecimalFormatSymbols.getInstance(Locale.ROOT));
 
     private final boolean shown;
     private ProgressBar bar;
@@ -23,14 +27,14 @@ final class Progress implements ProgressListener, AutoCloseable {
 
     @Override
     public void onStep(String newPhase, int step, int steps) {
-        if (!shown) {
+        if (!shown || steps == 1) {
             return;
         }
         if (!newPhase.equals(phase)) {
             close();
             phase = newPhase;
             bar = new ProgressBarBuilder().setTaskName(newPhase).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII)
-                    .setConsumer(new ConsoleProgressBarConsumer(System.out, WIDTH)).showSpeed().setUpdateIntervalMillis(100).build();
+                    .setConsumer(new ConsoleProgressBarConsumer(System.out, WIDTH)).showSpeed(SPEED).setUpdateIntervalMillis(100).build();
         }
         bar.stepTo(step);
     }
