@@ -90,9 +90,13 @@ public final class FacePicture {
     private static BufferedImage readPixels(Path file, ImageReader reader, int width, int height) throws IOException {
         try {
             return reader.read(0);
-        } catch (OutOfMemoryError e) {
-            throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels need more memory than Java has; make "
-                    + "the picture smaller, or give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g");
+        } catch (IOException | OutOfMemoryError e) {
+            // The PNG reader wraps the error.
+            if (e instanceof OutOfMemoryError || e.getCause() instanceof OutOfMemoryError) {
+                throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels need more memory than Java has; "
+                        + "make the picture smaller, or give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g");
+            }
+            throw e;
         }
     }
 
