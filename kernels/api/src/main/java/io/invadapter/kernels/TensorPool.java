@@ -87,6 +87,11 @@ public final class TensorPool implements AutoCloseable {
         return bytesHeld;
     }
 
+    /** Of those, the bytes that nobody uses. */
+    public long bytesFree() {
+        return bytesFree;
+    }
+
     @Override
     public void close() {
         trim();

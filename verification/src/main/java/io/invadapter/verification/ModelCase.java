@@ -1,0 +1,159 @@
+package io.invadapter.verification;
+
+import io.invadapter.engine.Diffusion;
+import io.invadapter.engine.IdentityRows;
+import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.IdentityAttention;
+import io.invadapter.engine.model.IdentityLayers;
+import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.Device;
+import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.ModelFiles;
+import io.invadapter.weights.Safetensors;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+
+/** A model of any size with golden data of every part. */
+final class ModelCase extends GoldenCase {
+    private final StableDiffusion model;
+    private final EmbeddedAttentionAdapter adapter;
+
+    ModelCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
+        super(folder, device, parameters, golden, parts);
+        try (ModelFiles files = ModelFiles.open(folder)) {
+            model = StableDiffusion.load(files, device);
+        }
+        try (WeightSource source = Safetensors.open(folder.resolve("eaa.safetensors"))) {
+            adapter = EmbeddedAttentionAdapter.load(source, model.unet(), device);
+        }
+    }
+
+    @Override
+    void compute() {
+        Map<String, float[]> contexts = texts();
+        float[] caption = contexts.get("caption");
+        float[] negative = contexts.get("negative");
+        float[] prompt = contexts.get("prompt");
+        if (wanted(Part.VAE)) {
+            vae();
+        }
+        if (wanted(Part.SCHEDULE)) {
+            schedule();
+        }
+        if (wanted(Part.UNET)) {
+            singlePasses(negative, prompt);
+        }
+        if (wanted(Part.LOOPS)) {
+            try (Diffusion diffusion = new Diffusion(model)) {
+                loops(diffusion, caption, negative, prompt);
+            }
+        }
+        if (wanted(Part.IDENTITY)) {
+            Latents trajectory = latents("invert.trajectory");
+            firstStep(model, adapter, trajectory.row(trajectory.batch() - 1), caption, latents("gen.zT"), negative, prompt);
+        }
+    }
+
+    private Map<String, float[]> texts() {
+        JsonValue texts = Json.read(folder.resolve("tokens.json"));
+        Map<String, float[]> contexts = new TreeMap<>();
+        for (String name : texts.asObject().keySet()) {
+            int[] expected = texts.get(name).get("ids").asList().stream().mapToInt(JsonValue::asInt).toArray();
+            int[] ids = model.tokenizer().encode(texts.get(name).get("text").asString()).ids();
+            if (!Arrays.equals(ids, expected)) {
+                differentTokens.add("tokens." + name + " differ: " + Arrays.toString(ids) + " for " + Arrays.toString(expected));
+            }
+            contexts.put(name, model.textEncoder().encode(ids));
+            if (wanted(Part.TEXT)) {
+                outputs.put("text." + name, contexts.get(name));
+            }
+        }
+        return contexts;
+    }
+
+    private void vae() {
+        long[] size = golden.tensor("vae.image").shape();
+        Vae.Distribution latent = model.vae().encode(input("vae.image"), (int) size[2], (int) size[3]);
+        outputs.put("vae.mean", latent.mean().values());
+        outputs.put("vae.logvar", latent.logvar().values());
+        outputs.put("vae.decoded", model.vae().decode(latents("vae.mean")));
+    }
+
+    private void schedule() {
+        double[] alphas = model.schedule().alphasCumprod();
+        float[] levels = new float[alphas.length];
+        for (int i = 0; i < levels.length; i++) {
+            levels[i] = (float) alphas[i];
+        }
+        outputs.put("schedule.alphas_cumprod", levels);
+        int[] timesteps = model.schedule().timesteps(steps());
+        float[] asFloats = new float[timesteps.length];
+        for (int i = 0; i < asFloats.length; i++) {
+            asFloats[i] = timesteps[i];
+        }
+        outputs.put("schedule.timesteps", asFloats);
+    }
+
+    private void singlePasses(float[] negative, float[] prompt) {
+        for (String key : golden.names()) {
+            if (key.startsWith("unet.x.")) {
+                input(key);
+                String timestep = key.substring("unet.x.".length());
+                outputs.put("unet.eps." + timestep, model.unet().predictNoise(latents(key), Integer.parseInt(timestep),
+                        new float[][] {negative, prompt}, IdentityAttention.NONE).values());
+            }
+        }
+    }
+
+    private void loops(Diffusion diffusion, float[] caption, float[] negative, float[] prompt) {
+        input("id.z0");
+        input("gen.zT");
+        Latents start = latents("gen.zT");
+        List<Diffusion.Guidance> guidance = List.of(guidance(negative, prompt));
+        outputs.put("gen.plain", diffusion.generate(start, guidance, steps(), null, QUIET).latents().values());
+        List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), steps(), QUIET);
+        outputs.put("invert.trajectory", Latents.stack(trajectory).values());
+        Latents noise = trajectory.getLast();
+        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps(), QUIET).values());
+
+        List<Latents> kept = new ArrayList<>();
+        Diffusion.Result result = diffusion.generate(start, guidance, steps(),
+                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), (done, all, x) -> kept.add(x.get()));
+        outputs.put("customize.final", result.latents().values());
+        outputs.put("customize.identity_final", result.identity().values());
+        outputs.put("customize.trajectory", Latents.stack(kept).values());
+        outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
+        outputs.put("customize.final_conditional_only", diffusion.generate(start, guidance, steps(),
+                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.PROMPT), QUIET).latents().values());
+        outputs.put("customize.final_self_only", diffusion.generate(start, guidance, steps(),
+                identity(adapter, noise, caption, IdentityLayers.SELF_ONLY, IdentityRows.BOTH), QUIET).latents().values());
+        outputs.put("customize.final_cross_only", diffusion.generate(start, guidance, steps(),
+                identity(adapter, noise, caption, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH), QUIET).latents().values());
+    }
+
+    /** Inputs get a row too: it says that they were read, and a dump repeats them. */
+    private float[] input(String key) {
+        float[] values = golden.tensor(key).toFloats();
+        outputs.put(key, values);
+        return values;
+    }
+
+    private Latents latents(String key) {
+        long[] shape = golden.tensor(key).shape();
+        if (shape.length != 4) {
+            throw new WeightException(golden.description() + ": '" + key + "' has " + shape.length + " axes; expected 4");
+        }
+        return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
+    }
+}

@@ -1,0 +1,88 @@
+package io.invadapter.verification;
+
+import io.invadapter.engine.Diffusion;
+import io.invadapter.engine.IdentityRows;
+import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.IdentityAttention;
+import io.invadapter.engine.model.IdentityLayers;
+import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.Device;
+import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.weights.WeightSource;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/** Stable Diffusion 1.5 at full size with {@link SyntheticWeights}; its pictures and noise are synthetic too. */
+final class SyntheticCase extends GoldenCase {
+    private static final String PROMPT = "a portrait of a smiling person wearing a red hoodie, blue background";
+    private static final String CAPTION = "a face photo";
+    private static final int[] TIMESTEPS = {1, 981};
+    private static final int CROP_FROM = 192;
+    private static final int CROP_SIZE = 128;
+
+    private final StableDiffusion model;
+    private final EmbeddedAttentionAdapter adapter;
+
+    SyntheticCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
+        super(folder, device, parameters, golden, parts);
+        try (SyntheticWeights weights = SyntheticWeights.of(folder.resolve("shapes.json"))) {
+            model = StableDiffusion.load(weights.model(), device);
+            adapter = EmbeddedAttentionAdapter.load(weights.part("eaa."), model.unet(), device);
+        }
+    }
+
+    @Override
+    void compute() {
+        float[] prompt = text("prompt", PROMPT);
+        float[] caption = text("caption", CAPTION);
+        float[] negative = text("negative", "");
+        Latents start = latents("case.zT");
+        Latents clean = latents("case.z0");
+        if (wanted(Part.VAE)) {
+            vae(clean);
+        }
+        if (wanted(Part.UNET)) {
+            for (int timestep : TIMESTEPS) {
+                outputs.put("unet.eps." + timestep, model.unet().predictNoise(start, timestep, new float[][] {prompt},
+                        IdentityAttention.NONE).values());
+            }
+        }
+        if (wanted(Part.LOOPS) || wanted(Part.IDENTITY)) {
+            try (Diffusion diffusion = new Diffusion(model)) {
+                Latents noise = diffusion.invertToNoise(clean, List.of(caption), steps(), QUIET);
+                outputs.put("invert.last", noise.values());
+                firstStep(model, adapter, noise, caption, start, negative, prompt);
+                outputs.put("customize.final", diffusion.generate(start, List.of(guidance(negative, prompt)), steps(),
+                        identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), QUIET).latents().values());
+            }
+        }
+    }
+
+    private float[] text(String name, String text) {
+        float[] context = model.textEncoder().encode(model.tokenizer().encode(text).ids());
+        if (wanted(Part.TEXT)) {
+            outputs.put("text." + name, context);
+        }
+        return context;
+    }
+
+    private void vae(Latents clean) {
+        Vae.Distribution latent = model.vae().encode(SyntheticPicture.make(), SyntheticPicture.SIZE, SyntheticPicture.SIZE);
+        outputs.put("vae.mean", latent.mean().values());
+        outputs.put("vae.logvar", latent.logvar().values());
+        float[] decoded = model.vae().decode(clean.times(0.5));
+        outputs.put("vae.decoded_crop", SyntheticPicture.crop(decoded, CROP_FROM, CROP_SIZE));
+        outputs.put("vae.decoded_mean", SyntheticPicture.channelMeans(decoded));
+        // A picture's feature maps at full size are not needed again.
+        device.trim();
+    }
+
+    private static Latents latents(String key) {
+        return new Latents(SyntheticWeights.make(key, 1, 0, 1, 4, 64, 64).toFloats(), 1, 4, 64, 64);
+    }
+}

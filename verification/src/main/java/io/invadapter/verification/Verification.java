@@ -1,0 +1,144 @@
+package io.invadapter.verification;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Precision;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.Safetensors;
+import io.invadapter.weights.SafetensorsWriter;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Golden data of the reference implementation (PyTorch, float32) and what a device makes of the same model and inputs. A
+ * folder of golden data is a model in the diffusers layout with {@code case.json}, {@code tokens.json},
+ * {@code golden.safetensors} and {@code eaa.safetensors}; or {@code case.json}, {@code shapes.json} and
+ * {@code golden.safetensors}, whose weights are made by {@link io.invadapter.weights.SyntheticWeights}.
+ */
+public final class Verification {
+    private final Path folder;
+    private final Map<String, float[]> outputs;
+    private final List<String> differentTokens;
+    private final List<Row> rows = new ArrayList<>();
+
+    /** What to compute. */
+    public enum Part {
+        /** Token ids and the text encoder. */
+        TEXT,
+        /** VAE, both ways. */
+        VAE,
+        /** Noise levels and timesteps. */
+        SCHEDULE,
+        /** Single passes of the UNet. */
+        UNET,
+        /** The identity's features at the first step, and the pass that takes them in; needs the inversion. */
+        IDENTITY,
+        /** Inversion and sampling with all their steps. */
+        LOOPS
+    }
+
+    /**
+     * One comparison.
+     *
+     * @param key   of the golden data
+     * @param error ||out - ref|| / ||ref||
+     * @param limit the most it may be; infinite where it is only reported
+     */
+    public record Row(String key, double error, double limit) {
+        public boolean passed() {
+            return error <= limit;
+        }
+    }
+
+    /** How far results may be from the reference in a precision: after one pass, and after a loop of many. */
+    private record Limits(double pass, double loop) {
+        static Limits of(Precision precision, boolean synthetic) {
+            return switch (precision) {
+                case FP32 -> new Limits(synthetic ? 1e-3 : 2e-5, 1e-3);
+                case FP16 -> new Limits(2e-2, Double.POSITIVE_INFINITY);
+                case BF16 -> new Limits(5e-2, Double.POSITIVE_INFINITY);
+            };
+        }
+    }
+
+    /**
+     * Computes everything of {@code parts} that the golden data has.
+     *
+     * @throws WeightException                       when a file is missing or is not what it should be
+     * @throws io.invadapter.kernels.DeviceException when the device fails
+     */
+    public static Verification run(Path folder, Device device, Set<Part> parts) {
+        JsonValue parameters = Json.read(folder.resolve("case.json"));
+        boolean synthetic = Files.exists(folder.resolve("shapes.json"));
+        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"))) {
+            GoldenCase golds = synthetic ? new SyntheticCase(folder, device, parameters, golden, parts)
+                    : new ModelCase(folder, device, parameters, golden, parts);
+            golds.compute();
+            return new Verification(folder, golden, golds.outputs(), golds.differentTokens(),
+                    Limits.of(device.precision(), synthetic));
+        }
+    }
+
+    private Verification(Path folder, WeightSource golden, Map<String, float[]> computed, List<String> differentTokens,
+            Limits limits) {
+        this.folder = folder;
+        this.outputs = new LinkedHashMap<>();
+        this.differentTokens = differentTokens;
+        for (String key : golden.names()) {
+            float[] found = computed.get(key);
+            if (found == null) {
+                continue;
+            }
+            float[] expected = golden.tensor(key).toFloats();
+            if (found.length != expected.length) {
+                throw new WeightException(folder.resolve("golden.safetensors") + ": '" + key + "' has " + expected.length
+                        + " values; this model gives " + found.length);
+            }
+            boolean loop = key.startsWith("invert.") || key.startsWith("gen.") || key.startsWith("customize.");
+            rows.add(new Row(key, relativeError(found, expected), loop ? limits.loop : limits.pass));
+            outputs.put(key, found);
+        }
+    }
+
+    /** In the order of the golden file. */
+    public List<Row> rows() {
+        return List.copyOf(rows);
+    }
+
+    /** One sentence for each text whose token ids are not the reference's. */
+    public List<String> differentTokens() {
+        return differentTokens;
+    }
+
+    /** Whether every result is within its limit and all tokens agree. */
+    public boolean passed() {
+        return differentTokens.isEmpty() && rows.stream().allMatch(Row::passed);
+    }
+
+    /** Writes all outputs under the golden keys, as safetensors. */
+    public void dump(Path file) {
+        SafetensorsWriter writer = new SafetensorsWriter();
+        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"))) {
+            outputs.forEach((key, values) -> writer.add(key, golden.tensor(key).shape(), values));
+        }
+        writer.write(file);
+    }
+
+    private static double relativeError(float[] found, float[] expected) {
+        double difference = 0;
+        double norm = 0;
+        for (int i = 0; i < expected.length; i++) {
+            double d = (double) found[i] - expected[i];
+            difference += d * d;
+            norm += (double) expected[i] * expected[i];
+        }
+        return Math.sqrt(difference / norm);
+    }
+}
