@@ -85,6 +85,11 @@ public final class Tensor {
         return n;
     }
 
+    /** Bytes of all elements. */
+    public long bytes() {
+        return elements() * type.bytes();
+    }
+
     /** Distance, in elements, between two neighbours along the last but one axis; more than {@link #channels()} in a {@link #columns} view. */
     public long rowStride() {
         return rowStride;

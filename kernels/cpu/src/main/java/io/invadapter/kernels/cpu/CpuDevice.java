@@ -2,6 +2,7 @@ package io.invadapter.kernels.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.*;
 
+import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
@@ -13,7 +14,6 @@ import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,6 +25,7 @@ import org.bytedeco.javacpp.Pointer;
 /** All cores of this machine, through oneDNN, in float32 or bfloat16. */
 final class CpuDevice implements Device {
     private final Precision precision;
+    private final Arguments arguments;
     private final OneDnn oneDnn = new OneDnn();
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
@@ -58,6 +59,7 @@ final class CpuDevice implements Device {
 
     CpuDevice(Precision precision) {
         this.precision = precision;
+        this.arguments = new Arguments(precision.type());
     }
 
     OneDnn oneDnn() {
@@ -123,21 +125,20 @@ final class CpuDevice implements Device {
 
     @Override
     public void write(Tensor target, float[] values) {
-        check(target.elements() == values.length, "%s values for %s", values.length, target);
+        arguments.values(target, values);
         Floats.write(values, target.type(), view(target));
     }
 
     @Override
     public void write(Tensor target, int[] values) {
-        check(target.type() == DataType.INT32 && target.elements() == values.length, "%s indices for %s", values.length, target);
+        arguments.indices(target, values);
         MemorySegment.copy(values, 0, view(target), ValueLayout.JAVA_INT, 0, values.length);
     }
 
     @Override
     public void write(Tensor target, MemorySegment bytes) {
-        MemorySegment view = view(target);
-        check(bytes.byteSize() == view.byteSize(), "%s bytes for %s", bytes.byteSize(), target);
-        view.copyFrom(bytes);
+        arguments.bytes(target, bytes.byteSize());
+        view(target).copyFrom(bytes);
     }
 
     @Override
@@ -151,14 +152,13 @@ final class CpuDevice implements Device {
 
     @Override
     public void read(Tensor source, MemorySegment bytes) {
-        MemorySegment view = view(source);
-        check(bytes.byteSize() == view.byteSize(), "%s bytes for %s", bytes.byteSize(), source);
-        bytes.copyFrom(view);
+        arguments.bytes(source, bytes.byteSize());
+        bytes.copyFrom(view(source));
     }
 
     @Override
     public void copy(Tensor source, Tensor target) {
-        check(source.type() == target.type() && source.elements() == target.elements(), "%s copied over %s", source, target);
+        arguments.copy(source, target);
         view(target).copyFrom(view(source));
     }
 
@@ -191,8 +191,7 @@ final class CpuDevice implements Device {
 
     /** A contiguous tensor's bytes. */
     static MemorySegment view(Tensor tensor) {
-        check(tensor.isContiguous(), "only a contiguous tensor can be copied, not %s", tensor);
-        return NativeMemory.view(tensor.address(), tensor.elements() * tensor.type().bytes());
+        return NativeMemory.view(tensor.address(), tensor.bytes());
     }
 
     /** Memory that belongs to weights and is freed with the device. */
@@ -235,35 +234,29 @@ final class CpuDevice implements Device {
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
-    private static void checkWeights(HostTensor weight, int axes, HostTensor bias) {
-        check(weight.shape().length == axes && (bias == null || Arrays.equals(bias.shape(), new int[] {weight.shape()[0]})),
-                "weights of %s and a bias of %s where %s axes and a bias for each of the first are expected", weight, bias, axes);
-    }
-
     @Override
     public Linear linear(HostTensor weight, HostTensor bias) {
-        checkWeights(weight, 2, bias);
+        arguments.weights(weight, 2, bias);
         return CpuLinear.pack(this, weight, bias);
     }
 
     @Override
     public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
-        checkWeights(weight, 2, bias);
+        arguments.gatedWeights(weight, bias);
         int features = weight.shape()[0] / 2;
-        check(weight.shape()[0] == 2 * features, "%s cannot be halved into value and gate", weight);
         return new CpuGatedLinear(CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
                 CpuLinear.pack(this, weight.rows(features, features), bias.rows(features, features)));
     }
 
     @Override
     public TokenMixer tokenMixer(HostTensor weight) {
-        checkWeights(weight, 2, null);
+        arguments.weights(weight, 2, null);
         return new CpuTokenMixer(weight.shape()[1], weight.shape()[0], store(precision.type(), weight));
     }
 
     @Override
     public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
-        checkWeights(weight, 4, bias);
+        arguments.weights(weight, 4, bias);
         CpuConvolution convolution = new CpuConvolution(this, weight, bias, stride, padding, outputType);
         convolutions.add(convolution);
         return convolution;
@@ -271,13 +264,13 @@ final class CpuDevice implements Device {
 
     @Override
     public Norm norm(HostTensor weight, HostTensor bias) {
-        checkWeights(weight, 1, bias);
+        arguments.weights(weight, 1, bias);
         return new CpuNorm(weight.shape()[0], store(DataType.FLOAT32, weight), store(DataType.FLOAT32, bias));
     }
 
     @Override
     public Table table(HostTensor weight) {
-        checkWeights(weight, 2, null);
+        arguments.weights(weight, 2, null);
         return new CpuTable(weight.shape()[0], weight.shape()[1], precision.type(), store(precision.type(), weight));
     }
 
@@ -286,9 +279,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual) {
         CpuLinear w = (CpuLinear) weights;
-        Tensor y = output(x, w.inFeatures(), w.outFeatures());
-        check(residual == null || areActivations(residual) && residual.elements() == y.elements(),
-                "a residual of %s for %s", residual, y);
+        Tensor y = allocate(precision.type(), arguments.linear(x, w, residual));
         w.run(oneDnn, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
         return y;
     }
@@ -296,35 +287,20 @@ final class CpuDevice implements Device {
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear weights) {
         CpuGatedLinear w = (CpuGatedLinear) weights;
-        Tensor y = output(x, w.inFeatures(), w.outFeatures());
+        Tensor y = allocate(precision.type(), arguments.gatedLinear(x, w));
         Tensor value = allocate(y.type(), y.shape());
         w.value.run(oneDnn, x, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
         w.gate.run(oneDnn, x, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
         return y;
     }
 
-    /** Whether {@code x} is what most operators read: the device's type without gaps. */
-    private boolean areActivations(Tensor x) {
-        return x.type() == precision.type() && x.isContiguous();
-    }
-
-    /** The result of a linear layer on {@code x}, still undefined. */
-    private Tensor output(Tensor x, int in, int out) {
-        check(x.channels() == in && areActivations(x), "a linear layer for %s features is given %s", in, x);
-        int[] shape = x.shape();
-        shape[shape.length - 1] = out;
-        return allocate(precision.type(), shape);
-    }
-
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
         CpuTokenMixer mixer = (CpuTokenMixer) a;
-        check(x.rank() == 3 && x.size(1) == mixer.inTokens && areActivations(x), "a mixer of %s tokens is given %s",
-                mixer.inTokens, x);
+        DataType type = x.type();
+        Tensor y = allocate(type, arguments.mixTokens(x, mixer));
         int batch = x.batch();
         int channels = x.channels();
-        DataType type = x.type();
-        Tensor y = allocate(type, batch, mixer.outTokens, channels);
         oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), () -> {
             dnnl_memory_desc weights = OneDnn.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
             dnnl_memory_desc in = OneDnn.rowMajor(type, batch, mixer.inTokens, channels);
@@ -340,18 +316,18 @@ final class CpuDevice implements Device {
     @Override
     public Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual) {
         CpuConvolution w = (CpuConvolution) weights;
-        check(x.rank() == 4 && x.channels() == w.inChannels() && areActivations(x) && w.outHeight(x.size(1)) > 0
-                && w.outWidth(x.size(2)) > 0, "a convolution of %s channels is given %s", w.inChannels(), x);
-        Tensor y = allocate(w.outputType(), x.batch(), w.outHeight(x.size(1)), w.outWidth(x.size(2)), w.outChannels());
-        check(residual == null || Arrays.equals(residual.shape(), y.shape()) && residual.type() == y.type()
-                && residual.isContiguous(), "a residual of %s for %s", residual, y);
+        boolean map = x.rank() == 4;
+        int height = map ? w.outHeight(x.size(1)) : 0;
+        int width = map ? w.outWidth(x.size(2)) : 0;
+        arguments.convolution(x, w, shift, height, width);
+        Tensor y = allocate(w.outputType(), x.batch(), height, width, w.outChannels());
+        arguments.residual(residual, y);
         w.run(x, y, shift == null ? w.bias() : shifted(w, shift), residual);
         return y;
     }
 
     /** The layer's bias and the shift in one vector: what every position gets is a bias too. */
     private long shifted(CpuConvolution w, Tensor shift) {
-        check(shift.elements() == w.outChannels(), "a shift of %s for %s channels", shift, w.outChannels());
         float[] sum = download(shift);
         float[] bias = Floats.read(NativeMemory.view(w.bias(), 4L * sum.length), DataType.FLOAT32, sum.length);
         for (int i = 0; i < sum.length; i++) {
@@ -363,8 +339,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu) {
         CpuNorm w = (CpuNorm) weights;
-        check(x.channels() == w.channels && groups > 0 && w.channels % groups == 0 && areActivations(x),
-                "a group norm of %s channels in %s groups is given %s", w.channels, groups, x);
+        arguments.groupNorm(x, w, groups);
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
         int positions = x.positions();
@@ -384,7 +359,7 @@ final class CpuDevice implements Device {
     @Override
     public Tensor layerNorm(Tensor x, Norm weights, float epsilon) {
         CpuNorm w = (CpuNorm) weights;
-        check(x.channels() == w.channels && areActivations(x), "a layer norm of %s channels is given %s", w.channels, x);
+        arguments.layerNorm(x, w);
         Tensor y = allocate(x.type(), x.shape());
         int rows = Math.toIntExact(x.elements() / w.channels);
         oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), () -> {
@@ -401,28 +376,15 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        check(query.rank() == 3 && heads > 0 && query.channels() % heads == 0 && query.type() == precision.type(),
-                "%s heads for %s", heads, query);
-        check(areKeys(keys, values, query) && keys.batch() == query.batch(),
-                "keys of %s and values of %s for %s", keys, values, query);
-        check(!causal || keys.size(1) == query.size(1), "a causal mask for %s and %s", query, keys);
-        check(identity == null || areKeys(identity.keys(), identity.values(), query)
-                && identity.rows().type() == DataType.INT32 && identity.rows().elements() == query.batch()
-                && identity.scales().elements() == query.batch(), "%s for %s", identity, query);
+        arguments.attention(query, keys, values, heads, causal, identity);
         Tensor out = allocate(query.type(), query.shape());
         attention.run(query, keys, values, heads, causal, identity, out);
         return out;
     }
 
-    private static boolean areKeys(Tensor keys, Tensor values, Tensor query) {
-        return keys.rank() == 3 && keys.channels() == query.channels() && keys.type() == query.type()
-                && Arrays.equals(keys.shape(), values.shape()) && values.type() == query.type();
-    }
-
     @Override
     public Tensor upsample2x(Tensor x, int height, int width) {
-        check(x.rank() == 4 && x.isContiguous() && (height + 1) / 2 == x.size(1) && (width + 1) / 2 == x.size(2),
-                "%s cannot be doubled to %s x %s", x, height, width);
+        arguments.upsample2x(x, height, width);
         int b = x.batch();
         int h = x.size(1);
         int w = x.size(2);
@@ -453,11 +415,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor concatChannels(Tensor a, Tensor b) {
-        check(a.type() == b.type() && a.isContiguous() && b.isContiguous() && a.rank() == b.rank()
-                && Arrays.equals(a.shape(), 0, a.rank() - 1, b.shape(), 0, b.rank() - 1), "cannot join %s and %s", a, b);
-        int[] shape = a.shape();
-        shape[shape.length - 1] += b.channels();
-        Tensor y = allocate(a.type(), shape);
+        Tensor y = allocate(a.type(), arguments.concatChannels(a, b));
         long bytes = a.type().bytes();
         copyRows(a, y, 0);
         copyRows(b, y, a.channels() * bytes);
@@ -479,6 +437,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift) {
+        arguments.timestepEmbedding(timesteps, channels);
         float[] t = download(timesteps);
         int half = channels / 2;
         float[] embedding = new float[t.length * channels];
@@ -500,13 +459,10 @@ final class CpuDevice implements Device {
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
         CpuTable t = (CpuTable) tokens;
         CpuTable p = (CpuTable) positions;
-        int length = ids.length == 0 ? 0 : ids[0].length;
-        check(length > 0 && length <= p.rows && t.channels == p.channels, "%s tokens, of %s positions at most", length, p.rows);
+        int length = arguments.embed(t, p, ids);
         float[] sum = new float[ids.length * length * t.channels];
         for (int row = 0; row < ids.length; row++) {
-            check(ids[row].length == length, "%s tokens below %s", ids[row].length, length);
             for (int i = 0; i < length; i++) {
-                check(ids[row][i] >= 0 && ids[row][i] < t.rows, "token %s of a vocabulary of %s", ids[row][i], t.rows);
                 float[] token = row(t, ids[row][i]);
                 float[] position = row(p, i);
                 int start = (row * length + i) * t.channels;
@@ -525,15 +481,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor toActivations(Tensor... latents) {
-        check(latents.length > 0, "no latents");
-        int[] shape = latents[0].shape();
-        shape[0] = 0;
-        for (Tensor part : latents) {
-            check(part.type() == DataType.FLOAT32 && Arrays.equals(part.shape(), 1, part.rank(), shape, 1, shape.length),
-                    "%s below %s", part, latents[0]);
-            shape[0] += part.batch();
-        }
-        Tensor activations = allocate(precision.type(), shape);
+        Tensor activations = allocate(precision.type(), arguments.toActivations(latents));
         int row = 0;
         for (Tensor part : latents) {
             write(activations.rows(row, part.batch()), download(part));
@@ -544,11 +492,7 @@ final class CpuDevice implements Device {
 
     @Override
     public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        int rows = guidance == null ? 1 : 2;
-        check(latents.type() == DataType.FLOAT32 && noise.type() == DataType.FLOAT32
-                && noise.elements() == rows * latents.elements() && factors.elements() == 2
-                && (guidance == null || guidance.elements() == latents.batch()),
-                "noise of %s, guidance of %s and factors of %s for latents of %s", noise, guidance, factors, latents);
+        arguments.ddimStep(latents, noise, guidance, factors);
         float[] x = download(latents);
         float[] eps = download(noise);
         float[] ab = download(factors);
@@ -559,12 +503,6 @@ final class CpuDevice implements Device {
             x[i] = ab[0] * x[i] + ab[1] * e;
         }
         write(latents, x);
-    }
-
-    private static void check(boolean condition, String message, Object... arguments) {
-        if (!condition) {
-            throw new IllegalArgumentException(message.formatted(arguments));
-        }
     }
 
     @Override

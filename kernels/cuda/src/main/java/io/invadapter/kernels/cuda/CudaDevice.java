@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
@@ -57,6 +58,7 @@ final class CudaDevice implements Device {
     private final String name;
     private final Precision precision;
     private final DataType type;
+    private final Arguments arguments;
     private final CudaDriver driver;
     private final Blas blas;
     private final Dnn dnn;
@@ -64,6 +66,7 @@ final class CudaDevice implements Device {
     private final Staging staging;
     private final WeightMemory weights;
     private final Pointwise pointwise;
+    private final Pointwise floats;
     private final Normalisation normalisation;
     private final Attention attention;
     private final Embeddings embeddings;
@@ -80,12 +83,14 @@ final class CudaDevice implements Device {
         this.name = name;
         this.precision = precision;
         this.type = precision.type();
+        this.arguments = new Arguments(type);
         this.driver = driver;
         this.blas = blas;
         this.dnn = dnn;
         try {
             KernelLibrary library = new KernelLibrary(driver, type);
             pointwise = new Pointwise(library);
+            floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
             normalisation = new Normalisation(library);
             attention = new Attention(library);
             embeddings = new Embeddings(library);
@@ -208,7 +213,7 @@ final class CudaDevice implements Device {
 
     @Override
     public void write(Tensor target, float[] values) {
-        check(target.elements() == values.length, "%s values for %s", values.length, target);
+        arguments.values(target, values);
         if (target.type() == DataType.FLOAT32) {
             write(target, MemorySegment.ofArray(values));
             return;
@@ -221,20 +226,20 @@ final class CudaDevice implements Device {
 
     @Override
     public void write(Tensor target, int[] values) {
-        check(target.type() == DataType.INT32 && target.elements() == values.length, "%s indices for %s", values.length, target);
+        arguments.indices(target, values);
         write(target, MemorySegment.ofArray(values));
     }
 
     @Override
     public void write(Tensor target, MemorySegment bytes) {
-        check(target.isContiguous() && bytes.byteSize() == bytes(target), "%s bytes for %s", bytes.byteSize(), target);
+        arguments.bytes(target, bytes.byteSize());
         staging.copy(bytes, target.address());
     }
 
     @Override
     public float[] download(Tensor tensor) {
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment bytes = arena.allocate(bytes(tensor), 64);
+            MemorySegment bytes = arena.allocate(tensor.bytes(), 64);
             read(tensor, bytes);
             return Floats.read(bytes, tensor.type(), Math.toIntExact(tensor.elements()));
         }
@@ -242,19 +247,14 @@ final class CudaDevice implements Device {
 
     @Override
     public void read(Tensor source, MemorySegment bytes) {
-        check(source.isContiguous() && bytes.byteSize() == bytes(source), "%s bytes from %s", bytes.byteSize(), source);
+        arguments.bytes(source, bytes.byteSize());
         driver.copyOut(bytes, source.address(), bytes.byteSize());
     }
 
     @Override
     public void copy(Tensor source, Tensor target) {
-        check(source.isContiguous() && target.isContiguous() && source.type() == target.type()
-                && source.elements() == target.elements(), "%s copied over %s", source, target);
-        driver.copy(target.address(), source.address(), bytes(source), stream);
-    }
-
-    private static long bytes(Tensor tensor) {
-        return tensor.elements() * tensor.type().bytes();
+        arguments.copy(source, target);
+        driver.copy(target.address(), source.address(), source.bytes(), stream);
     }
 
     @Override
@@ -275,21 +275,25 @@ final class CudaDevice implements Device {
 
     @Override
     public Linear linear(HostTensor weight, HostTensor bias) {
+        arguments.weights(weight, 2, bias);
         return new CudaLinear(weight.shape()[1], weight.shape()[0], store(weight), store(bias));
     }
 
     @Override
     public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
+        arguments.gatedWeights(weight, bias);
         return new CudaGatedLinear(weight.shape()[1], weight.shape()[0] / 2, store(weight), store(bias));
     }
 
     @Override
     public TokenMixer tokenMixer(HostTensor weight) {
+        arguments.weights(weight, 2, null);
         return new CudaTokenMixer(weight.shape()[1], weight.shape()[0], store(weight));
     }
 
     @Override
     public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
+        arguments.weights(weight, 4, bias);
         int[] shape = weight.shape();
         HostTensor shift = bias != null ? bias : HostTensor.of(new float[shape[0]], shape[0]);
         return new CudaConvolution(shape[1], shape[0], shape[2], shape[3], stride, padding, outputType,
@@ -298,11 +302,13 @@ final class CudaDevice implements Device {
 
     @Override
     public Norm norm(HostTensor weight, HostTensor bias) {
+        arguments.weights(weight, 1, bias);
         return new CudaNorm(weight.shape()[0], store(weight), store(bias));
     }
 
     @Override
     public Table table(HostTensor weight) {
+        arguments.weights(weight, 2, null);
         return new CudaTable(weight.shape()[0], weight.shape()[1], store(weight));
     }
 
@@ -311,9 +317,8 @@ final class CudaDevice implements Device {
     @Override
     public Tensor linear(Tensor x, Linear layer, Activation activation, Tensor residual) {
         CudaLinear w = (CudaLinear) layer;
-        Tensor y = product(x, w.inFeatures, w.outFeatures, w.weight);
-        check(residual == null || residual.isContiguous() && residual.elements() == y.elements(), "a residual of %s for %s",
-                residual, y);
+        Tensor y = allocate(type, arguments.linear(x, w, residual));
+        multiply(x, w.weight, y);
         if (w.bias != 0 || activation != Activation.NONE || residual != null) {
             pointwise.add(y.address(), w.bias, activation, 0, address(residual), y.address(), 1, rows(y), w.outFeatures, stream);
         }
@@ -323,23 +328,19 @@ final class CudaDevice implements Device {
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear layer) {
         CudaGatedLinear w = (CudaGatedLinear) layer;
-        Tensor both = product(x, w.inFeatures, 2 * w.outFeatures, w.weight);
-        int[] shape = x.shape();
-        shape[shape.length - 1] = w.outFeatures;
-        Tensor y = allocate(type, shape);
+        Tensor y = allocate(type, arguments.gatedLinear(x, w));
+        Tensor both = allocate(type, rows(x), 2 * w.outFeatures);
+        multiply(x, w.weight, both);
         pointwise.geglu(both.address(), w.bias, y.address(), rows(y), w.outFeatures, stream);
         return y;
     }
 
-    /** {@code x W^T}: to cuBLAS, which thinks in columns, {@code y^T = W x^T}. */
-    private Tensor product(Tensor x, int in, int out, long weight) {
-        check(x.type() == type && x.channels() == in && x.isContiguous(), "a linear layer for %s features is given %s", in, x);
-        int[] shape = x.shape();
-        shape[shape.length - 1] = out;
-        Tensor y = allocate(type, shape);
+    /** {@code y = x W^T}: to cuBLAS, which thinks in columns, {@code y^T = W x^T}. */
+    private void multiply(Tensor x, long weight, Tensor y) {
+        int in = x.channels();
+        int out = y.channels();
         blas.multiply(true, false, out, rows(x), in, 1, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x.address(), in, 0), 0,
                 new Blas.Matrix(y.address(), out, 0), type, 1, stream);
-        return y;
     }
 
     private static int rows(Tensor x) {
@@ -353,10 +354,8 @@ final class CudaDevice implements Device {
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
         CudaTokenMixer mixer = (CudaTokenMixer) a;
-        check(x.type() == type && x.rank() == 3 && x.size(1) == mixer.inTokens && x.isContiguous(),
-                "a mixer of %s tokens is given %s", mixer.inTokens, x);
+        Tensor y = allocate(type, arguments.mixTokens(x, mixer));
         int channels = x.channels();
-        Tensor y = allocate(type, x.batch(), mixer.outTokens, channels);
         // y^T = x^T A^T for each row of the batch.
         blas.multiply(false, false, channels, mixer.outTokens, mixer.inTokens, 1,
                 new Blas.Matrix(x.address(), channels, (long) mixer.inTokens * channels),
@@ -370,25 +369,37 @@ final class CudaDevice implements Device {
     @Override
     public Tensor conv2d(Tensor x, Convolution layer, Tensor shift, Tensor residual) {
         CudaConvolution w = (CudaConvolution) layer;
-        check(x.type() == type && x.rank() == 4 && x.channels() == w.inChannels && x.isContiguous(),
-                "a convolution of %s channels is given %s", w.inChannels, x);
         Padding p = w.padding;
-        boolean even = p.top() == p.bottom() && p.left() == p.right() && p.top() == p.left();
+        boolean map = x.rank() == 4;
+        int height = map ? extent(x.size(1) + p.top() + p.bottom(), w.kernelHeight, w.stride) : 0;
+        int width = map ? extent(x.size(2) + p.left() + p.right(), w.kernelWidth, w.stride) : 0;
+        arguments.convolution(x, w, shift, height, width);
+        Tensor y = allocate(type, x.batch(), height, width, w.outChannels);
+        // In float32 the result is only converted, so what is added to it is added afterwards.
+        boolean widened = w.outputType == DataType.FLOAT32 && type != DataType.FLOAT32;
+        Tensor result = widened ? allocate(DataType.FLOAT32, y.shape()) : y;
+        arguments.residual(residual, result);
         // cuDNN pads both sides alike; anything else is padded beforehand.
+        boolean even = p.top() == p.bottom() && p.left() == p.right() && p.top() == p.left();
         Tensor input = even ? x : padded(x, p);
-        Dnn.Shape shape = new Dnn.Shape(type, x.batch(), input.size(1), input.size(2), w.inChannels, w.outChannels,
-                w.kernelHeight, w.kernelWidth, w.stride, even ? p.top() : 0, residual != null);
-        check(shape.outHeight() > 0 && shape.outWidth() > 0, "a convolution of %s x %s is given %s", w.kernelHeight,
-                w.kernelWidth, x);
-        Tensor y = allocate(type, x.batch(), shape.outHeight(), shape.outWidth(), w.outChannels);
-        check(residual == null || residual.type() == type && Arrays.equals(residual.shape(), y.shape()),
-                "a residual of %s for %s", residual, y);
-        Dnn.Plan plan = plan(shape);
+        Dnn.Plan plan = plan(new Dnn.Shape(type, x.batch(), input.size(1), input.size(2), w.inChannels, w.outChannels,
+                w.kernelHeight, w.kernelWidth, w.stride, even ? p.top() : 0, residual != null && !widened));
         long workspace = plan.workspaceBytes() == 0 ? 0
                 : allocate(DataType.FLOAT32, Math.toIntExact(Math.ceilDiv(plan.workspaceBytes(), Float.BYTES))).address();
-        plan.run(input.address(), w.weight, shift == null ? w.bias : shifted(w, shift), address(residual), y.address(), workspace,
-                stream);
-        return w.outputType == DataType.FLOAT32 && type != DataType.FLOAT32 ? toFloat(y) : y;
+        plan.run(input.address(), w.weight, shift == null ? w.bias : shifted(w, shift), widened ? 0 : address(residual),
+                y.address(), workspace, stream);
+        if (widened) {
+            pointwise.toFloat(y.address(), result.address(), y.elements(), stream);
+            if (residual != null) {
+                floats.add(result.address(), 0, Activation.NONE, 0, residual.address(), result.address(), 1, rows(result),
+                        w.outChannels, stream);
+            }
+        }
+        return result;
+    }
+
+    private static int extent(int padded, int kernel, int stride) {
+        return padded < kernel ? 0 : (padded - kernel) / stride + 1;
     }
 
     private Dnn.Plan plan(Dnn.Shape shape) {
@@ -413,22 +424,14 @@ final class CudaDevice implements Device {
 
     /** The layer's bias and the shift in one vector: what every position gets is a bias too. */
     private long shifted(CudaConvolution w, Tensor shift) {
-        check(shift.type() == type && shift.elements() == w.outChannels, "a shift of %s for %s channels", shift, w.outChannels);
         Tensor sum = allocate(type, w.outChannels);
         pointwise.add(shift.address(), w.bias, Activation.NONE, 0, 0, sum.address(), 1, 1, w.outChannels, stream);
         return sum.address();
     }
 
-    private Tensor toFloat(Tensor x) {
-        Tensor y = allocate(DataType.FLOAT32, x.shape());
-        pointwise.toFloat(x.address(), y.address(), x.elements(), stream);
-        return y;
-    }
-
     @Override
     public Tensor upsample2x(Tensor x, int height, int width) {
-        check(x.type() == type && x.rank() == 4 && (height + 1) / 2 == x.size(1) && (width + 1) / 2 == x.size(2) && x.isContiguous(),
-                "%s cannot be doubled to %s x %s", x, height, width);
+        arguments.upsample2x(x, height, width);
         Tensor y = allocate(type, x.batch(), height, width, x.channels());
         pointwise.upsample(x.address(), y.address(), x.batch(), x.size(1), x.size(2), height, width, x.channels(), stream);
         return y;
@@ -436,11 +439,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor concatChannels(Tensor a, Tensor b) {
-        check(a.type() == type && b.type() == type && a.batch() == b.batch() && a.positions() == b.positions()
-                && a.isContiguous() && b.isContiguous(), "cannot join %s and %s", a, b);
-        int[] shape = a.shape();
-        shape[shape.length - 1] += b.channels();
-        Tensor y = allocate(type, shape);
+        Tensor y = allocate(type, arguments.concatChannels(a, b));
         pointwise.concat(a.address(), b.address(), y.address(), rows(a), a.channels(), b.channels(), stream);
         return y;
     }
@@ -450,8 +449,7 @@ final class CudaDevice implements Device {
     @Override
     public Tensor groupNorm(Tensor x, Norm layer, int groups, float epsilon, boolean silu) {
         CudaNorm w = (CudaNorm) layer;
-        check(x.type() == type && x.channels() == w.channels && w.channels % groups == 0 && x.isContiguous(),
-                "a group norm of %s channels in %s groups is given %s", w.channels, groups, x);
+        arguments.groupNorm(x, w, groups);
         Tensor y = allocate(type, x.shape());
         long workspace = normWorkspace(x.batch(),
                 normalisation.groupNormWorkspaceBytes(x.batch(), x.positions(), w.channels, groups));
@@ -477,8 +475,7 @@ final class CudaDevice implements Device {
     @Override
     public Tensor layerNorm(Tensor x, Norm layer, float epsilon) {
         CudaNorm w = (CudaNorm) layer;
-        check(x.type() == type && x.channels() == w.channels && x.isContiguous(), "a layer norm of %s channels is given %s",
-                w.channels, x);
+        arguments.layerNorm(x, w);
         Tensor y = allocate(type, x.shape());
         normalisation.layerNorm(x.address(), w.scale, w.shift, y.address(), rows(x), w.channels, epsilon, stream);
         return y;
@@ -486,12 +483,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        check(query.type() == type && query.rank() == 3 && query.channels() % heads == 0, "%s heads for %s", heads, query);
-        check(keys.type() == type && values.type() == type && keys.rank() == 3 && keys.batch() == query.batch()
-                && keys.channels() == query.channels() && Arrays.equals(keys.shape(), values.shape()),
-                "keys of %s and values of %s for %s", keys, values, query);
-        check(!causal || keys.size(1) == query.size(1), "a causal mask for %s and %s", query, keys);
-        check(!causal || identity == null, "a causal mask with an identity for %s", query);
+        arguments.attention(query, keys, values, heads, causal, identity);
         int size = query.channels() / heads;
         Tensor out = allocate(type, query.shape());
         Attention.Shape shape = new Attention.Shape(query.batch(), heads, query.size(1), keys.size(1), size,
@@ -504,10 +496,6 @@ final class CudaDevice implements Device {
             return out;
         }
         Tensor own = identity.keys();
-        check(own.type() == type && own.channels() == query.channels() && Arrays.equals(own.shape(), identity.values().shape())
-                && identity.rows().type() == DataType.INT32 && identity.rows().elements() == query.batch()
-                && identity.scales().type() == DataType.FLOAT32 && identity.scales().elements() == query.batch(),
-                "identity %s for %s", identity, query);
         attention.eaaAttention(q, k, v, strided(out, size), new Attention.Identity(strided(own, size),
                 strided(identity.values(), size), own.size(1), own.batch(), identity.rows().address(),
                 identity.scales().address()), shape, stream);
@@ -522,6 +510,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift) {
+        arguments.timestepEmbedding(timesteps, channels);
         int count = Math.toIntExact(timesteps.elements());
         Tensor y = allocate(type, count, channels);
         embeddings.timestep(timesteps.address(), y.address(), count, channels, flipSinToCos, frequencyShift, stream);
@@ -532,16 +521,8 @@ final class CudaDevice implements Device {
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
         CudaTable t = (CudaTable) tokens;
         CudaTable p = (CudaTable) positions;
-        int length = ids[0].length;
-        check(length <= p.rows && t.channels == p.channels, "%s tokens, of %s positions at most", length, p.rows);
-        int[] all = new int[ids.length * length];
-        for (int row = 0; row < ids.length; row++) {
-            check(ids[row].length == length, "texts of %s and %s tokens", length, ids[row].length);
-            for (int i = 0; i < length; i++) {
-                check(ids[row][i] >= 0 && ids[row][i] < t.rows, "token %s of a vocabulary of %s", ids[row][i], t.rows);
-                all[row * length + i] = ids[row][i];
-            }
-        }
+        int length = arguments.embed(t, p, ids);
+        int[] all = Arrays.stream(ids).flatMapToInt(Arrays::stream).toArray();
         Tensor y = allocate(type, ids.length, length, t.channels);
         embeddings.tokens(upload(all).address(), t.address, p.address, y.address(), ids.length, length, t.channels, t.rows,
                 stream);
@@ -550,14 +531,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor toActivations(Tensor... latents) {
-        int[] shape = latents[0].shape();
-        shape[0] = 0;
-        for (Tensor part : latents) {
-            check(part.type() == DataType.FLOAT32 && part.isContiguous()
-                    && Arrays.equals(part.shape(), 1, part.rank(), shape, 1, shape.length), "%s below %s", part, latents[0]);
-            shape[0] += part.batch();
-        }
-        Tensor activations = allocate(type, shape);
+        Tensor activations = allocate(type, arguments.toActivations(latents));
         int row = 0;
         for (Tensor part : latents) {
             Tensor target = activations.rows(row, part.batch());
@@ -573,19 +547,10 @@ final class CudaDevice implements Device {
 
     @Override
     public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        int rows = guidance == null ? 1 : 2;
-        check(latents.type() == DataType.FLOAT32 && noise.type() == DataType.FLOAT32
-                && noise.elements() == rows * latents.elements() && factors.elements() == 2
-                && (guidance == null || guidance.elements() == latents.batch()), "noise of %s for latents of %s", noise, latents);
+        arguments.ddimStep(latents, noise, guidance, factors);
         long prompt = guidance == null ? noise.address() : noise.address() + latents.elements() * Float.BYTES;
         sampling.ddimStep(latents.address(), guidance == null ? 0 : noise.address(), prompt, DataType.FLOAT32, latents.address(),
                 latents.elements() / latents.batch(), latents.batch(), address(guidance), factors.address(), stream);
-    }
-
-    private static void check(boolean condition, String message, Object... arguments) {
-        if (!condition) {
-            throw new IllegalArgumentException(message.formatted(arguments));
-        }
     }
 
     @Override

@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.IntStream;
 
 /**
  * Where weights lie on the device: a few large blocks, filled one weight after the other and freed together. Weights of the
@@ -57,15 +56,15 @@ final class WeightMemory implements AutoCloseable {
         }
         long bytes = source.elements() * type.bytes();
         long address = reserve(bytes);
-        try (Arena arena = Arena.ofShared()) {
+        try (Arena arena = Arena.ofConfined()) {
             MemorySegment converted = arena.allocate(bytes, ALIGNMENT);
             int filter = shape[1] * positions;
-            IntStream.range(0, shape[0]).parallel().forEach(out -> {
+            for (int out = 0; out < shape[0]; out++) {
                 long start = (long) out * filter;
                 MemorySegment target = converted.asSlice(start * type.bytes(), (long) filter * type.bytes());
                 convert(source, start, filter, type, target);
                 transpose(target, shape[1], positions, type.bytes());
-            });
+            }
             driver.copyIn(address, converted, bytes);
         }
         return address;

@@ -1,0 +1,195 @@
+package io.invadapter.kernels;
+
+import java.util.Arrays;
+
+/**
+ * What every device checks before it computes, and the shape of what comes out: for implementations of {@link Device}. Each
+ * method refuses with an {@link IllegalArgumentException} that names the shapes.
+ *
+ * @param type of activations
+ */
+public record Arguments(DataType type) {
+
+    private static void check(boolean condition, String message, Object... arguments) {
+        if (!condition) {
+            throw new IllegalArgumentException(message.formatted(arguments));
+        }
+    }
+
+    /** Whether {@code x} is what most operators read: the device's type without gaps. */
+    private boolean areActivations(Tensor x) {
+        return x.type() == type && x.isContiguous();
+    }
+
+    // --- memory -----------------------------------------------------------------------------------------------------
+
+    /** Floating-point values for a whole tensor. */
+    public void values(Tensor target, float[] values) {
+        contiguous(target);
+        check(target.type() != DataType.INT32 && target.elements() == values.length, "%s values for %s", values.length, target);
+    }
+
+    /** Indices for a whole tensor. */
+    public void indices(Tensor target, int[] values) {
+        contiguous(target);
+        check(target.type() == DataType.INT32 && target.elements() == values.length, "%s indices for %s", values.length, target);
+    }
+
+    /** As many bytes as the tensor has. */
+    public void bytes(Tensor tensor, long bytes) {
+        contiguous(tensor);
+        check(bytes == tensor.bytes(), "%s bytes for %s", bytes, tensor);
+    }
+
+    /** One tensor over another. */
+    public void copy(Tensor source, Tensor target) {
+        contiguous(source);
+        contiguous(target);
+        check(source.type() == target.type() && source.elements() == target.elements(), "%s copied over %s", source, target);
+    }
+
+    private static void contiguous(Tensor tensor) {
+        check(tensor.isContiguous(), "only a contiguous tensor can be copied, not columns of one: %s", tensor);
+    }
+
+    // --- weights ----------------------------------------------------------------------------------------------------
+
+    /** Weights of {@code axes} axes and, unless {@code null}, a bias for each of the first. */
+    public void weights(HostTensor weight, int axes, HostTensor bias) {
+        check(weight.shape().length == axes && (bias == null || Arrays.equals(bias.shape(), new int[] {weight.shape()[0]})),
+                "weights of %s and a bias of %s where %s axes and a bias for each of the first are expected", weight, bias, axes);
+    }
+
+    /** Weights that hold a value and a gate. */
+    public void gatedWeights(HostTensor weight, HostTensor bias) {
+        weights(weight, 2, bias);
+        check(weight.shape()[0] % 2 == 0, "%s cannot be halved into value and gate", weight);
+    }
+
+    // --- operators --------------------------------------------------------------------------------------------------
+
+    /** @return the shape of the result */
+    public int[] linear(Tensor x, Device.Linear layer, Tensor residual) {
+        int[] y = projected(x, layer.inFeatures(), layer.outFeatures());
+        check(residual == null || areActivations(residual) && Arrays.equals(residual.shape(), y), "a residual of %s for %s", residual,
+                Arrays.toString(y));
+        return y;
+    }
+
+    /** @return the shape of the result */
+    public int[] gatedLinear(Tensor x, Device.GatedLinear layer) {
+        return projected(x, layer.inFeatures(), layer.outFeatures());
+    }
+
+    private int[] projected(Tensor x, int in, int out) {
+        check(areActivations(x) && x.channels() == in, "a linear layer for %s features is given %s", in, x);
+        int[] shape = x.shape();
+        shape[shape.length - 1] = out;
+        return shape;
+    }
+
+    /** @return the shape of the result */
+    public int[] mixTokens(Tensor x, Device.TokenMixer mixer) {
+        check(areActivations(x) && x.rank() == 3 && x.size(1) == mixer.inTokens(), "a mixer of %s tokens is given %s",
+                mixer.inTokens(), x);
+        return new int[] {x.batch(), mixer.outTokens(), x.channels()};
+    }
+
+    /** The input of a convolution whose result is {@code height x width}. */
+    public void convolution(Tensor x, Device.Convolution layer, Tensor shift, int height, int width) {
+        check(areActivations(x) && x.rank() == 4 && x.channels() == layer.inChannels() && height > 0 && width > 0,
+                "a convolution of %s channels is given %s", layer.inChannels(), x);
+        check(shift == null || areActivations(shift) && shift.elements() == layer.outChannels(), "a shift of %s for %s channels",
+                shift, layer.outChannels());
+    }
+
+    /** What is added to a convolution's result {@code y}. */
+    public void residual(Tensor residual, Tensor y) {
+        check(residual == null || Arrays.equals(residual.shape(), y.shape()) && residual.type() == y.type()
+                && residual.isContiguous(), "a residual of %s for %s", residual, y);
+    }
+
+    public void groupNorm(Tensor x, Device.Norm layer, int groups) {
+        check(areActivations(x) && x.channels() == layer.channels() && groups > 0 && layer.channels() % groups == 0,
+                "a group norm of %s channels in %s groups is given %s", layer.channels(), groups, x);
+    }
+
+    public void layerNorm(Tensor x, Device.Norm layer) {
+        check(areActivations(x) && x.channels() == layer.channels(), "a layer norm of %s channels is given %s", layer.channels(), x);
+    }
+
+    public void attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity) {
+        check(query.type() == type && query.rank() == 3 && heads > 0 && query.channels() % heads == 0, "%s heads for %s", heads, query);
+        check(areKeys(keys, values, query) && keys.batch() == query.batch(), "keys of %s and values of %s for %s", keys, values, query);
+        check(!causal || keys.size(1) == query.size(1) && identity == null, "a causal mask for %s and %s, identity: %s", query, keys,
+                identity);
+        check(identity == null || areKeys(identity.keys(), identity.values(), query)
+                && identity.rows().type() == DataType.INT32 && identity.rows().isContiguous()
+                && identity.rows().elements() == query.batch()
+                && identity.scales().type() == DataType.FLOAT32 && identity.scales().isContiguous()
+                && identity.scales().elements() == query.batch(), "%s for %s", identity, query);
+    }
+
+    private static boolean areKeys(Tensor keys, Tensor values, Tensor query) {
+        return keys.rank() == 3 && keys.channels() == query.channels() && keys.type() == query.type()
+                && Arrays.equals(keys.shape(), values.shape()) && values.type() == query.type();
+    }
+
+    public void upsample2x(Tensor x, int height, int width) {
+        check(areActivations(x) && x.rank() == 4 && (height + 1) / 2 == x.size(1) && (width + 1) / 2 == x.size(2),
+                "%s cannot be doubled to %s x %s", x, height, width);
+    }
+
+    /** @return the shape of the result */
+    public int[] concatChannels(Tensor a, Tensor b) {
+        check(areActivations(a) && areActivations(b) && a.rank() == b.rank()
+                && Arrays.equals(a.shape(), 0, a.rank() - 1, b.shape(), 0, b.rank() - 1), "cannot join %s and %s", a, b);
+        int[] shape = a.shape();
+        shape[shape.length - 1] += b.channels();
+        return shape;
+    }
+
+    public void timestepEmbedding(Tensor timesteps, int channels) {
+        check(timesteps.type() == DataType.FLOAT32 && timesteps.isContiguous() && channels > 1, "%s channels for timesteps of %s",
+                channels, timesteps);
+    }
+
+    /** @return the length of each text */
+    public int embed(Device.Table tokens, Device.Table positions, int[][] ids) {
+        check(ids.length > 0, "no texts");
+        int length = ids[0].length;
+        check(length > 0 && length <= positions.rows() && tokens.channels() == positions.channels(),
+                "%s tokens, of %s positions at most", length, positions.rows());
+        for (int[] row : ids) {
+            check(row.length == length, "%s tokens below %s", row.length, length);
+            for (int id : row) {
+                check(id >= 0 && id < tokens.rows(), "token %s of a vocabulary of %s", id, tokens.rows());
+            }
+        }
+        return length;
+    }
+
+    /** @return the shape of the result */
+    public int[] toActivations(Tensor... latents) {
+        check(latents.length > 0, "no latents");
+        int[] shape = latents[0].shape();
+        shape[0] = 0;
+        for (Tensor part : latents) {
+            check(part.type() == DataType.FLOAT32 && part.isContiguous() && part.rank() == shape.length
+                    && Arrays.equals(part.shape(), 1, part.rank(), shape, 1, shape.length), "%s below %s", part, latents[0]);
+            shape[0] += part.batch();
+        }
+        return shape;
+    }
+
+    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
+        int rows = guidance == null ? 1 : 2;
+        check(areFloats(latents) && areFloats(noise) && noise.elements() == rows * latents.elements() && areFloats(factors)
+                && factors.elements() == 2 && (guidance == null || areFloats(guidance) && guidance.elements() == latents.batch()),
+                "noise of %s, guidance of %s and factors of %s for latents of %s", noise, guidance, factors, latents);
+    }
+
+    private static boolean areFloats(Tensor x) {
+        return x.type() == DataType.FLOAT32 && x.isContiguous();
+    }
+}

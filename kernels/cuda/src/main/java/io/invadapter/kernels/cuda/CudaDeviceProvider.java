@@ -1,0 +1,45 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceProvider;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
+import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import java.util.List;
+
+/** Opens NVIDIA GPUs. */
+public final class CudaDeviceProvider implements DeviceProvider {
+
+    @Override
+    public String kind() {
+        return "cuda";
+    }
+
+    @Override
+    public int priority() {
+        return 10;
+    }
+
+    @Override
+    public Precision defaultPrecision() {
+        return Precision.FP16;
+    }
+
+    @Override
+    public Device open(int index, Precision precision) {
+        CudaDriver driver = JCudaDriverApi.open(index);
+        CudaLibraries libraries;
+        try {
+            libraries = CudaLibraries.open(driver);
+        } catch (RuntimeException e) {
+            driver.close();
+            throw e;
+        }
+        return new CudaDevice("cuda:" + index, precision, driver, libraries.blas(), libraries.dnn());
+    }
+
+    public List<String> report() {
+        return CudaLibraries.report();
+    }
+}
