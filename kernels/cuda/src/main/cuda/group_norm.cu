@@ -165,8 +165,10 @@ __device__ inline void apply(const Value* x, const float2* statistics, const Val
     }
     __syncthreads();
 
-    // y = x * factor + offset, per channel.
+    // y = (x - mean) * factor + offset, per channel. The mean apart: x * factor + (offset - mean * factor) would lose what a
+    // large mean has in common with x.
     Slot<WIDTH> slot(channels);
+    float mean[WIDTH];
     float factor[WIDTH];
     float offset[WIDTH];
     load_values(factor, gamma + slot.channel);
@@ -174,8 +176,8 @@ __device__ inline void apply(const Value* x, const float2* statistics, const Val
 #pragma unroll
     for (int e = 0; e < WIDTH; e++) {
         float2 both = of_group[(slot.channel + e) / per_group];
+        mean[e] = both.x;
         factor[e] *= both.y;
-        offset[e] -= both.x * factor[e];
     }
     long long start = static_cast<long long>(image) * pixels * channels + slot.channel;
     int first = blockIdx.x * pixels_per_block;
@@ -187,7 +189,7 @@ __device__ inline void apply(const Value* x, const float2* statistics, const Val
         load_values(values, x + place);
 #pragma unroll
         for (int e = 0; e < WIDTH; e++) {
-            values[e] = values[e] * factor[e] + offset[e];
+            values[e] = (values[e] - mean[e]) * factor[e] + offset[e];
             if (with_silu) {
                 values[e] = Silu()(values[e]);
             }

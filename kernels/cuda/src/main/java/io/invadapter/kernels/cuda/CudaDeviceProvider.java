@@ -39,6 +39,7 @@ public final class CudaDeviceProvider implements DeviceProvider {
         return new CudaDevice("cuda:" + index, precision, driver, libraries.blas(), libraries.dnn());
     }
 
+    @Override
     public List<String> report() {
         return CudaLibraries.report();
     }
