@@ -2,6 +2,7 @@
 module io.invadapter.cli {
     requires io.invadapter.engine;
     requires io.invadapter.bundledmodel;
+    requires io.invadapter.verification;
     requires info.picocli;
     requires me.tongfei.progressbar;
     requires commons.math3;

@@ -67,6 +67,7 @@ final class ModelCase extends GoldenCase {
 
     private Map<String, float[]> texts() {
         JsonValue texts = Json.read(folder.resolve("tokens.json"));
+        List.of("prompt", "negative", "caption").forEach(texts::get);
         Map<String, float[]> contexts = new TreeMap<>();
         for (String name : texts.asObject().keySet()) {
             int[] expected = texts.get(name).get("ids").asList().stream().mapToInt(JsonValue::asInt).toArray();
@@ -83,8 +84,8 @@ final class ModelCase extends GoldenCase {
     }
 
     private void vae() {
-        long[] size = golden.tensor("vae.image").shape();
-        Vae.Distribution latent = model.vae().encode(input("vae.image"), (int) size[2], (int) size[3]);
+        Latents image = latents("vae.image", 3);
+        Vae.Distribution latent = model.vae().encode(input("vae.image"), image.height(), image.width());
         outputs.put("vae.mean", latent.mean().values());
         outputs.put("vae.logvar", latent.logvar().values());
         outputs.put("vae.decoded", model.vae().decode(latents("vae.mean")));
@@ -107,7 +108,7 @@ final class ModelCase extends GoldenCase {
 
     private void singlePasses(float[] negative, float[] prompt) {
         for (String key : golden.names()) {
-            if (key.startsWith("unet.x.")) {
+            if (key.matches("unet\\.x\\.\\d{1,6}")) {
                 input(key);
                 String timestep = key.substring("unet.x.".length());
                 outputs.put("unet.eps." + timestep, model.unet().predictNoise(latents(key), Integer.parseInt(timestep),
@@ -150,9 +151,14 @@ final class ModelCase extends GoldenCase {
     }
 
     private Latents latents(String key) {
+        return latents(key, model.vae().latentChannels());
+    }
+
+    private Latents latents(String key, int channels) {
         long[] shape = golden.tensor(key).shape();
-        if (shape.length != 4) {
-            throw new WeightException(golden.description() + ": '" + key + "' has " + shape.length + " axes; expected 4");
+        if (shape.length != 4 || shape[1] != channels) {
+            throw new WeightException(golden.description() + ": '" + key + "' has the shape " + Arrays.toString(shape)
+                    + " where [rows, " + channels + ", height, width] is expected");
         }
         return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
     }

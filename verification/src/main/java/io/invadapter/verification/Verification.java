@@ -27,6 +27,7 @@ public final class Verification {
     private final Map<String, float[]> outputs;
     private final List<String> differentTokens;
     private final List<Row> rows = new ArrayList<>();
+    private final List<String> skipped = new ArrayList<>();
 
     /** What to compute. */
     public enum Part {
@@ -94,6 +95,7 @@ public final class Verification {
         for (String key : golden.names()) {
             float[] found = computed.get(key);
             if (found == null) {
+                skipped.add(key);
                 continue;
             }
             float[] expected = golden.tensor(key).toFloats();
@@ -105,11 +107,19 @@ public final class Verification {
             rows.add(new Row(key, relativeError(found, expected), loop ? limits.loop : limits.pass));
             outputs.put(key, found);
         }
+        if (rows.isEmpty()) {
+            throw new WeightException(golden.description() + " holds nothing to compare");
+        }
     }
 
     /** In the order of the golden file. */
     public List<Row> rows() {
         return List.copyOf(rows);
+    }
+
+    /** Golden keys that were not computed. */
+    public List<String> skipped() {
+        return List.copyOf(skipped);
     }
 
     /** One sentence for each text whose token ids are not the reference's. */
@@ -139,6 +149,6 @@ public final class Verification {
             difference += d * d;
             norm += (double) expected[i] * expected[i];
         }
-        return Math.sqrt(difference / norm);
+        return Math.sqrt(norm == 0 ? difference : difference / norm);
     }
 }
