@@ -1,5 +1,6 @@
 package io.invadapter.cli;
 
+import io.invadapter.engine.IdentityBudget;
 import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.Pipeline;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
@@ -31,9 +32,15 @@ final class DeviceOptions {
     }
 
     Pipeline open(Path model, Path adapter) {
+        return open(model, adapter, null);
+    }
+
+    /** @param identities {@code null}: the pipeline's own */
+    Pipeline open(Path model, Path adapter, IdentityBudget identities) {
         checkDevice(device);
         try {
-            return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision).notices(this::warn).open();
+            return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
+                    .identityBudget(identities).notices(this::warn).open();
         } catch (OutOfMemoryError e) {
             throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "
                     + "JAVA_TOOL_OPTIONS=-Xmx8g");

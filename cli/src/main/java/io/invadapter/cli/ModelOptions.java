@@ -1,6 +1,7 @@
 package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.IdentityBudget;
 import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.Pipeline;
 import java.nio.file.Path;
@@ -45,6 +46,12 @@ final class ModelOptions {
     }
 
     Pipeline open(DeviceOptions device) {
-        return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter);
+        return open(device, null);
+    }
+
+    /** @param identities see {@link DeviceOptions#open} */
+    Pipeline open(DeviceOptions device, IdentityBudget identities) {
+        return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter,
+                identities);
     }
 }

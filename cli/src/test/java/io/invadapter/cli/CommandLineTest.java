@@ -68,6 +68,21 @@ class CommandLineTest {
     }
 
     @Test
+    void theNextPictureOfAFaceFromTheIdentityCacheIsTheSame() throws Exception {
+        Path cache = folder.resolve("faces");
+        for (int i = 0; i < 2; i++) {
+            assertEquals(new Outcome(0, ""), run("generate", "--face", face(), "--prompt", "a portrait", "--steps", 2, "--seed", 1,
+                    "-q", "--identity-cache", cache, "-o", folder.resolve(i + ".png")));
+            try (Stream<Path> files = Files.walk(cache)) {
+                assertEquals(2, files.filter(Files::isRegularFile).count());
+            }
+        }
+        assertArrayEquals(Files.readAllBytes(folder.resolve("0.png")), Files.readAllBytes(folder.resolve("1.png")));
+        mistake(1, "the identity cache", "--identity-cache", Files.writeString(folder.resolve("text"), "no folder"),
+                "-o", folder.resolve("out.png"));
+    }
+
+    @Test
     void severalPicturesAreThoseOfTheFollowingSeeds() throws Exception {
         run("generate", "--prompt", "a portrait", "--steps", 2, "--seed", 8, "--count", 2, "-q", "-o", folder.resolve("two.png"));
         run("generate", "--prompt", "a portrait", "--steps", 2, "--seed", 9, "-q", "-o", folder.resolve("one.png"));

@@ -9,8 +9,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 
 /** Requests that go through the network together, from texts and faces to pictures. */
@@ -22,6 +24,11 @@ final class Batch {
             return new Kind(request.width() == 0 ? defaultWidth : request.width(),
                     request.height() == 0 ? defaultHeight : request.height(), request.steps(), request.identityLayers(),
                     request.identityRows());
+        }
+
+        @Override
+        public String toString() {
+            return width + "x" + height + " pixels in " + steps + " steps with identity layers " + layers + " and identity rows " + rows;
         }
     }
 
@@ -36,7 +43,7 @@ final class Batch {
     private final String weights;
     private final Kind kind;
     private final List<GenerationRequest> requests;
-    private final List<List<String>> warnings = new ArrayList<>();
+    private final List<Set<String>> warnings = new ArrayList<>();
     private final Map<String, float[]> texts = new HashMap<>();
 
     /** @param weights fingerprint of model and adapter, or what stands for it while only this process keeps identities */
@@ -49,7 +56,7 @@ final class Batch {
         this.weights = weights;
         this.kind = kind;
         this.requests = requests;
-        requests.forEach(request -> warnings.add(new ArrayList<>()));
+        requests.forEach(request -> warnings.add(new LinkedHashSet<>()));
     }
 
     /**
@@ -58,6 +65,7 @@ final class Batch {
      * @throws CancellationException when all were
      */
     List<GenerationResult> run() {
+        throwWhenNobodyWaits();
         List<Diffusion.Guidance> guidance = new ArrayList<>();
         List<Latents> noise = new ArrayList<>();
         for (int r = 0; r < requests.size(); r++) {
@@ -92,6 +100,7 @@ final class Batch {
     // --- identities -------------------------------------------------------------------------------------------------
 
     private Latents generate(Latents start, List<Diffusion.Guidance> guidance, boolean fromCache) {
+        cache.beginBatch();
         Map<String, Person> people = new LinkedHashMap<>();
         int[] ofPictures = new int[start.batch()];
         double[] scales = new double[start.batch()];
@@ -169,7 +178,9 @@ final class Batch {
         float[] caption = encode(request.caption(), "caption", index);
         int width = face.getWidth();
         Device device = model.device();
-        String key = new Fingerprint().add(weights).add(device.name()).add(device.precision().toString())
+        // cuda:0 and cuda:1 compute the same.
+        String kindOfDevice = device.name().split(":")[0];
+        String key = new Fingerprint().add(weights).add(kindOfDevice).add(device.precision().toString())
                 .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
                 .add(model.tokenizer().encode(request.caption()).ids())
                 .add(model.schedule().timesteps(kind.steps)).value();
@@ -196,7 +207,7 @@ final class Batch {
                 request.listener().onStep("decoding", i + 1, request.count());
             }
             picture += request.count();
-            results.add(request.cancellation().isCancelled() ? null : new GenerationResult(images, latents, warnings.get(r)));
+            results.add(request.cancellation().isCancelled() ? null : new GenerationResult(images, latents, List.copyOf(warnings.get(r))));
         }
         return results;
     }
@@ -208,16 +219,18 @@ final class Batch {
 
     private Diffusion.StepListener steps(String phase) {
         return (done, steps, latents) -> {
-            boolean wanted = false;
             for (GenerationRequest request : requests) {
                 if (!request.cancellation().isCancelled()) {
                     request.listener().onStep(phase, done, steps);
-                    wanted = true;
                 }
             }
-            if (!wanted) {
-                throw new CancellationException("the request was cancelled");
-            }
+            throwWhenNobodyWaits();
         };
+    }
+
+    private void throwWhenNobodyWaits() {
+        if (requests.stream().allMatch(request -> request.cancellation().isCancelled())) {
+            throw new CancellationException("the request was cancelled");
+        }
     }
 }

@@ -1,14 +1,30 @@
 package io.invadapter.engine;
 
+import java.util.List;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CopyOnWriteArrayList;
 
 /** Stops a request between two steps, from any thread. */
 public final class Cancellation {
+    private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
     private volatile boolean cancelled;
 
     /** The request ends with a {@link CancellationException} before its next step. */
     public void cancel() {
         cancelled = true;
+        listeners.forEach(Runnable::run);
+    }
+
+    /** {@code listener} may be run more than once, and at once when this is cancelled already. */
+    void addListener(Runnable listener) {
+        listeners.add(listener);
+        if (cancelled) {
+            listener.run();
+        }
+    }
+
+    void removeListener(Runnable listener) {
+        listeners.remove(listener);
     }
 
     public boolean isCancelled() {

@@ -49,6 +49,11 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         return new Builder();
     }
 
+    GenerationRequest with(Cancellation other) {
+        return new GenerationRequest(prompt, negativePrompt, face, caption, steps, guidanceScale, identityScale, seed, count, width,
+                height, identityLayers, identityRows, listener, other);
+    }
+
     /** Collects a request. */
     public static final class Builder {
         private String prompt = "";

@@ -19,6 +19,14 @@ public record IdentityBudget(long deviceBytes, long hostBytes, long diskBytes, P
 
     private static final long MOST_BY_DEFAULT = 4L << 30;
 
+    /** @throws IllegalArgumentException when a number of bytes is negative */
+    public IdentityBudget {
+        if (deviceBytes < 0 || hostBytes < 0 || diskBytes < 0) {
+            throw new IllegalArgumentException("a number of bytes cannot be negative: " + deviceBytes + " on the device, " + hostBytes
+                    + " on the host, " + diskBytes + " on disk");
+        }
+    }
+
     /** What a pipeline takes when nothing is said: a quarter of the device's free memory, 4 GiB at most. */
     static IdentityBudget defaultFor(Device device) {
         return new IdentityBudget(Math.min(device.freeMemory() / 4, MOST_BY_DEFAULT), 0, 0, null);

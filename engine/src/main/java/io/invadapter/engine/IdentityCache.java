@@ -2,13 +2,11 @@ package io.invadapter.engine;
 
 import io.invadapter.engine.model.IdentityFeatures;
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -40,6 +38,7 @@ final class IdentityCache implements AutoCloseable {
         private final String key;
         private final Place[] places;
         private final long stepBytes;
+        private long batch;
 
         Entry(String key, int steps, long stepBytes) {
             this.key = key;
@@ -48,12 +47,16 @@ final class IdentityCache implements AutoCloseable {
         }
     }
 
+    /** For copies by vector instructions. */
+    private static final int ALIGNMENT = 64;
+
     private final Device device;
     private final IdentityBudget budget;
     private final IdentityFolder folder;
     private final Map<String, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
     private long deviceBytes;
     private long hostBytes;
+    private long batch;
 
     IdentityCache(Device device, IdentityBudget budget) {
         this.device = device;
@@ -61,23 +64,45 @@ final class IdentityCache implements AutoCloseable {
         this.folder = budget.folder() == null ? null : new IdentityFolder(budget.folder(), budget.diskBytes());
     }
 
+    private long bytes(int stepElements) {
+        return (long) stepElements * device.precision().type().bytes();
+    }
+
     /** Whether an identity of that size can be kept at all. */
     boolean accepts(int steps, int stepElements) {
-        long bytes = (long) steps * stepElements * device.precision().type().bytes();
-        return bytes <= budget.deviceBytes() + budget.hostBytes() + (folder == null ? 0 : budget.diskBytes());
+        long step = bytes(stepElements);
+        return budget.deviceBytes() / step + budget.hostBytes() / step + (folder == null ? 0 : folder.capacity(step)) >= steps;
+    }
+
+    /** Another batch: the identities that {@link #contains} finds for it do not make room for one another. */
+    void beginBatch() {
+        batch++;
+        if (folder != null) {
+            folder.noneInUse();
+        }
     }
 
     /** Whether all steps of an identity are there. */
     boolean contains(String key, int steps, int stepElements) {
-        if (entries.containsKey(key)) {
+        if (folder != null) {
+            folder.inUse(key);
+        }
+        Entry known = entries.get(key);
+        if (known != null) {
+            known.batch = batch;
             return true;
         }
-        long bytes = (long) stepElements * device.precision().type().bytes();
-        if (folder == null || !folder.contains(key, steps, bytes)) {
+        if (folder == null) {
             return false;
         }
-        Entry entry = new Entry(key, steps, bytes);
-        Arrays.fill(entry.places, new OnDisk());
+        Entry entry = new Entry(key, steps, bytes(stepElements));
+        for (int step = 0; step < steps; step++) {
+            if (!folder.contains(key, step, entry.stepBytes)) {
+                return false;
+            }
+            entry.places[step] = new OnDisk();
+        }
+        entry.batch = batch;
         entries.put(key, entry);
         return true;
     }
@@ -88,7 +113,8 @@ final class IdentityCache implements AutoCloseable {
     }
 
     /**
-     * Fills row {@code identity} of {@code features} with one step.
+     * Fills row {@code identity} of {@code features} with one step. What was outside device memory moves in as far as there
+     * is room or something used longer ago.
      *
      * @throws LostException when it is gone; the identity is then forgotten
      */
@@ -97,34 +123,46 @@ final class IdentityCache implements AutoCloseable {
         if (entry == null) {
             throw new LostException();
         }
-        switch (entry.places[step]) {
-            case OnDevice place -> features.copyFrom(place.tensor, identity);
-            case OnHost place -> write(place.bytes, features, identity);
-            case OnDisk _ -> {
-                try (Arena arena = Arena.ofConfined()) {
-                    MemorySegment bytes = arena.allocate(entry.stepBytes, 64);
-                    if (!folder.read(key, step, bytes)) {
-                        drop(entry);
-                        throw new LostException();
-                    }
-                    write(bytes, features, identity);
-                }
+        if (entry.places[step] instanceof OnDevice(Tensor tensor)) {
+            features.copyFrom(tensor, identity);
+            return;
+        }
+        try (Scope scope = device.scope()) {
+            Tensor tensor = device.allocate(device.precision().type(), features.elements());
+            Place nearer;
+            if (entry.places[step] instanceof OnHost host) {
+                device.write(tensor, host.bytes);
+                // It changes places with what has to move on.
+                hostBytes -= entry.stepBytes;
+                nearer = onDevice(entry, tensor);
+                hostBytes += entry.stepBytes;
+            } else {
+                read(entry, step, tensor);
+                nearer = inMemory(entry, tensor);
+            }
+            features.copyFrom(tensor, identity);
+            if (nearer != null) {
+                release(entry, step);
+                entry.places[step] = nearer;
             }
         }
     }
 
-    private void write(MemorySegment bytes, IdentityFeatures features, int identity) {
-        try (Scope scope = device.scope()) {
-            Tensor staged = device.allocate(device.precision().type(), features.elements());
-            device.write(staged, bytes);
-            features.copyFrom(staged, identity);
+    private void read(Entry entry, int step, Tensor tensor) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bytes = arena.allocate(entry.stepBytes, ALIGNMENT);
+            if (!folder.read(entry.key, step, bytes)) {
+                drop(entry);
+                throw new LostException();
+            }
+            device.write(tensor, bytes);
         }
     }
 
     /** A walk through the steps that is under way; it counts only when it is finished. */
     final class Writer {
         private final Entry entry;
-        private boolean full;
+        private boolean over;
 
         private Writer(Entry entry) {
             this.entry = entry;
@@ -132,100 +170,126 @@ final class IdentityCache implements AutoCloseable {
 
         /** Keeps one step of row {@code identity}. */
         void store(int step, IdentityFeatures features, int identity) {
-            if (full) {
+            if (over) {
                 return;
             }
-            entry.places[step] = place(entry, step, features, identity);
+            try (Scope scope = device.scope()) {
+                Tensor tensor = device.allocate(device.precision().type(), features.elements());
+                features.copyTo(tensor, identity);
+                Place place = inMemory(entry, tensor);
+                entry.places[step] = place != null ? place : onDisk(entry, step, tensor);
+            }
             if (entry.places[step] == null) {
-                full = true;
-                drop(entry);
+                abandon();
             }
         }
 
         /** Makes the identity known when all its steps found a place. */
         void finish() {
-            if (!full) {
+            if (!over) {
+                over = true;
+                entry.batch = batch;
                 entries.put(entry.key, entry);
             }
         }
 
         /** Forgets what was stored. */
         void abandon() {
-            if (!full) {
-                full = true;
+            if (!over) {
+                over = true;
                 drop(entry);
             }
         }
     }
 
+    /** Starts keeping an identity; what is there already is not written again. */
     Writer begin(String key, int steps, int stepElements) {
-        return new Writer(new Entry(key, steps, (long) stepElements * device.precision().type().bytes()));
+        Writer writer = new Writer(new Entry(key, steps, bytes(stepElements)));
+        writer.over = contains(key, steps, stepElements);
+        return writer;
     }
 
     // --- places -----------------------------------------------------------------------------------------------------
 
-    private Place place(Entry entry, int step, IdentityFeatures features, int identity) {
-        if (roomOnDevice(entry)) {
-            try {
-                Tensor tensor = device.keep(device.allocate(device.precision().type(), features.elements()));
-                features.copyTo(tensor, identity);
-                deviceBytes += entry.stepBytes;
-                return new OnDevice(tensor);
-            } catch (OutOfDeviceMemoryException e) {
-                // The budget was more than there is; the next place is as good.
-            }
-        }
-        try (Scope scope = device.scope()) {
-            Tensor tensor = device.allocate(device.precision().type(), features.elements());
-            features.copyTo(tensor, identity);
-            return placeOutside(entry, step, tensor);
-        }
+    /** On the device or else the host; {@code null} when neither has room. */
+    private Place inMemory(Entry entry, Tensor tensor) {
+        Place place = onDevice(entry, tensor);
+        return place != null ? place : onHost(entry, tensor);
     }
 
-    /** In host memory or the folder; {@code null} when neither has room. */
-    private Place placeOutside(Entry entry, int step, Tensor tensor) {
-        if (roomOnHost(entry)) {
-            Arena arena = Arena.ofShared();
-            MemorySegment bytes = arena.allocate(entry.stepBytes, 64);
+    /** The tensor itself. */
+    private Place onDevice(Entry entry, Tensor tensor) {
+        if (!hasRoom(entry, OnDevice.class)) {
+            return null;
+        }
+        deviceBytes += entry.stepBytes;
+        return new OnDevice(device.keep(tensor));
+    }
+
+    private Place onHost(Entry entry, Tensor tensor) {
+        if (!hasRoom(entry, OnHost.class)) {
+            return null;
+        }
+        Arena arena = Arena.ofShared();
+        try {
+            MemorySegment bytes = arena.allocate(entry.stepBytes, ALIGNMENT);
             device.read(tensor, bytes);
             hostBytes += entry.stepBytes;
             return new OnHost(arena, bytes);
+        } catch (OutOfMemoryError e) {
+            // The budget was more than there is.
+            arena.close();
+            return null;
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
         }
+    }
+
+    private Place onDisk(Entry entry, int step, Tensor tensor) {
         if (folder == null) {
             return null;
         }
+        if (folder.contains(entry.key, step, entry.stepBytes)) {
+            return new OnDisk();
+        }
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment bytes = arena.allocate(entry.stepBytes, 64);
+            MemorySegment bytes = arena.allocate(entry.stepBytes, ALIGNMENT);
             device.read(tensor, bytes);
-            return folder.write(entry.key, step, entry.places.length, bytes) ? new OnDisk() : null;
+            return folder.write(entry.key, step, bytes) ? new OnDisk() : null;
         }
     }
 
-    private boolean roomOnDevice(Entry wanting) {
-        while (deviceBytes + wanting.stepBytes > budget.deviceBytes()) {
-            Entry oldest = oldestWith(OnDevice.class, wanting);
+    /** Whether one more step fits, after moving on what was used longer ago. */
+    private boolean hasRoom(Entry wanting, Class<? extends Place> kind) {
+        while (used(kind) + wanting.stepBytes > limit(kind)) {
+            Entry oldest = oldestWith(kind, wanting);
             if (oldest == null) {
                 return false;
             }
-            moveOn(oldest, OnDevice.class);
+            moveOn(oldest, step(oldest, kind));
         }
         return true;
     }
 
-    private boolean roomOnHost(Entry wanting) {
-        while (hostBytes + wanting.stepBytes > budget.hostBytes()) {
-            Entry oldest = oldestWith(OnHost.class, wanting);
-            if (oldest == null) {
-                return false;
-            }
-            moveOn(oldest, OnHost.class);
-        }
-        return true;
+    private long used(Class<? extends Place> kind) {
+        return kind == OnDevice.class ? deviceBytes : hostBytes;
     }
 
-    private Entry oldestWith(Class<? extends Place> kind, Entry except) {
+    private long limit(Class<? extends Place> kind) {
+        return kind == OnDevice.class ? budget.deviceBytes() : budget.hostBytes();
+    }
+
+    /** Of those used longer ago than {@code wanting}; one that is being written is the newest. */
+    private Entry oldestWith(Class<? extends Place> kind, Entry wanting) {
+        if (wanting.stepBytes > limit(kind)) {
+            return null;
+        }
         for (Entry entry : entries.values()) {
-            if (entry != except && step(entry, kind) >= 0) {
+            if (entry == wanting) {
+                return null;
+            }
+            if (entry.batch != batch && step(entry, kind) >= 0) {
                 return entry;
             }
         }
@@ -242,18 +306,31 @@ final class IdentityCache implements AutoCloseable {
     }
 
     /** Moves one step to the next place, or drops the identity when there is none. */
-    private void moveOn(Entry entry, Class<? extends Place> kind) {
-        int step = step(entry, kind);
-        Place place = entry.places[step];
-        Place next = switch (place) {
-            case OnDevice onDevice -> placeOutside(entry, step, onDevice.tensor);
-            case OnHost onHost when folder != null && folder.write(entry.key, step, entry.places.length, onHost.bytes) -> new OnDisk();
-            default -> null;
+    private void moveOn(Entry entry, int step) {
+        Place next = switch (entry.places[step]) {
+            case OnDevice(Tensor tensor) -> {
+                Place place = onHost(entry, tensor);
+                yield place != null ? place : onDisk(entry, step, tensor);
+            }
+            case OnHost host when folder != null && folder.write(entry.key, step, host.bytes) -> new OnDisk();
+            case null, default -> null;
         };
         release(entry, step);
         entry.places[step] = next;
         if (next == null) {
             drop(entry);
+        }
+    }
+
+    /** Frees the device's memory; what has no other place to go is dropped. */
+    void leaveDevice() {
+        beginBatch();
+        for (Entry entry : List.copyOf(entries.values())) {
+            for (int step = 0; step < entry.places.length; step++) {
+                if (entry.places[step] instanceof OnDevice) {
+                    moveOn(entry, step);
+                }
+            }
         }
     }
 
@@ -290,36 +367,35 @@ final class IdentityCache implements AutoCloseable {
     /** Writes what is in memory to the folder, as far as there is one and it has room, and frees the memory. */
     @Override
     public void close() {
-        List<Entry> all = new ArrayList<>(entries.values());
-        for (Entry entry : all.reversed()) {
-            for (int i = 0; i < entry.places.length && entries.containsKey(entry.key); i++) {
-                if (folder != null && !(entry.places[i] instanceof OnDisk)) {
-                    save(entry, i);
+        beginBatch();
+        List<Entry> all = List.copyOf(entries.values());
+        try {
+            if (folder != null) {
+                // In the order of use, so that the newest stay when there is not room for all.
+                all.forEach(this::save);
+            }
+        } catch (DeviceException e) {
+            // A device that has failed gives nothing back; an incomplete identity counts as none.
+        } finally {
+            for (Entry entry : all) {
+                for (int i = 0; i < entry.places.length; i++) {
+                    release(entry, i);
                 }
             }
+            entries.clear();
         }
-        for (Entry entry : all) {
-            for (int i = 0; i < entry.places.length; i++) {
-                release(entry, i);
-            }
-        }
-        entries.clear();
     }
 
-    private void save(Entry entry, int step) {
-        boolean saved = switch (entry.places[step]) {
-            case OnHost onHost -> folder.write(entry.key, step, entry.places.length, onHost.bytes);
-            case OnDevice onDevice -> {
-                try (Arena arena = Arena.ofConfined()) {
-                    MemorySegment bytes = arena.allocate(entry.stepBytes, 64);
-                    device.read(onDevice.tensor, bytes);
-                    yield folder.write(entry.key, step, entry.places.length, bytes);
-                }
+    private void save(Entry entry) {
+        for (int step = 0; step < entry.places.length; step++) {
+            boolean saved = switch (entry.places[step]) {
+                case OnDevice(Tensor tensor) -> onDisk(entry, step, tensor) != null;
+                case OnHost host -> folder.write(entry.key, step, host.bytes);
+                case null, default -> true;
+            };
+            if (!saved) {
+                return;
             }
-            case null, default -> true;
-        };
-        if (!saved) {
-            drop(entry);
         }
     }
 }

@@ -5,7 +5,7 @@ import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.SafetensorsWriter;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
-import io.invadapter.weights.WeightTensor;
+import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -14,7 +14,10 @@ import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.time.Instant;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -23,9 +26,17 @@ import java.util.stream.Stream;
  */
 final class IdentityFolder {
     private static final String TENSOR = "key_value";
+    private static final String CHECKSUM = "crc32c";
+    /** More than the head of a file takes. */
+    private static final long HEADER_BYTES = 1024;
+    /** What else lies in the folder is none of our business, least of all to be removed. */
+    private static final Pattern KEY = Pattern.compile("[0-9a-f]{64}");
+    /** Pipelines of one process would give their unfinished files the same name. */
+    private static final Object ONE_WRITER = new Object();
 
     private final Path root;
     private final long budget;
+    private final Set<String> inUse = new HashSet<>();
 
     /**
      * @param budget in bytes
@@ -41,94 +52,104 @@ final class IdentityFolder {
         }
     }
 
+    /** Steps of that size for which there is room, when nothing else is kept. */
+    long capacity(long stepBytes) {
+        return budget / (stepBytes + HEADER_BYTES);
+    }
+
     private Path file(String key, int step) {
         return root.resolve(key).resolve(step + ".safetensors");
     }
 
-    /** Whether every step is there with as many bytes as it should have. */
-    boolean contains(String key, int steps, long stepBytes) {
-        for (int step = 0; step < steps; step++) {
-            Path file = file(key, step);
-            try {
-                if (!Files.isRegularFile(file) || Files.size(file) < stepBytes) {
-                    return false;
-                }
-            } catch (IOException e) {
+    /** Whether a step is there, of the right size. */
+    boolean contains(String key, int step, long stepBytes) {
+        long size = file(key, step).toFile().length();
+        return size > stepBytes && size <= stepBytes + HEADER_BYTES;
+    }
+
+    /** @return whether the step was read and is what was written */
+    boolean read(String key, int step, MemorySegment bytes) {
+        try (WeightSource source = Safetensors.open(file(key, step))) {
+            bytes.copyFrom(source.tensor(TENSOR, bytes.byteSize()).data());
+            if (!checksum(bytes).equals(source.metadata().get(CHECKSUM))) {
                 return false;
             }
+        } catch (WeightException | UncheckedIOException e) {
+            return false;
+        }
+        try {
+            Files.setLastModifiedTime(root.resolve(key), FileTime.from(Instant.now()));
+        } catch (IOException e) {
+            // A folder that can only be read keeps no record of what was used.
         }
         return true;
     }
 
-    /** @return whether the step was read */
-    boolean read(String key, int step, MemorySegment bytes) {
-        try (WeightSource source = Safetensors.open(file(key, step))) {
-            WeightTensor tensor = source.tensor(TENSOR, bytes.byteSize());
-            bytes.copyFrom(tensor.data());
-            Files.setLastModifiedTime(root.resolve(key), FileTime.from(Instant.now()));
-            return true;
-        } catch (WeightException | IOException | UncheckedIOException e) {
-            return false;
-        }
+    /** From now on no room is made at the cost of this identity, until {@link #noneInUse}. */
+    void inUse(String key) {
+        inUse.add(key);
     }
 
-    /** @return whether there was room; all that is there counts, whoever wrote it */
-    boolean write(String key, int step, int steps, MemorySegment bytes) {
-        try {
-            if (!makeRoom(key, bytes.byteSize())) {
+    void noneInUse() {
+        inUse.clear();
+    }
+
+    /** @return whether there was room, all that is there counting, whoever wrote it */
+    boolean write(String key, int step, MemorySegment bytes) {
+        synchronized (ONE_WRITER) {
+            try {
+                if (contains(key, step, bytes.byteSize())) {
+                    return true;
+                }
+                if (!makeRoom(key, bytes.byteSize() + HEADER_BYTES)) {
+                    return false;
+                }
+                Files.createDirectories(root.resolve(key));
+                new SafetensorsWriter().metadata("format", "inv-adapter-identity").metadata(CHECKSUM, checksum(bytes))
+                        .add(TENSOR, DType.U8, new long[] {bytes.byteSize()}, bytes).write(file(key, step));
+                return true;
+            } catch (IOException | UncheckedIOException | WeightException e) {
                 return false;
             }
-            Files.createDirectories(root.resolve(key));
-            new SafetensorsWriter().metadata("format", "inv-adapter-identity").metadata("steps", String.valueOf(steps))
-                    .add(TENSOR, DType.U8, new long[] {bytes.byteSize()}, bytes).write(file(key, step));
-            return true;
-        } catch (IOException | UncheckedIOException | WeightException e) {
-            return false;
         }
     }
 
+    private static String checksum(MemorySegment bytes) {
+        return Long.toHexString(Fingerprint.checksum(bytes));
+    }
+
+    /** Removes what was used longest ago. */
     private boolean makeRoom(String key, long bytes) throws IOException {
         List<Path> identities;
         try (Stream<Path> listed = Files.list(root)) {
-            identities = listed.filter(Files::isDirectory).sorted(Comparator.comparing(IdentityFolder::lastUse)).toList();
+            identities = listed.filter(path -> KEY.matcher(path.getFileName().toString()).matches())
+                    .sorted(Comparator.comparing(path -> path.toFile().lastModified())).toList();
         }
-        long used = 0;
+        long used = identities.stream().mapToLong(IdentityFolder::size).sum();
         for (Path identity : identities) {
-            used += size(identity);
-        }
-        for (Path identity : identities) {
-            if (used + bytes > budget && !identity.getFileName().toString().equals(key)) {
-                used -= size(identity);
-                remove(identity.getFileName().toString());
+            String name = identity.getFileName().toString();
+            if (used + bytes > budget && !name.equals(key) && !inUse.contains(name)) {
+                long before = size(identity);
+                remove(name);
+                used -= before - size(identity);
             }
         }
         return used + bytes <= budget;
     }
 
-    private static FileTime lastUse(Path path) {
-        try {
-            return Files.getLastModifiedTime(path);
-        } catch (IOException e) {
-            return FileTime.fromMillis(0);
-        }
-    }
-
-    private static long size(Path identity) throws IOException {
-        try (Stream<Path> files = Files.list(identity)) {
-            return files.mapToLong(file -> file.toFile().length()).sum();
-        }
+    /** 0 when somebody has removed it meanwhile. */
+    private static long size(Path identity) {
+        File[] files = identity.toFile().listFiles();
+        return files == null ? 0 : Stream.of(files).mapToLong(File::length).sum();
     }
 
     void remove(String key) {
         Path identity = root.resolve(key);
-        if (!Files.isDirectory(identity)) {
-            return;
-        }
-        try (Stream<Path> files = Files.list(identity)) {
-            files.forEach(file -> file.toFile().delete());
-            Files.delete(identity);
-        } catch (IOException e) {
-            // Someone else is at it; what is left is incomplete and will be written again.
+        File[] files = identity.toFile().listFiles();
+        if (files != null) {
+            // What cannot be removed is in use or somebody else's; what is left is incomplete and will be written again.
+            Stream.of(files).forEach(File::delete);
+            identity.toFile().delete();
         }
     }
 }

@@ -17,6 +17,7 @@ import java.util.Objects;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * A model, an adapter and a device, ready to make pictures.
@@ -30,7 +31,11 @@ import java.util.function.Consumer;
  * }
  * }
  *
- * <p>Any number of threads may call at once; the device works on one request at a time, in the order they came.
+ * <p>Any number of threads may call at once; the device works on one request at a time, in the order they came. A server
+ * takes a {@link PipelinePool}, which queues requests, shares them among devices and joins what fits into one batch.
+ *
+ * <p>Of each face the keys and values of every step are kept as far as {@link Builder#identityBudget} allows: the next picture
+ * of the same face, caption and number of steps is made faster by its inversion and its rows.
  */
 public final class Pipeline implements AutoCloseable {
     private final Device device;
@@ -106,15 +111,25 @@ public final class Pipeline implements AutoCloseable {
         public Pipeline open() {
             Objects.requireNonNull(model, "a pipeline needs a model");
             try (ModelFiles files = ModelFiles.open(model)) {
-                Device opened = Devices.open(device, precision, notices);
-                try {
-                    StableDiffusion loaded = StableDiffusion.load(files, opened);
-                    IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
-                    return new Pipeline(loaded, adapter == null ? null : loadAdapter(loaded), budget, weights(files, budget));
-                } catch (RuntimeException | Error e) {
-                    opened.close();
-                    throw e;
-                }
+                return open(files, Devices.open(device, precision, notices));
+            }
+        }
+
+        /** On a device that is open already, and closed with the pipeline. */
+        Pipeline open(Device opened) {
+            try (ModelFiles files = ModelFiles.open(model)) {
+                return open(files, opened);
+            }
+        }
+
+        private Pipeline open(ModelFiles files, Device opened) {
+            try {
+                StableDiffusion loaded = StableDiffusion.load(files, opened);
+                IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
+                return new Pipeline(loaded, adapter == null ? null : loadAdapter(loaded), budget, weights(files, budget));
+            } catch (RuntimeException | Error e) {
+                opened.close();
+                throw e;
             }
         }
 
@@ -170,8 +185,11 @@ public final class Pipeline implements AutoCloseable {
     /**
      * Makes pictures.
      *
-     * @throws InvalidRequestException when the request cannot be carried out as asked
-     * @throws CancellationException   when it was cancelled
+     * @throws InvalidRequestException                         when the request cannot be carried out as asked
+     * @throws CancellationException                           when it was cancelled, or the thread interrupted while it waited
+     * @throws io.invadapter.kernels.OutOfDeviceMemoryException when the device has not enough memory for it
+     * @throws io.invadapter.kernels.DeviceException            when the device fails
+     * @throws IllegalStateException                           when the pipeline is closed
      */
     public GenerationResult generate(GenerationRequest request) {
         return generate(List.of(request)).getFirst();
@@ -202,8 +220,8 @@ public final class Pipeline implements AutoCloseable {
         for (GenerationRequest request : requests) {
             check(request);
             if (!kind(request).equals(kind)) {
-                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers and rows: "
-                        + kind(request) + " beside " + kind);
+                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers and identity "
+                        + "rows: one asks for " + kind + ", another for " + kind(request));
             }
         }
         return inTurn(() -> new Batch(model, adapter, diffusion, cache, weights, kind, requests).run());
@@ -214,7 +232,14 @@ public final class Pipeline implements AutoCloseable {
         return Batch.Kind.of(request, defaultWidth(), defaultHeight());
     }
 
-    /** Turns a face into noise and back, to see how much of it the model can hold. */
+    /**
+     * Turns a face into noise and back, to see how much of it the model can hold.
+     *
+     * @param caption  describes the picture
+     * @param steps    of the inversion, and of the way back
+     * @param listener told of the phases {@code "inverting"} and {@code "reconstructing"}
+     * @throws InvalidRequestException when there are no such steps
+     */
     public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
         model.schedule().timesteps(steps);
         return inTurn(() -> {
@@ -237,14 +262,8 @@ public final class Pipeline implements AutoCloseable {
             throw new InvalidRequestException("size " + kind.width() + "x" + kind.height()
                     + ": width and height must be multiples of " + factor);
         }
-        if (request.count() < 1) {
-            throw new InvalidRequestException("count must be at least 1, not " + request.count());
-        }
         if (request.face() != null && adapter == null) {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
-        }
-        if (!Double.isFinite(request.guidanceScale())) {
-            throw new InvalidRequestException("guidance must be a finite number, not " + request.guidanceScale());
         }
     }
 
@@ -280,7 +299,8 @@ public final class Pipeline implements AutoCloseable {
         return Math.sqrt(difference / norm);
     }
 
-    private <T> T inTurn(java.util.function.Supplier<T> work) {
+    /** @param work that can be done again: once more, when memory runs out, with all of it for itself */
+    private <T> T inTurn(Supplier<T> work) {
         try {
             turn.lockInterruptibly();
         } catch (InterruptedException e) {
@@ -291,18 +311,24 @@ public final class Pipeline implements AutoCloseable {
             if (closed) {
                 throw new IllegalStateException("the pipeline is closed");
             }
-            return work.get();
-        } catch (OutOfDeviceMemoryException e) {
-            // What is kept for later requests is worth less than the next one.
-            diffusion.trim();
-            device.trim();
-            throw e;
+            try {
+                return work.get();
+            } catch (OutOfDeviceMemoryException e) {
+                // What is kept for later requests is worth less than this one.
+                diffusion.trim();
+                cache.leaveDevice();
+                device.trim();
+                return work.get();
+            }
         } finally {
             turn.unlock();
         }
     }
 
-    /** Waits for the request that is running and frees the device's memory. */
+    /**
+     * Waits for the requests that came before, saves what is kept of faces when there is a folder for it, and frees the
+     * device's memory. Requests that come later are an {@link IllegalStateException}.
+     */
     @Override
     public void close() {
         turn.lock();

@@ -1,0 +1,394 @@
+package io.invadapter.engine;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What a server relies on. The devices here finish a batch when the test says so. */
+@Timeout(600)
+class PipelinePoolTest {
+
+    /** A batch that a device has begun. */
+    private record Begun(FakeEngine engine, List<GenerationRequest> requests, CompletableFuture<List<GenerationResult>> end) {
+        List<String> prompts() {
+            return requests.stream().map(GenerationRequest::prompt).toList();
+        }
+
+        void finish() {
+            end.complete(results(requests));
+        }
+    }
+
+    private static List<GenerationResult> results(List<GenerationRequest> requests) {
+        return requests.stream().map(request -> request.cancellation().isCancelled() ? null
+                : new GenerationResult(List.of(), List.of(), List.of(request.prompt()))).toList();
+    }
+
+    private static final class FakeEngine implements PoolEngine {
+        private final String name;
+        private final LinkedBlockingQueue<Begun> begun;
+        private volatile boolean closed;
+
+        FakeEngine(String name, LinkedBlockingQueue<Begun> begun) {
+            this.name = name;
+            this.begun = begun;
+        }
+
+        @Override
+        public String name() {
+            return name;
+        }
+
+        @Override
+        public Batch.Kind kind(GenerationRequest request) {
+            if (request.width() % 8 != 0) {
+                throw new InvalidRequestException("not a width, says the test");
+            }
+            return Batch.Kind.of(request, 512, 512);
+        }
+
+        @Override
+        public List<GenerationResult> generate(List<GenerationRequest> requests) {
+            Begun batch = new Begun(this, requests, new CompletableFuture<>());
+            begun.add(batch);
+            try {
+                return batch.end.join();
+            } catch (CompletionException e) {
+                throw (RuntimeException) e.getCause();
+            }
+        }
+
+        @Override
+        public void close() {
+            closed = true;
+        }
+    }
+
+    private final LinkedBlockingQueue<Begun> begun = new LinkedBlockingQueue<>();
+    private final FakeEngine first = new FakeEngine("cuda:0", begun);
+    private final FakeEngine second = new FakeEngine("cuda:1", begun);
+
+    private PipelinePool one(int capacity, int picturesPerBatch) {
+        return new PipelinePool(List.of(first), capacity, picturesPerBatch);
+    }
+
+    private static GenerationRequest.Builder request(String prompt) {
+        return GenerationRequest.builder().prompt(prompt);
+    }
+
+    private Begun next() throws InterruptedException {
+        return begun.take();
+    }
+
+    private static Throwable failure(CompletableFuture<?> future) {
+        return assertThrows(CompletionException.class, future::join).getCause();
+    }
+
+    @Test
+    void resultsComeInTheOrderOfTheRequests() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            List<CompletableFuture<GenerationResult>> results = new ArrayList<>();
+            for (String prompt : List.of("a", "b", "c")) {
+                results.add(pool.submit(request(prompt).build()));
+            }
+            for (int i = 0; i < 3; i++) {
+                Begun batch = next();
+                assertEquals(List.of(List.of("a", "b", "c").get(i)), batch.prompts());
+                batch.finish();
+                assertEquals(batch.prompts(), results.get(i).join().warnings());
+            }
+        }
+        assertTrue(first.closed);
+    }
+
+    @Test
+    void clientsAreServedInTurn() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            pool.submit("busy", request("busy 0").build());
+            Begun running = next();
+            for (int i = 1; i <= 3; i++) {
+                pool.submit("busy", request("busy " + i).build());
+            }
+            pool.submit("x", request("x 1").build());
+            pool.submit("y", request("y 1").build());
+            pool.submit("x", request("x 2").build());
+            List<String> order = new ArrayList<>();
+            for (int i = 0; i < 6; i++) {
+                running.finish();
+                running = next();
+                order.addAll(running.prompts());
+            }
+            running.finish();
+            assertEquals(List.of("busy 1", "x 1", "y 1", "busy 2", "x 2", "busy 3"), order);
+        }
+    }
+
+    @Test
+    void whatWaitsAndFitsTogetherIsJoined() throws Exception {
+        try (PipelinePool pool = one(20, 4)) {
+            pool.submit("a", request("a 0").build());
+            Begun running = next();
+            assertEquals(List.of("a 0"), running.prompts(), "the first waits for nobody");
+            pool.submit("a", request("a 1").build());
+            pool.submit("a", request("a 2").count(2).build());
+            pool.submit("a", request("a 3").build());
+            pool.submit("b", request("b 1").steps(20).build());
+            pool.submit("b", request("b 2").build());
+            pool.submit("c", request("c 1").build());
+            pool.submit("d", request("large").count(9).build());
+            List<List<String>> batches = new ArrayList<>();
+            while (pool.waiting() > 0) {
+                running.finish();
+                running = next();
+                batches.add(running.prompts());
+            }
+            running.finish();
+            assertEquals(List.of(List.of("a 1", "c 1", "a 2"), List.of("b 1"), List.of("large"), List.of("a 3", "b 2")), batches);
+        }
+    }
+
+    @Test
+    void aFreeDeviceIsBetterThanALargerBatch() {
+        PoolQueue queue = new PoolQueue();
+        for (String prompt : List.of("a", "b", "c")) {
+            GenerationRequest request = request(prompt).build();
+            queue.add(new PoolQueue.Job("client", request, first.kind(request), new Cancellation(), new CompletableFuture<>()));
+        }
+        assertEquals(2, queue.take(8, 2).size());
+        assertEquals(1, queue.take(8, 2).size());
+        assertEquals(0, queue.take(8, 2).size());
+    }
+
+    @Test
+    void everyDeviceTakesWhatIsNext() throws Exception {
+        try (PipelinePool pool = new PipelinePool(List.of(first, second), 10, 1)) {
+            pool.submit(request("a").build());
+            pool.submit(request("b").build());
+            Begun one = next();
+            Begun other = next();
+            assertTrue(one.engine != other.engine);
+            CompletableFuture<GenerationResult> third = pool.submit(request("c").build());
+            other.finish();
+            Begun last = next();
+            assertSame(other.engine, last.engine);
+            last.finish();
+            third.join();
+            one.finish();
+        }
+        assertTrue(first.closed && second.closed);
+    }
+
+    @Test
+    void aFullQueueIsTold() throws Exception {
+        try (PipelinePool pool = one(2, 1)) {
+            pool.submit(request("running").build());
+            Begun running = next();
+            CompletableFuture<GenerationResult> waiting = pool.submit(request("a").build());
+            pool.submit(request("b").build());
+            GenerationRequest late = request("late").build();
+            assertEquals("too many requests: 2 are waiting already",
+                    assertThrows(PoolRejectedException.class, () -> pool.submit(late)).getMessage());
+            assertThrows(PoolRejectedException.class, () -> pool.submit("x", late, Duration.ofNanos(1)));
+            CompletableFuture<CompletableFuture<GenerationResult>> patient = CompletableFuture.supplyAsync(() -> {
+                try {
+                    return pool.submit("x", late, Duration.ofHours(1));
+                } catch (InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+            waiting.cancel(true);
+            CompletableFuture<GenerationResult> accepted = patient.join();
+            assertEquals(2, pool.waiting());
+            running.finish();
+            Begun b = next();
+            b.finish();
+            next().finish();
+            assertEquals(List.of("late"), accepted.join().warnings());
+        }
+    }
+
+    @Test
+    void aWaitingRequestThatIsCancelledLeavesTheQueue() throws Exception {
+        try (PipelinePool pool = one(3, 1)) {
+            pool.submit(request("running").build());
+            Begun running = next();
+            Cancellation cancellation = new Cancellation();
+            CompletableFuture<GenerationResult> a = pool.submit(request("a").cancellation(cancellation).build());
+            CompletableFuture<GenerationResult> b = pool.submit(request("b").build());
+            CompletableFuture<GenerationResult> c = pool.submit(request("c").build());
+            cancellation.cancel();
+            assertTrue(a.isCancelled());
+            b.cancel(true);
+            assertEquals(1, pool.waiting());
+            c.completeExceptionally(new TimeoutException());
+            assertEquals(0, pool.waiting());
+            CompletableFuture<GenerationResult> d = pool.submit(request("d").cancellation(cancellation).build());
+            assertTrue(d.isCancelled(), "cancelled before it came");
+            running.finish();
+        }
+        assertEquals(0, begun.size());
+    }
+
+    @Test
+    void aRunningRequestThatIsCancelledStopsAloneAndAtItsNextStep() throws Exception {
+        try (PipelinePool pool = one(3, 4)) {
+            CompletableFuture<GenerationResult> alone = pool.submit(request("alone").build());
+            Begun running = next();
+            GenerationRequest.Builder shared = request("shared");
+            CompletableFuture<GenerationResult> a = pool.submit(shared.build());
+            CompletableFuture<GenerationResult> b = pool.submit(shared.build());
+            alone.cancel(true);
+            assertTrue(running.requests.getFirst().cancellation().isCancelled());
+            running.end.completeExceptionally(new CancellationException());
+            Begun both = next();
+            a.cancel(true);
+            assertTrue(both.requests.get(0).cancellation().isCancelled());
+            assertFalse(both.requests.get(1).cancellation().isCancelled(), "though both came from one builder");
+            both.finish();
+            assertEquals(List.of("shared"), b.join().warnings());
+        }
+    }
+
+    @Test
+    void aRequestThatFailsFailsAlone() throws Exception {
+        try (PipelinePool pool = one(10, 4)) {
+            CompletableFuture<GenerationResult> failing = pool.submit(request("failing").build());
+            Begun running = next();
+            List<CompletableFuture<GenerationResult>> results = new ArrayList<>();
+            for (String prompt : List.of("a", "b", "c")) {
+                results.add(pool.submit(request(prompt).build()));
+            }
+            IllegalStateException thrown = new IllegalStateException("says the test");
+            running.end.completeExceptionally(thrown);
+            assertSame(thrown, failure(failing));
+
+            Begun batch = next();
+            assertEquals(List.of("a", "b", "c"), batch.prompts());
+            batch.end.completeExceptionally(new OutOfDeviceMemoryException("no memory for three"));
+            Begun a = next();
+            assertEquals(List.of("a"), a.prompts());
+            a.finish();
+            OutOfDeviceMemoryException none = new OutOfDeviceMemoryException("no memory for one");
+            next().end.completeExceptionally(none);
+            next().finish();
+            assertEquals(List.of("a"), results.get(0).join().warnings());
+            assertSame(none, failure(results.get(1)));
+            assertEquals(List.of("c"), results.get(2).join().warnings());
+            assertEquals(List.of("cuda:0"), pool.devicesInService());
+        }
+    }
+
+    @Test
+    void aDeviceThatFailsGoesOutOfServiceAndTheOthersGoOn() throws Exception {
+        try (PipelinePool pool = new PipelinePool(List.of(first, second), 10, 1)) {
+            CompletableFuture<GenerationResult> a = pool.submit(request("a").build());
+            Begun lost = next();
+            CompletableFuture<GenerationResult> b = pool.submit(request("b").build());
+            Begun good = next();
+            CompletableFuture<GenerationResult> c = pool.submit(request("c").build());
+            lost.end.completeExceptionally(new DeviceException("it fell off the bus"));
+            assertEquals("the device " + lost.engine.name() + " has failed and is out of service: it fell off the bus",
+                    failure(a).getMessage());
+            good.finish();
+            Begun last = next();
+            assertSame(good.engine, last.engine);
+            assertEquals(List.of(good.engine.name()), pool.devicesInService());
+            CompletableFuture<GenerationResult> d = pool.submit(request("d").build());
+            last.end.completeExceptionally(new DeviceException("that one, too"));
+            for (CompletableFuture<GenerationResult> future : List.of(c, d)) {
+                assertEquals("the device " + good.engine.name() + " has failed and is out of service: that one, too",
+                        failure(future).getMessage());
+            }
+            b.join();
+            assertEquals("no device is left: the device " + good.engine.name() + " has failed and is out of service: that one, too",
+                    assertThrows(PoolRejectedException.class, () -> pool.submit(request("e").build())).getMessage());
+        }
+        assertTrue(first.closed && second.closed);
+    }
+
+    @Test
+    void closingFinishesWhatWasAccepted() throws Exception {
+        PipelinePool pool = one(10, 1);
+        CompletableFuture<GenerationResult> a = pool.submit(request("a").build());
+        CompletableFuture<GenerationResult> b = pool.submit(request("b").build());
+        Begun running = next();
+        CompletableFuture<Void> closed = CompletableFuture.runAsync(pool::close);
+        running.finish();
+        next().finish();
+        closed.join();
+        assertTrue(first.closed && a.isDone() && b.isDone() && !b.isCompletedExceptionally());
+        assertEquals("the pool is closed", assertThrows(PoolRejectedException.class, () -> pool.submit(request("c").build())).getMessage());
+        pool.close();
+    }
+
+    @Test
+    void closingNowCancels() throws Exception {
+        PipelinePool pool = one(10, 1);
+        CompletableFuture<GenerationResult> a = pool.submit(request("a").build());
+        CompletableFuture<GenerationResult> b = pool.submit(request("b").build());
+        Begun running = next();
+        CompletableFuture<Void> closed = CompletableFuture.runAsync(pool::closeNow);
+        assertThrows(CancellationException.class, a::join);
+        assertThrows(CancellationException.class, b::join);
+        assertTrue(running.requests.getFirst().cancellation().isCancelled());
+        running.finish();
+        closed.join();
+        assertTrue(first.closed && begun.isEmpty());
+    }
+
+    @Test
+    void aDeviceCannotWaitForItself() throws Exception {
+        try (PipelinePool pool = one(1, 1)) {
+            Function<GenerationResult, String> closing =
+                    result -> assertThrows(IllegalStateException.class, pool::close).getMessage();
+            CompletableFuture<String> message = pool.submit(request("a").build()).thenApply(closing);
+            next().finish();
+            assertEquals("the thread of a device cannot wait for itself: close the pool on another", message.join());
+            CompletableFuture<GenerationResult> still = pool.submit(request("b").build());
+            next().finish();
+            still.get(1, TimeUnit.HOURS);
+        }
+    }
+
+    @Test
+    void wrongRequestsAreRefusedAtOnce() {
+        try (PipelinePool pool = one(1, 1)) {
+            GenerationRequest wrong = request("a").size(100, 104).build();
+            assertThrows(InvalidRequestException.class, () -> pool.submit(wrong));
+        }
+        assertThrows(IllegalArgumentException.class, () -> PipelinePool.builder().build());
+    }
+
+    @Test
+    void realPipelinesGiveThePicturesTheyGiveAlone() {
+        List<GenerationRequest> requests = new ArrayList<>();
+        for (int seed = 0; seed < 6; seed++) {
+            requests.add(Pictures.request(seed == 5 ? null : Pictures.FACES.get(seed % 2), "a person", seed).build());
+        }
+        try (Pipeline alone = Pictures.open(IdentityBudget.NONE);
+                PipelinePool pool = PipelinePool.builder().pipeline(Pictures.open(Pictures.PLENTY))
+                        .pipeline(Pictures.open(Pictures.PLENTY)).picturesPerBatch(2).build()) {
+            List<CompletableFuture<GenerationResult>> results = requests.stream().map(pool::submit).toList();
+            for (int i = 0; i < requests.size(); i++) {
+                Pictures.assertClose(alone.generate(requests.get(i)), results.get(i).join());
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+package io.invadapter.engine;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.Tensor;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.util.HashSet;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.Set;
+
+/** The CPU in float32, watched: what memory it hands out, and what it would do were it another device. */
+final class WatchedDevice {
+    private final Device cpu = Devices.open("cpu", null, notice -> { });
+    private final Map<Tensor, Boolean> kept = new IdentityHashMap<>();
+
+    /** Of every tensor that was ever handed out. */
+    final Set<Long> addresses = new HashSet<>();
+    boolean prefersLargeBatches;
+    /** Calls of {@link Device#allocate} until one finds no memory; negative: never. */
+    int allocationsLeft = -1;
+    /** Whether memory, once there is none, comes back when the device is told to trim. */
+    boolean trimHelps = true;
+
+    Device device() {
+        return (Device) Proxy.newProxyInstance(Device.class.getClassLoader(), new Class<?>[] {Device.class}, (proxy, method, arguments) -> {
+            switch (method.getName()) {
+                case "prefersLargeBatches" -> {
+                    return prefersLargeBatches;
+                }
+                case "allocate" -> {
+                    if (allocationsLeft == 0) {
+                        throw new OutOfDeviceMemoryException("no memory left, says the test");
+                    }
+                    allocationsLeft = Math.max(-1, allocationsLeft - 1);
+                }
+                case "trim" -> allocationsLeft = trimHelps ? -1 : allocationsLeft;
+                case "keep" -> kept.put((Tensor) arguments[0], true);
+                case "release" -> kept.remove((Tensor) arguments[0]);
+                default -> {
+                    // Nothing to watch.
+                }
+            }
+            try {
+                Object result = method.invoke(cpu, arguments);
+                if (result instanceof Tensor tensor) {
+                    addresses.add(tensor.address());
+                }
+                return result;
+            } catch (InvocationTargetException e) {
+                throw e.getCause();
+            }
+        });
+    }
+
+    /** Of tensors that no scope holds. */
+    long keptBytes() {
+        return kept.keySet().stream().mapToLong(tensor -> tensor.elements() * tensor.type().bytes()).sum();
+    }
+}
