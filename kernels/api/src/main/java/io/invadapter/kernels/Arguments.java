@@ -48,7 +48,8 @@ public record Arguments(DataType type) {
         check(source.type() == target.type() && source.elements() == target.elements(), "%s copied over %s", source, target);
     }
 
-    private static void contiguous(Tensor tensor) {
+    /** A tensor without gaps. */
+    public static void contiguous(Tensor tensor) {
         check(tensor.isContiguous(), "only a contiguous tensor can be copied, not columns of one: %s", tensor);
     }
 

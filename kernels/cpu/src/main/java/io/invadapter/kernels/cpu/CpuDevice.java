@@ -143,6 +143,7 @@ final class CpuDevice implements Device {
 
     @Override
     public float[] download(Tensor tensor) {
+        Arguments.contiguous(tensor);
         return Floats.read(view(tensor), tensor.type(), Math.toIntExact(tensor.elements()));
     }
 

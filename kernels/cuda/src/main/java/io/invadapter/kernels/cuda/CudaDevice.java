@@ -13,11 +13,14 @@ import io.invadapter.kernels.TensorPool;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -75,6 +78,7 @@ final class CudaDevice implements Device {
     private final Map<Dnn.Shape, Dnn.Plan> plans = new HashMap<>();
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
+    private final Deque<Runnable> closing = new ArrayDeque<>();
     private final Map<Integer, Workspace> normWorkspaces = new HashMap<>();
     private TensorPool pool;
 
@@ -87,6 +91,9 @@ final class CudaDevice implements Device {
         this.driver = driver;
         this.blas = blas;
         this.dnn = dnn;
+        closing.push(driver::close);
+        closing.push(blas::close);
+        closing.push(dnn::close);
         try {
             KernelLibrary library = new KernelLibrary(driver, type);
             pointwise = new Pointwise(library);
@@ -96,13 +103,18 @@ final class CudaDevice implements Device {
             embeddings = new Embeddings(library);
             sampling = new Sampling(library);
             stream = driver.newStream();
+            closing.push(stream::close);
             staging = new Staging(driver, stream);
+            closing.push(staging::close);
             weights = new WeightMemory(driver);
+            closing.push(weights::close);
+            closing.push(() -> lasting.forEach(driver::free));
             requestPool = new TensorPool(memory());
+            closing.push(requestPool::close);
             pool = requestPool;
             blas.setWorkspace(lasting(BLAS_WORKSPACE_BYTES), BLAS_WORKSPACE_BYTES);
         } catch (RuntimeException | Error e) {
-            closeLibraries();
+            close();
             throw e;
         }
     }
@@ -188,7 +200,7 @@ final class CudaDevice implements Device {
 
     @Override
     public void trim() {
-        driver.synchronize();
+        settle();
         requestPool.trim();
     }
 
@@ -238,6 +250,7 @@ final class CudaDevice implements Device {
 
     @Override
     public float[] download(Tensor tensor) {
+        Arguments.contiguous(tensor);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = arena.allocate(tensor.bytes(), 64);
             read(tensor, bytes);
@@ -553,20 +566,21 @@ final class CudaDevice implements Device {
                 latents.elements() / latents.batch(), latents.batch(), address(guidance), factors.address(), stream);
     }
 
+    /** What there is, the last first. */
     @Override
     public void close() {
-        requestPool.close();
-        weights.close();
-        staging.close();
-        lasting.forEach(driver::free);
-        lasting.clear();
-        stream.close();
-        closeLibraries();
+        settle();
+        while (!closing.isEmpty()) {
+            closing.pop().run();
+        }
     }
 
-    private void closeLibraries() {
-        dnn.close();
-        blas.close();
-        driver.close();
+    /** Waits until nothing uses what will be freed. A lost device uses nothing any more. */
+    void settle() {
+        try {
+            driver.synchronize();
+        } catch (CudaException e) {
+            // Whoever used it has been told.
+        }
     }
 }

@@ -17,23 +17,52 @@ final class CudaRecording implements Device.Recording {
     private final TensorPool pool;
     private final CudaDriver.Event[] done = new CudaDriver.Event[AHEAD];
     private CudaDriver.Graph graph;
+    /** Whether the pool has all the memory that the work asks for. */
+    private boolean complete;
     private long runs;
 
     CudaRecording(CudaDevice device, Runnable work) {
         this.device = device;
         this.work = work;
-        this.pool = new TensorPool(device.memory());
-        for (int i = 0; i < AHEAD; i++) {
-            done[i] = device.driver().newEvent();
+        this.pool = new TensorPool(memory(device.memory()));
+        try {
+            for (int i = 0; i < AHEAD; i++) {
+                done[i] = device.driver().newEvent();
+            }
+        } catch (RuntimeException e) {
+            close();
+            throw e;
         }
+    }
+
+    /** Notices when the pool gave something back because memory had run out: the next run will miss it. */
+    private TensorPool.Memory memory(TensorPool.Memory source) {
+        return new TensorPool.Memory() {
+            @Override
+            public long allocate(long bytes) {
+                return source.allocate(bytes);
+            }
+
+            @Override
+            public void free(long address, long bytes) {
+                complete = false;
+                source.free(address, bytes);
+            }
+        };
     }
 
     @Override
     public void run() {
         CudaDriver.Event mark = done[(int) (runs % AHEAD)];
         mark.synchronize();
-        if (runs == 0) {
-            device.within(pool, work);
+        if (!complete) {
+            complete = true;
+            try {
+                device.within(pool, work);
+            } catch (RuntimeException | Error e) {
+                complete = false;
+                throw e;
+            }
         } else {
             if (graph == null) {
                 graph = device.driver().record(device.stream(), () -> device.within(pool, work));
@@ -46,12 +75,14 @@ final class CudaRecording implements Device.Recording {
 
     @Override
     public void close() {
-        device.driver().synchronize();
+        device.settle();
         if (graph != null) {
             graph.close();
         }
         for (CudaDriver.Event event : done) {
-            event.close();
+            if (event != null) {
+                event.close();
+            }
         }
         pool.close();
     }

@@ -22,9 +22,14 @@ final class Staging implements AutoCloseable {
     Staging(CudaDriver driver, CudaDriver.Stream stream) {
         this.driver = driver;
         this.stream = stream;
-        for (int i = 0; i < BUFFERS; i++) {
-            buffers[i] = driver.allocateHost(BUFFER_BYTES);
-            emptied[i] = driver.newEvent();
+        try {
+            for (int i = 0; i < BUFFERS; i++) {
+                buffers[i] = driver.allocateHost(BUFFER_BYTES);
+                emptied[i] = driver.newEvent();
+            }
+        } catch (RuntimeException e) {
+            close();
+            throw e;
         }
     }
 
@@ -53,8 +58,12 @@ final class Staging implements AutoCloseable {
     @Override
     public void close() {
         for (int i = 0; i < BUFFERS; i++) {
-            buffers[i].close();
-            emptied[i].close();
+            if (buffers[i] != null) {
+                buffers[i].close();
+            }
+            if (emptied[i] != null) {
+                emptied[i].close();
+            }
         }
     }
 }

@@ -1,0 +1,117 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.engine.ClipTokenizer;
+import io.invadapter.engine.Diffusion;
+import io.invadapter.engine.IdentityRows;
+import io.invadapter.engine.NoiseSchedule;
+import io.invadapter.engine.SeededNoise;
+import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.ClipTextEncoder;
+import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.IdentityLayers;
+import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.UNet;
+import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.Device;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.weights.WeightSource;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+
+/** All networks of Stable Diffusion in the smallest sizes that have every kind of layer, with synthetic weights. */
+final class SmallModel implements AutoCloseable {
+    static final int STEPS = 4;
+    private static final int SIZE = 8;
+    private static final UNetConfig UNET = new UNetConfig(4, 4, SIZE, new int[] {16, 32}, new int[] {1, 1},
+            new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0);
+    private static final String TEXT_ENCODER = """
+            {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 48, "vocab_size": 49408}""";
+    private static final String VAE = """
+            {"block_out_channels": [16, 16], "norm_num_groups": 8, "layers_per_block": 1, "latent_channels": 4}""";
+
+    final StableDiffusion model;
+    final EmbeddedAttentionAdapter adapter;
+    final Diffusion diffusion;
+
+    SmallModel(Device device) {
+        WeightSource weights = SyntheticWeights.onDemand();
+        UNet unet = new UNet(UNET, weights, device);
+        model = new StableDiffusion(device, ClipTokenizer.bundled(),
+                new ClipTextEncoder(Json.parse(TEXT_ENCODER), SyntheticWeights.onDemand(), device), unet,
+                new Vae(Json.parse(VAE), SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse("{}")));
+        adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
+        diffusion = new Diffusion(model);
+    }
+
+    /** Aggregates to 20 tokens, or 16 where there are no more. */
+    private static WeightSource adapterWeights(UNet unet) {
+        StringBuilder shapes = new StringBuilder("{");
+        unet.attentionLayers().forEach((name, layer) -> {
+            int d = layer.channels();
+            int tokens = layer.tokens(SIZE, SIZE);
+            shapes.append(shapes.length() > 1 ? "," : "")
+                    .append("\"%s.eaa.to_k.weight\": [%d, %d], \"%1$s.eaa.to_v.weight\": [%2$d, %3$d]".formatted(name, d, d));
+            if (name.endsWith("attn2")) {
+                shapes.append(", \"%s.eaa.aggregate.weight\": [%d, %d]".formatted(name, Math.min(20, tokens), tokens));
+            }
+        });
+        try {
+            Path file = Files.createTempFile("adapter", ".json");
+            Files.writeString(file, shapes.append("}"));
+            WeightSource source = SyntheticWeights.of(file);
+            Files.delete(file);
+            return source;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    float[] text(String text) {
+        return model.textEncoder().encode(model.tokenizer().encode(text).ids());
+    }
+
+    static Latents noise(int seed, int rows) {
+        return Latents.stack(java.util.stream.IntStream.range(0, rows).mapToObj(i -> SeededNoise.latents(seed + i, 4, SIZE, SIZE)).toList());
+    }
+
+    /** Two faces in three pictures, with different guidance and scales; the last picture keeps nobody. */
+    Latents customised(Diffusion.People people) {
+        List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(text("a person in a hat"), text(""), 4),
+                new Diffusion.Guidance(text("a happy person"), text("sad"), 2), new Diffusion.Guidance(text("a dog"), text(""), 1));
+        return diffusion.generate(noise(7, 3), guidance, STEPS, new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
+                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT), (done, steps, latents) -> { }).latents();
+    }
+
+    /** Two faces, inverted. */
+    Diffusion.Inverted faces(Diffusion.Keeper keeper) {
+        List<float[]> captions = List.of(text("a face"), text("a portrait"));
+        Latents faces = noise(90, 2).times(0.5);
+        return new Diffusion.Inverted(diffusion.invertToNoise(faces, captions, STEPS, (done, steps, latents) -> { }), captions, keeper);
+    }
+
+    /** From a face's pixels and texts to a picture's: everything once. */
+    float[] picture() {
+        float[] pixels = new float[3 * 4 * SIZE * SIZE];
+        for (int i = 0; i < pixels.length; i++) {
+            pixels[i] = (float) Math.sin(i);
+        }
+        Latents face = model.vae().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
+        List<float[]> caption = List.of(text("a face"));
+        Latents noise = diffusion.invertToNoise(face, caption, STEPS, (done, steps, latents) -> { });
+        Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, caption.getFirst(), 0.9,
+                IdentityLayers.BOTH, IdentityRows.BOTH);
+        Diffusion.Guidance guidance = new Diffusion.Guidance(text("a person in a hat"), text(""), 4);
+        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), STEPS, identity,
+                (done, steps, latents) -> { }).latents());
+    }
+
+    @Override
+    public void close() {
+        diffusion.close();
+    }
+}
