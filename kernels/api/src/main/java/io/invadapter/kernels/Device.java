@@ -132,7 +132,7 @@ public interface Device extends AutoCloseable {
     /** Replaces the contents of an int32 tensor; work given before still sees the old ones. */
     void write(Tensor target, int[] values);
 
-    /** Replaces the contents of a contiguous tensor by bytes in its own type. */
+    /** Replaces the contents of a contiguous tensor by bytes in its own type, which may change as soon as this returns. */
     void write(Tensor target, MemorySegment bytes);
 
     /** Copies a contiguous tensor to the host as float32, waiting until it is computed. */

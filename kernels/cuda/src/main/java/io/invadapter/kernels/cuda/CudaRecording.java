@@ -17,8 +17,9 @@ final class CudaRecording implements Device.Recording {
     private final TensorPool pool;
     private final CudaDriver.Event[] done = new CudaDriver.Event[AHEAD];
     private CudaDriver.Graph graph;
-    /** Whether the pool has all the memory that the work asks for. */
+    /** Whether the pool has all the memory that the work asks for: then it can be recorded. */
     private boolean complete;
+    private boolean gaveBack;
     private long runs;
 
     CudaRecording(CudaDevice device, Runnable work) {
@@ -45,7 +46,7 @@ final class CudaRecording implements Device.Recording {
 
             @Override
             public void free(long address, long bytes) {
-                complete = false;
+                gaveBack = true;
                 source.free(address, bytes);
             }
         };
@@ -56,13 +57,9 @@ final class CudaRecording implements Device.Recording {
         CudaDriver.Event mark = done[(int) (runs % AHEAD)];
         mark.synchronize();
         if (!complete) {
-            complete = true;
-            try {
-                device.within(pool, work);
-            } catch (RuntimeException | Error e) {
-                complete = false;
-                throw e;
-            }
+            gaveBack = false;
+            device.within(pool, work);
+            complete = !gaveBack;
         } else {
             if (graph == null) {
                 graph = device.driver().record(device.stream(), () -> device.within(pool, work));
