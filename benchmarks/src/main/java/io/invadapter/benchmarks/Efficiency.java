@@ -1,6 +1,8 @@
 package io.invadapter.benchmarks;
 
 import com.sun.management.OperatingSystemMXBean;
+import io.invadapter.bench.MeasuringDevice;
+import io.invadapter.bench.Structure;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
@@ -30,7 +32,7 @@ public final class Efficiency {
         try (Device device = Devices.open("auto", precision, System.err::println)) {
             System.out.println(device.description());
             MeasuringDevice measuring = new MeasuringDevice(device);
-            UNetPass pass = new UNetPass(StableDiffusion15.UNET, measuring.device(), batch, StableDiffusion15.UNET.sampleSize());
+            UNetPass pass = new UNetPass(Structure.STABLE_DIFFUSION_15.unet(), measuring.device(), batch, Structure.STABLE_DIFFUSION_15.unet().sampleSize());
             System.out.print(compare(measuring, pass, new Peak(device), rounds));
         }
     }
@@ -100,10 +102,10 @@ public final class Efficiency {
         }
         StringBuilder text = new StringBuilder();
         text.append("%-20s %6s %9s %7s %9s%n".formatted("operator", "calls", "ms", "share", "GFLOP/s"));
-        operators.entrySet().stream().sorted(Comparator.comparingDouble(e -> -e.getValue().seconds)).forEach(e -> {
+        operators.entrySet().stream().sorted(Comparator.comparingDouble(e -> -e.getValue().seconds())).forEach(e -> {
             MeasuringDevice.Total t = e.getValue();
-            text.append("%-20s %6d %9.1f %6.1f%% %9.0f%n".formatted(e.getKey(), t.calls, t.seconds * 1e3,
-                    100 * t.seconds / whole.seconds, t.operations / t.seconds / 1e9));
+            text.append("%-20s %6d %9.1f %6.1f%% %9.0f%n".formatted(e.getKey(), t.calls(), t.seconds() * 1e3,
+                    100 * t.seconds() / whole.seconds, t.operations() / t.seconds() / 1e9));
         });
         text.append(product).append(convolution).append(whole);
         for (Best best : new Best[] {product, convolution}) {

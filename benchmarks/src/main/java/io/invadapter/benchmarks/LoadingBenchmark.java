@@ -1,5 +1,6 @@
 package io.invadapter.benchmarks;
 
+import io.invadapter.bench.Structure;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.Pipeline;
 import io.invadapter.engine.model.UNet;
@@ -40,7 +41,7 @@ public class LoadingBenchmark {
     public String precision;
 
     /** A smaller one for the test. */
-    UNetConfig config = StableDiffusion15.UNET;
+    UNetConfig config = Structure.STABLE_DIFFUSION_15.unet();
 
     private Path file;
 

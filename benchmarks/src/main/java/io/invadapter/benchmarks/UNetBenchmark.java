@@ -1,5 +1,7 @@
 package io.invadapter.benchmarks;
 
+import io.invadapter.bench.MeasuringDevice;
+import io.invadapter.bench.Structure;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.kernels.Device;
@@ -33,7 +35,7 @@ public class UNetBenchmark {
     public int batch;
 
     /** A smaller one for the test. */
-    UNetConfig config = StableDiffusion15.UNET;
+    UNetConfig config = Structure.STABLE_DIFFUSION_15.unet();
 
     private Device device;
     private UNetPass pass;
@@ -46,6 +48,7 @@ public class UNetBenchmark {
         pass = new UNetPass(config, measuring.device(), batch, config.sampleSize());
         pass.run();
         operations = measuring.operations();
+        measuring.measure(false);
     }
 
     @Benchmark

@@ -1,5 +1,6 @@
 package io.invadapter.benchmarks;
 
+import io.invadapter.bench.Structure;
 import io.invadapter.engine.model.IdentityAttention;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.UNet;
@@ -23,7 +24,7 @@ final class UNetPass {
         latents = new Latents(gaussian(random, batch * config.inChannels() * size * size), batch, config.inChannels(), size, size);
         contexts = new float[batch][];
         for (int row = 0; row < batch; row++) {
-            contexts[row] = gaussian(random, StableDiffusion15.TEXT_TOKENS * config.contextChannels());
+            contexts[row] = gaussian(random, Structure.TEXT_TOKENS * config.contextChannels());
         }
     }
 

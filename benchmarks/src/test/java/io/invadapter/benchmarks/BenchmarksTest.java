@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.bench.MeasuringDevice;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.kernels.Device;
@@ -49,9 +50,9 @@ class BenchmarksTest {
             MeasuringDevice measuring = new MeasuringDevice(device);
             Peak peak = new Peak(measuring.device(), 16, 8, 4);
             assertEquals(2 * 16 * 16 * 16, peak.product());
-            assertEquals(2 * 16 * 16 * 16, measuring.totals().get("linear").operations);
+            assertEquals(2 * 16 * 16 * 16, measuring.totals().get("linear").operations());
             assertEquals(2 * 4 * 4 * 8 * 8 * 9, peak.convolution());
-            assertEquals(2 * 4 * 4 * 8 * 8 * 9, measuring.totals().get("conv2d").operations);
+            assertEquals(2 * 4 * 4 * 8 * 8 * 9, measuring.totals().get("conv2d").operations());
         }
     }
 

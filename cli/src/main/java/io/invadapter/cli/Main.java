@@ -23,7 +23,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.%n",
         footer = {"", "'invadapter COMMAND --help' lists the options of a command.",
             "Exit codes: 0 done, 1 failed, 2 asked for something that cannot be."},
-        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class})
+        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class, Bench.class})
 public final class Main implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
@@ -94,7 +94,7 @@ public final class Main implements Runnable {
     }
 
     private static String commands() {
-        return "generate, invert, info, verify, demo or devices";
+        return "generate, invert, info, verify, demo, devices or bench";
     }
 
     /** What went wrong, for a user; a mistake of ours keeps its stack trace. */

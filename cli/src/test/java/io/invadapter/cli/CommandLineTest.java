@@ -141,6 +141,17 @@ class CommandLineTest {
     }
 
     @Test
+    void whatCannotBeTimedIsSaidFirst() {
+        for (String[] mistake : new String[][] {{"--steps", "0", "steps must be between 1 and 1000"},
+            {"--size", "100", "multiple of 64"}, {"--batch", "4,0", "batch must be between"}, {"--batch", "4,x", "not a whole number"},
+            {"--repeats", "0", "1 or more"}, {"--device", "tpu", "expected auto, cpu, cuda or cuda:N"}}) {
+            Outcome outcome = run("bench", mistake[0], mistake[1]);
+            assertEquals(2, outcome.code(), mistake[2]);
+            assertTrue(outcome.message().contains(mistake[2]), outcome.message());
+        }
+    }
+
+    @Test
     void aDamagedPartOfAModelIsNamed() throws Exception {
         Path model = copyOfTheModel();
         Path out = folder.resolve("out.png");

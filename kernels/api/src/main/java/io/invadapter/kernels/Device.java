@@ -95,6 +95,15 @@ public interface Device extends AutoCloseable {
         void close();
     }
 
+    /** A point in the order of the device's work, made by {@link #mark}. */
+    interface Mark extends AutoCloseable {
+        /** How long the device took from {@code earlier} to here; waits until both are passed. */
+        double millisecondsSince(Mark earlier);
+
+        @Override
+        void close();
+    }
+
     /** Short name, as {@link Devices#open} takes it: {@code cpu}, {@code cuda:0}. */
     String name();
 
@@ -146,6 +155,17 @@ public interface Device extends AutoCloseable {
 
     /** Bytes of memory that could still be allocated, about. */
     long freeMemory();
+
+    /**
+     * Bytes of memory in use, about: of this process, or of the whole device where it has memory of its own. Memory that is kept
+     * for the next request counts.
+     */
+    long usedMemory();
+
+    // --- timing -----------------------------------------------------------------------------------------------------
+
+    /** Marks the end of the work given so far, without waiting for it. Not within {@link #record}. */
+    Mark mark();
 
     // --- repetition -------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,18 @@ abstract class MemoryContract extends DeviceFixture {
         assertFalse(device.name().isBlank());
         assertFalse(device.description().isBlank());
         assertTrue(device.freeMemory() > 0);
+        assertTrue(device.usedMemory() > 0);
+    }
+
+    @Test
+    void marksTellTheTimeOfTheWorkBetweenThem() {
+        try (Device.Mark before = device.mark()) {
+            device.copy(zeros(64, 64), zeros(64, 64));
+            try (Device.Mark after = device.mark()) {
+                assertTrue(after.millisecondsSince(before) >= 0);
+                assertEquals(0, after.millisecondsSince(after));
+            }
+        }
     }
 
     // --- copies -----------------------------------------------------------------------------------------------------

@@ -169,6 +169,29 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public long usedMemory() {
+        return Pointer.physicalBytes();
+    }
+
+    /** All work is done when its call returns. */
+    private record CpuMark(long nanoTime) implements Mark {
+        @Override
+        public double millisecondsSince(Mark earlier) {
+            return (nanoTime - ((CpuMark) earlier).nanoTime) / 1e6;
+        }
+
+        @Override
+        public void close() {
+            // Nothing is held.
+        }
+    }
+
+    @Override
+    public Mark mark() {
+        return new CpuMark(System.nanoTime());
+    }
+
+    @Override
     public Recording record(Runnable work) {
         return new Recording() {
             @Override

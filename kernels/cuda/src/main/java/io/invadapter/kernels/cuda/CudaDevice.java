@@ -210,6 +210,31 @@ final class CudaDevice implements Device {
     }
 
     @Override
+    public long usedMemory() {
+        CudaDriver.Memory memory = driver.memory();
+        return memory.total() - memory.free();
+    }
+
+    private record CudaMark(CudaDriver.Event event) implements Mark {
+        @Override
+        public double millisecondsSince(Mark earlier) {
+            return event.millisecondsSince(((CudaMark) earlier).event);
+        }
+
+        @Override
+        public void close() {
+            event.close();
+        }
+    }
+
+    @Override
+    public Mark mark() {
+        CudaDriver.Event event = driver.newEvent();
+        event.record(stream);
+        return new CudaMark(event);
+    }
+
+    @Override
     public Tensor upload(DataType elementType, float[] values, int... shape) {
         Tensor tensor = allocate(elementType, shape);
         write(tensor, values);

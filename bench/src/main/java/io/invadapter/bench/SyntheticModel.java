@@ -1,0 +1,39 @@
+package io.invadapter.bench;
+
+import io.invadapter.engine.ClipTokenizer;
+import io.invadapter.engine.NoiseSchedule;
+import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.ClipTextEncoder;
+import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.UNet;
+import io.invadapter.engine.model.Vae;
+import io.invadapter.kernels.Device;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.SyntheticWeights;
+
+/** A model and its adapter with synthetic weights: nothing is read or downloaded. */
+record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
+    /** L' of Inv-Adapter. */
+    private static final int AGGREGATION_TOKENS = 256;
+
+    /** @param pictureSize for which the adapter is made */
+    static SyntheticModel load(Structure structure, int pictureSize, Device device) {
+        Vae vae = new Vae(Json.parse(structure.vae()), SyntheticWeights.onDemand(), device);
+        int size = pictureSize / vae.factor();
+        UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.onDemand(), device);
+        StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
+                new ClipTextEncoder(Json.parse(structure.textEncoder()), SyntheticWeights.onDemand(), device), unet,
+                vae, new NoiseSchedule(Json.parse("{}")));
+        SyntheticWeights weights = SyntheticWeights.onDemand();
+        unet.attentionLayers().forEach((name, layer) -> {
+            // Asking for a tensor makes it known.
+            weights.tensor(name + ".eaa.to_k.weight", layer.channels(), layer.channels());
+            weights.tensor(name + ".eaa.to_v.weight", layer.channels(), layer.channels());
+            if (name.endsWith("attn2")) {
+                int tokens = layer.tokens(size, size);
+                weights.tensor(name + ".eaa.aggregate.weight", Math.min(AGGREGATION_TOKENS, tokens), tokens);
+            }
+        });
+        return new SyntheticModel(model, EmbeddedAttentionAdapter.load(weights, unet, device));
+    }
+}

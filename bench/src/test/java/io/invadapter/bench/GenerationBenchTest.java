@@ -1,0 +1,66 @@
+package io.invadapter.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.bench.BenchReport.Kind;
+import io.invadapter.bench.BenchReport.Part;
+import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.Precision;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+/** A very small model through every kind of request. No time is asserted. */
+class GenerationBenchTest {
+    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, new int[] {32, 64}, new int[] {1, 1},
+            new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 16, 8, 1e-5f, true, 0),
+            "{\"hidden_size\": 16, \"num_attention_heads\": 2, \"num_hidden_layers\": 1, \"intermediate_size\": 32, \"vocab_size\": 49408}",
+            "{\"block_out_channels\": [8, 8, 8, 16], \"layers_per_block\": 1, \"norm_num_groups\": 4}");
+
+    @Test
+    void everyKindOfRequestIsTimedAndCounted() {
+        List<String> progress = new ArrayList<>();
+        GenerationBench.Options options = new GenerationBench.Options(2, List.of(1, 2), 64, 2, 60);
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { });
+                GenerationBench bench = new GenerationBench(device, TINY, options, progress::add)) {
+            BenchReport report = bench.run();
+            assertEquals(6, report.cases().size());
+            for (BenchReport.Case c : report.cases()) {
+                assertEquals(2, c.repeats());
+                assertTrue(c.median() > 0 && c.p95() >= c.median() && c.teraflops() > 0 && c.usedMemory() > 0, c.toString());
+                assertEquals(c.kind() == Kind.FIRST, c.parts().containsKey(Part.INVERT));
+            }
+            assertEquals(8, calls(report, Kind.NEXT, "attention with identity"), "four transformers, self and cross");
+            JsonValue json = Json.parse(JsonText.of(report.json()));
+            assertEquals(6, json.get("requests").asList().size());
+            assertTrue(report.table().contains("known face") && report.table().contains("conv2d"), report.table());
+            assertTrue(progress.contains("known face, batch 2, run 2 of 2"), progress.toString());
+        }
+    }
+
+    private static int calls(BenchReport report, Kind kind, String operator) {
+        return report.operators().stream().filter(o -> o.kind() == kind && o.batch() == 1 && o.name().equals(operator))
+                .mapToInt(BenchReport.Operator::calls).sum();
+    }
+
+    @Test
+    void quantilesLieBetweenTheValues() {
+        double[] values = {4, 1, 3, 2};
+        assertEquals(2.5, BenchReport.quantile(values, 0.5));
+        assertEquals(3.85, BenchReport.quantile(values, 0.95), 1e-12);
+        assertEquals(7, BenchReport.quantile(new double[] {7}, 0.95));
+    }
+
+    @Test
+    void jsonEscapes() {
+        assertEquals("{\n  \"a\\\"\": [\n    1,\n    null,\n    \"\\u000a\"\n  ]\n}\n",
+                JsonText.of(Map.of("a\"", Arrays.asList(1, Double.NaN, "\n"))));
+    }
+}
