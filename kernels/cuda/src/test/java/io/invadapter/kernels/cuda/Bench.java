@@ -9,9 +9,11 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 
 /**
@@ -41,11 +43,15 @@ final class Bench implements AutoCloseable {
      */
     static Bench open(DataType type) {
         String name = System.getProperty("cuda.driver", "emulator");
-        CudaDriver driver = switch (name) {
-            case "emulator" -> new EmulatorDriver(new Emulator(), true);
-            case "jcuda" -> JCudaDriverApi.open(0);
+        return switch (name) {
+            case "emulator" -> on(new EmulatorDriver(new Emulator(), true), type);
+            case "jcuda" -> on(JCudaDriverApi.open(0), type);
             default -> throw new IllegalArgumentException("cuda.driver is " + name + ", expected emulator or jcuda");
         };
+    }
+
+    /** With the kernels for that type on any driver, which is closed with this. */
+    static Bench on(CudaDriver driver, DataType type) {
         return new Bench(driver, new KernelLibrary(driver, type));
     }
 
@@ -275,6 +281,24 @@ final class Bench implements AutoCloseable {
         if (!(worst <= tolerance)) {
             throw new AssertionError(what + ": value " + place + " is " + actual[place] + ", expected " + expected[place]
                     + ", relative error " + worst);
+        }
+    }
+
+    /** Values that are copied, not computed. */
+    static void same(float[] expected, float[] actual) {
+        int place = Arrays.mismatch(expected, actual);
+        require(place < 0, () -> "value " + place + " is " + actual[place] + ", expected " + expected[place]);
+    }
+
+    /** The same for bytes. */
+    static void same(byte[] expected, byte[] actual) {
+        int place = Arrays.mismatch(expected, actual);
+        require(place < 0, () -> "byte " + place + " is " + actual[place] + ", expected " + expected[place]);
+    }
+
+    private static void require(boolean holds, Supplier<String> message) {
+        if (!holds) {
+            throw new AssertionError(message.get());
         }
     }
 

@@ -2,9 +2,7 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import java.util.EnumMap;
-import java.util.List;
 import java.util.Map;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -27,37 +25,23 @@ class KernelsTest {
         BENCHES.values().forEach(Bench::close);
     }
 
-    private static Stream<DynamicTest> tests(DataType type, List<KernelCase> cases) {
-        return cases.stream().map(c -> DynamicTest.dynamicTest(c.name() + ", " + type, () -> c.run(BENCHES.get(type))));
+    private static Stream<DynamicTest> tests(DataType type) {
+        return KernelCases.all(type).stream()
+                .map(c -> DynamicTest.dynamicTest(c.name() + ", " + type, () -> c.run(BENCHES.get(type))));
     }
 
     @TestFactory
-    Stream<DynamicTest> attention() {
-        return tests(DataType.FLOAT16, AttentionCases.all());
+    Stream<DynamicTest> float16() {
+        return tests(DataType.FLOAT16);
     }
 
     @TestFactory
-    Stream<DynamicTest> normalisation() {
-        return tests(DataType.FLOAT16, NormalisationCases.all());
+    Stream<DynamicTest> bfloat16() {
+        return tests(DataType.BFLOAT16);
     }
 
     @TestFactory
-    Stream<DynamicTest> pointwise() {
-        return tests(DataType.FLOAT16, PointwiseCases.all());
-    }
-
-    @TestFactory
-    Stream<DynamicTest> otherTypes() {
-        return Stream.of(DataType.BFLOAT16, DataType.FLOAT32).flatMap(type ->
-                Stream.of(AttentionCases.few(), NormalisationCases.few(), PointwiseCases.few())
-                        .flatMap(cases -> tests(type, cases)));
-    }
-
-    @TestFactory
-    Stream<DynamicTest> identityOfStrengthZeroIsPlainAttention() {
-        return KernelLibrary.TYPES.stream().flatMap(type -> IntStream.of(40, 64, 80, 160, 32, 96, 157, 171).boxed()
-                .filter(size -> type == DataType.FLOAT16 || size % 8 == 0 && size <= 80)
-                .map(size -> DynamicTest.dynamicTest("head size " + size + ", " + type,
-                        () -> AttentionCases.sameWithoutIdentity(BENCHES.get(type), size))));
+    Stream<DynamicTest> float32() {
+        return tests(DataType.FLOAT32);
     }
 }

@@ -8,7 +8,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
-import org.junit.jupiter.api.Assertions;
 
 /** Everything that works value by value, against float64. */
 final class PointwiseCases {
@@ -223,21 +222,21 @@ final class PointwiseCases {
             long back = bench.output(4L * n);
             pointwise.toFloat(cast, back, n, null);
             perfect(bench, n > 1000, (long) bench.size() * n, 4L * n);
-            Assertions.assertArrayEquals(expected, bench.readValues(cast, n));
-            Assertions.assertArrayEquals(expected, bench.readFloats(back, n));
+            Bench.same(expected, bench.readValues(cast, n));
+            Bench.same(expected, bench.readFloats(back, n));
             // The same with either side at an address that allows no vectors, and a whole four left.
             if (n > 8) {
                 float[] tail = Arrays.copyOfRange(expected, 1, n);
                 long out = bench.result(n, 1);
                 pointwise.toActivations(input + 4, out - bench.size(), n - 1, null);
-                Assertions.assertArrayEquals(tail, bench.readValues(out - bench.size(), n - 1));
+                Bench.same(tail, bench.readValues(out - bench.size(), n - 1));
                 pointwise.toActivations(input, out, n, null);
-                Assertions.assertArrayEquals(expected, bench.readValues(out, n));
+                Bench.same(expected, bench.readValues(out, n));
                 long outBack = bench.output(4L * n, 4);
                 pointwise.toFloat(cast + bench.size(), outBack - 4, n - 1, null);
-                Assertions.assertArrayEquals(tail, bench.readFloats(outBack - 4, n - 1));
+                Bench.same(tail, bench.readFloats(outBack - 4, n - 1));
                 pointwise.toFloat(cast, outBack, n, null);
-                Assertions.assertArrayEquals(expected, bench.readFloats(outBack, n));
+                Bench.same(expected, bench.readFloats(outBack, n));
             }
         });
     }
@@ -262,7 +261,7 @@ final class PointwiseCases {
             long back = bench.output(n, shift(shift, 0));
             pointwise.toPicture(values, back, n, null);
             perfect(bench, shift == 0 && n > 1000, (long) bench.size() * n, n);
-            Assertions.assertArrayEquals(picture, bench.readBytes(back, n));
+            Bench.same(picture, bench.readBytes(back, n));
 
             float[] x = bench.random(random, n, 0, 0.8);
             x[0] = Float.NaN;
@@ -275,7 +274,7 @@ final class PointwiseCases {
             rounded[0] = 0;
             long other = bench.output(n, outputShift(shift, 1));
             pointwise.toPicture(bench.values(x, shift(shift, 0)), other, n, null);
-            Assertions.assertArrayEquals(rounded, bench.readBytes(other, n));
+            Bench.same(rounded, bench.readBytes(other, n));
         });
     }
 
@@ -424,7 +423,7 @@ final class PointwiseCases {
             long out = bench.result(expected.length, outputShift(shift, 1));
             new Pointwise(bench.library()).upsample(bench.values(x, shift(shift, 0)), out, images, height, width, outHeight,
                     outWidth, channels, null);
-            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            Bench.same(expected, bench.readValues(out, expected.length));
             perfect(bench, shift == 0 && channels % 8 == 0, (long) bench.size() * x.length,
                     (long) bench.size() * expected.length);
         });
@@ -445,7 +444,7 @@ final class PointwiseCases {
             long out = bench.result(expected.length, outputShift(shift, 1));
             new Pointwise(bench.library()).pad(bench.values(x, shift(shift, 0)), out, images, height, width, channels, padding,
                     null);
-            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            Bench.same(expected, bench.readValues(out, expected.length));
             perfect(bench, shift == 0 && channels % 8 == 0, (long) bench.size() * x.length,
                     (long) bench.size() * expected.length);
         });
@@ -464,7 +463,7 @@ final class PointwiseCases {
             long out = bench.result(expected.length, outputShift(shift, 2));
             new Pointwise(bench.library()).concat(bench.values(a, shift(shift, 0)), bench.values(b, shift(shift, 1)), out,
                     rows, channelsA, channelsB, null);
-            Assertions.assertArrayEquals(expected, bench.readValues(out, expected.length));
+            Bench.same(expected, bench.readValues(out, expected.length));
             perfect(bench, shift == 0 && rows > 100, (long) bench.size() * expected.length,
                     (long) bench.size() * expected.length);
         });
