@@ -1,0 +1,202 @@
+package io.invadapter.gpucheck;
+
+import io.invadapter.bench.JsonText;
+import io.invadapter.gpucheck.Checklist.Step;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
+import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+
+/**
+ * Checks on a real GPU what is otherwise checked on an emulator, then measures how fast it is. Exit code 0: all is well, 1:
+ * something failed, 2: there is no GPU, or asked for something that cannot be.
+ */
+public final class GpuCheck {
+    private static final String USAGE = """
+            usage: gpu-check [--checkout DIR] [--json FILE] [--skip WORD] [--minutes N] [GOLDEN...]
+              --checkout DIR  a checkout of the sources, for the small trained model; found by itself above this folder
+              --json FILE     where the results go (default: gpu-check.json)
+              --skip WORD     leaves out the steps whose names contain it; may be repeated (kernels, golden, bench, fp32, ...)
+              --minutes N     begins nothing new after that time (default: 9)
+              GOLDEN          more folders of golden data
+            """;
+
+    private Path checkout;
+    private Path json = Path.of("gpu-check.json");
+    private double minutes = 9;
+    private final List<String> skip = new ArrayList<>();
+    private final List<Path> goldens = new ArrayList<>();
+    private long start;
+    /** The benchmarks' table, for the end. */
+    private String table = "";
+
+    private GpuCheck() {
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        if (arguments.length > 1 && arguments[0].equals("--step")) {
+            Outcome outcome = step(List.of(arguments).subList(2, arguments.length));
+            Files.writeString(Path.of(arguments[1]), JsonText.of(outcome.json()));
+            return;
+        }
+        System.exit(run(arguments));
+    }
+
+    static int run(String... arguments) throws IOException {
+        GpuCheck check = new GpuCheck();
+        Optional<String> mistake = check.parse(arguments);
+        if (mistake.isPresent()) {
+            System.err.println("gpu-check: " + mistake.get());
+            System.err.print(USAGE);
+            return 2;
+        }
+        try {
+            if (JCudaDriverApi.deviceCount() == 0) {
+                throw new DeviceException("NVIDIA's driver knows no GPU");
+            }
+        } catch (DeviceException e) {
+            System.err.println("gpu-check: " + e.getMessage());
+            return 2;
+        }
+        return check.run();
+    }
+
+    private Optional<String> parse(String... arguments) {
+        try {
+            for (int i = 0; i < arguments.length; i++) {
+                String argument = arguments[i];
+                boolean option = argument.startsWith("--");
+                if (option && !List.of("--checkout", "--json", "--skip", "--minutes").contains(argument)) {
+                    return Optional.of("there is no option " + argument);
+                }
+                if (option && i + 1 == arguments.length) {
+                    return Optional.of(argument + " needs a value");
+                }
+                switch (argument) {
+                    case "--checkout" -> checkout = Path.of(arguments[++i]);
+                    case "--json" -> json = Path.of(arguments[++i]);
+                    case "--skip" -> skip.add(arguments[++i]);
+                    case "--minutes" -> minutes = Double.parseDouble(arguments[++i]);
+                    default -> goldens.add(Path.of(argument));
+                }
+            }
+        } catch (NumberFormatException e) {
+            return Optional.of("--minutes takes a number");
+        } catch (InvalidPathException e) {
+            return Optional.of(e.getMessage());
+        }
+        for (Path folder : goldens) {
+            if (!Files.exists(folder.resolve("golden.safetensors"))) {
+                return Optional.of(folder + " has no golden.safetensors");
+            }
+        }
+        return checkout != null && !Files.isDirectory(checkout) ? Optional.of(checkout + " is no folder") : Optional.empty();
+    }
+
+    private int run() throws IOException {
+        start = System.nanoTime();
+        List<String> report = CudaLibraries.report();
+        report.forEach(System.out::println);
+        Map<String, Object> heading = new LinkedHashMap<>();
+        heading.put("time", Instant.now().toString());
+        heading.put("devices", report);
+        int code = new Checklist(System.out, json, heading).run(steps());
+        System.out.print(table);
+        System.out.println((code == 0 ? "passed" : "FAILED") + "; all figures: " + json.toAbsolutePath());
+        return code;
+    }
+
+    /** What tells most comes first: time may run out. */
+    private List<Step> steps() throws IOException {
+        Optional<Path> model = ModelFolder.unpack(checkouts());
+        Path sd15 = Path.of(System.getProperty("gpucheck.golden", "gpu-check/golden"), "sd15");
+        List<Step> steps = new ArrayList<>();
+        for (Precision precision : new Precision[] {Precision.FP16, Precision.BF16, Precision.FP32}) {
+            add(steps, 150, Optional.empty(), "kernels", precision);
+            add(steps, 90, model, "golden", precision);
+            add(steps, 60, model, "graphs", precision);
+            add(steps, 60, model, "identity", precision);
+            add(steps, 150, Optional.of(sd15), "golden", precision);
+            for (Path folder : goldens) {
+                add(steps, 90, Optional.of(folder), "golden", precision);
+            }
+            if (precision == Precision.FP16) {
+                add(steps, 280, Optional.empty(), "bench", precision);
+            }
+        }
+        return steps;
+    }
+
+    private void add(List<Step> steps, long seconds, Optional<Path> folder, String kind, Precision precision) {
+        boolean needsFolder = !kind.equals("kernels") && !kind.equals("bench");
+        String subject = !needsFolder ? "" : folder.isEmpty() || folder.get().getFileName().toString().startsWith("avatar-sd")
+                ? " avatar-sd" : " " + folder.get().getFileName();
+        String name = kind + subject + " " + precision;
+        if (skip.stream().anyMatch(name::contains)) {
+            return;
+        }
+        steps.add(new Step(name, () -> {
+            if (needsFolder && folder.isEmpty()) {
+                return Outcome.skipped("the model is not here: name a checkout with --checkout");
+            }
+            long left = (long) (minutes * 60 - (System.nanoTime() - start) / 1e9);
+            if (left <= 0) {
+                return Outcome.skipped("no time left");
+            }
+            List<String> arguments = new ArrayList<>(List.of(kind, precision.name()));
+            folder.ifPresent(path -> arguments.add(path.toString()));
+            Outcome outcome = ChildProcess.run(arguments, Math.min(seconds, left));
+            if (kind.equals("bench") && outcome.data() instanceof Map<?, ?> data) {
+                table = System.lineSeparator() + data.remove("table") + System.lineSeparator();
+            }
+            return outcome;
+        }));
+    }
+
+    private List<Path> checkouts() {
+        List<Path> checkouts = new ArrayList<>();
+        if (checkout != null) {
+            checkouts.add(checkout);
+        }
+        Path bundle = Path.of(System.getProperty("gpucheck.golden", ".")).toAbsolutePath();
+        for (Path folder : List.of(bundle, Path.of("").toAbsolutePath())) {
+            for (Path above = folder; above != null; above = above.getParent()) {
+                checkouts.add(above);
+            }
+        }
+        return checkouts;
+    }
+
+    /** In the child: kind, precision, and a folder for the kinds that need one. */
+    private static Outcome step(List<String> arguments) {
+        Precision precision = Precision.valueOf(arguments.get(1));
+        Callable<Outcome> work = switch (arguments.get(0)) {
+            case "kernels" -> () -> Checks.kernels(precision);
+            case "bench" -> () -> Checks.bench(precision);
+            case "golden" -> () -> Checks.golden("cuda", precision, Path.of(arguments.get(2)));
+            case "graphs" -> () -> Checks.graphs("cuda", precision, Path.of(arguments.get(2)));
+            case "identity" -> () -> Checks.identity("cuda", precision, Path.of(arguments.get(2)));
+            default -> throw new IllegalArgumentException("unknown step " + arguments);
+        };
+        try {
+            return work.call();
+        } catch (DeviceException e) {
+            return Outcome.failed(e.getMessage());
+        } catch (Exception | Error e) {
+            // A mistake of ours: the sentence is for the table, where it comes from for whoever repairs it.
+            e.printStackTrace();
+            return Outcome.failed(e.getMessage() == null ? e.toString() : e.getMessage());
+        }
+    }
+}

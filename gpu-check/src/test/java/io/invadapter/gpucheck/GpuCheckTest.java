@@ -1,0 +1,108 @@
+package io.invadapter.gpucheck;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.invadapter.bench.JsonText;
+import io.invadapter.gpucheck.Checklist.Step;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The check without a GPU: its table, its JSON, its exit codes; and what compares results, on the CPU. */
+class GpuCheckTest {
+    private static final boolean GPU = hasGpu();
+
+    @TempDir
+    private Path folder;
+
+    private static boolean hasGpu() {
+        try {
+            return JCudaDriverApi.deviceCount() > 0;
+        } catch (DeviceException e) {
+            return false;
+        }
+    }
+
+    @Test
+    void oneFailedStepDoesNotStopTheOthers() throws Exception {
+        Path json = folder.resolve("out.json");
+        ByteArrayOutputStream text = new ByteArrayOutputStream();
+        Checklist list = new Checklist(new PrintStream(text, true, StandardCharsets.UTF_8), json, Map.of("devices", List.of("one")));
+        assertEquals(1, list.run(List.of(
+                new Step("good", () -> Outcome.of(true, "3 cases", Map.of("a", 1.5))),
+                new Step("throws", () -> {
+                    throw new IllegalStateException("went wrong");
+                }),
+                new Step("wrong", () -> Outcome.of(false, "1 of 3", null)),
+                new Step("left out", () -> Outcome.skipped("not here")))));
+        List<String> lines = text.toString(StandardCharsets.UTF_8).lines().toList();
+        assertEquals(4, lines.size());
+        assertTrue(lines.get(0).startsWith("ok       good ") && lines.get(0).endsWith("3 cases"), lines.get(0));
+        assertTrue(lines.get(1).startsWith("failed   throws ") && lines.get(1).endsWith("went wrong"), lines.get(1));
+        assertTrue(lines.get(3).startsWith("skipped  left out "), lines.get(3));
+        JsonValue all = Json.read(json);
+        assertEquals(false, all.get("passed").asBoolean());
+        assertEquals("one", all.get("devices").asList().getFirst().asString());
+        assertEquals(1.5, all.get("steps").asList().getFirst().get("data").get("a").asDouble());
+        assertEquals("FAILED", all.get("steps").asList().get(1).get("verdict").asString());
+    }
+
+    @Test
+    void nothingFailedIsExitCode0() throws Exception {
+        Checklist list = new Checklist(new PrintStream(new ByteArrayOutputStream()), folder.resolve("out.json"), Map.of());
+        assertEquals(0, list.run(List.of(new Step("good", () -> Outcome.of(true, "", null)),
+                new Step("left out", () -> Outcome.skipped("")))));
+    }
+
+    @Test
+    void anOutcomeComesThroughTheFileOfAChild() {
+        Outcome outcome = Outcome.of(true, "detail", Map.of("list", List.of(1.0, "two", true)));
+        assertEquals(outcome, Outcome.read(Json.parse(JsonText.of(outcome.json()))));
+    }
+
+    @Test
+    void withoutAGpuThereIsOneSentenceAndExitCode2() throws Exception {
+        assumeTrue(!GPU);
+        PrintStream before = System.err;
+        ByteArrayOutputStream err = new ByteArrayOutputStream();
+        System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+        try {
+            assertEquals(2, GpuCheck.run());
+        } finally {
+            System.setErr(before);
+        }
+        String sentence = err.toString(StandardCharsets.UTF_8).strip();
+        assertTrue(sentence.startsWith("gpu-check: ") && sentence.lines().count() == 1, sentence);
+        assertEquals(2, GpuCheck.run("--colour", "red"));
+        assertEquals(2, GpuCheck.run("--json"));
+        assertEquals(2, GpuCheck.run(folder.toString()));
+    }
+
+    @Test
+    void aChildThatFailsSaysWhy() throws Exception {
+        assumeTrue(!GPU);
+        Outcome outcome = ChildProcess.run(List.of("kernels", "FP16"), 60);
+        assertEquals(Outcome.Verdict.FAILED, outcome.verdict());
+        assertTrue(outcome.detail().contains("driver"), outcome.detail());
+    }
+
+    @Test
+    void whatComparesResultsPassesOnTheCpu() throws Exception {
+        Path model = ModelFolder.unpack(List.of(Path.of(".."))).orElseThrow();
+        assertEquals("the same bits", Checks.graphs("cpu", Precision.FP32, model).detail());
+        Outcome identity = Checks.identity("cpu", Precision.FP32, model);
+        assertEquals(Outcome.Verdict.OK, identity.verdict(), identity.detail());
+    }
+}
