@@ -14,19 +14,24 @@ final class ResnetBlock {
     private final float epsilon;
     private final Device.Norm norm1;
     private final Device.Convolution conv1;
-    private final Device.Linear timeProjection;
+    private final TimeProjections.Part time;
     private final Device.Norm norm2;
     private final Device.Convolution conv2;
     private final Device.Linear shortcut;
 
-    /** @param timeChannels of the time embedding; 0 for none */
-    ResnetBlock(Weights w, int in, int out, int timeChannels, int groups, float epsilon) {
+    /** @param projections what the time adds, or {@code null} for nothing */
+    ResnetBlock(Weights w, int in, int out, TimeProjections projections, int groups, float epsilon) {
         this.device = w.device();
         this.groups = groups;
         this.epsilon = epsilon;
         this.norm1 = w.norm("norm1", in);
-        this.conv1 = w.convolution("conv1", in, out, 3);
-        this.timeProjection = timeChannels == 0 ? null : w.linear("time_emb_proj", timeChannels, out);
+        if (projections == null) {
+            this.conv1 = w.convolution("conv1", in, out, 3);
+            this.time = null;
+        } else {
+            this.conv1 = w.convolutionWithoutBias("conv1", in, out, 3);
+            this.time = projections.add(w, out, w.tensor("conv1.bias", out));
+        }
         this.norm2 = w.norm("norm2", out);
         this.conv2 = w.convolution("conv2", out, out, 3);
         this.shortcut = in == out ? null : w.linear("conv_shortcut", in, out);
@@ -34,12 +39,12 @@ final class ResnetBlock {
 
     /**
      * @param x    {@code [B, H, W, in]}
-     * @param time {@code silu(time embedding) [1, timeChannels]}, or {@code null}
+     * @param projected what {@link TimeProjections#forward} gave, or {@code null}
      */
-    Tensor forward(Tensor x, Tensor time) {
+    Tensor forward(Tensor x, Tensor projected) {
         try (Scope scope = device.scope()) {
             Tensor normed = device.groupNorm(x, norm1, groups, epsilon, true);
-            Tensor shift = time == null ? null : device.linear(time, timeProjection, Device.Activation.NONE, null);
+            Tensor shift = time == null ? null : time.of(projected);
             Tensor h = device.conv2d(normed, conv1, shift, null);
             scope.release(normed);
             Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);

@@ -22,6 +22,7 @@ public final class UNet {
     private final Device device;
     private final Device.Linear time1;
     private final Device.Linear time2;
+    private final TimeProjections timeProjections;
     private final Device.Convolution convIn;
     private final List<DownBlock> downBlocks = new ArrayList<>();
     private final ResnetBlock middle1;
@@ -69,6 +70,7 @@ public final class UNet {
         int timeChannels = config.timeChannels();
         time1 = w.linear("time_embedding.linear_1", channels[0], timeChannels);
         time2 = w.linear("time_embedding.linear_2", timeChannels, timeChannels);
+        timeProjections = new TimeProjections(timeChannels);
         convIn = w.convolution("conv_in", config.inChannels(), channels[0], 3);
 
         Deque<Integer> skips = new ArrayDeque<>(List.of(channels[0]));
@@ -113,12 +115,13 @@ public final class UNet {
             Device.Convolution upsample = level == 0 ? null : block.convolution("upsamplers.0.conv", c, c, 3);
             upBlocks.add(new UpBlock(resnets, attentions, upsample));
         }
+        timeProjections.pack(device);
         normOut = w.norm("conv_norm_out", c);
         convOut = w.convolution("conv_out", c, config.outChannels(), 3, 1, Device.Padding.same(1), DataType.FLOAT32);
     }
 
     private ResnetBlock resnet(Weights w, int in, int out) {
-        return new ResnetBlock(w, in, out, config.timeChannels(), config.groups(), config.normEpsilon());
+        return new ResnetBlock(w, in, out, timeProjections, config.groups(), config.normEpsilon());
     }
 
     private SpatialTransformer transformer(Weights w, int level) {
@@ -224,11 +227,11 @@ public final class UNet {
         }
     }
 
-    /** {@code silu} of the time embedding: every ResNet block begins with that. */
+    /** What the time adds in each ResNet block: a projection of the {@code silu} of its embedding. */
     private Tensor timeEmbedding(Tensor timestep) {
         Tensor t = device.timestepEmbedding(timestep, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
         t = device.linear(t, time1, Activation.SILU, null);
-        return device.linear(t, time2, Activation.SILU, null);
+        return timeProjections.forward(device, device.linear(t, time2, Activation.SILU, null));
     }
 
     private Tensor joined(Tensor h, Tensor skip, ResnetBlock resnet, Tensor time) {

@@ -114,7 +114,7 @@ public final class Vae {
     private List<ResnetBlock> resnets(Weights block, int in, int out, int count) {
         List<ResnetBlock> resnets = new ArrayList<>();
         for (int i = 0; i < count; i++) {
-            resnets.add(new ResnetBlock(block.in("resnets").in("" + i), i == 0 ? in : out, out, 0, groups, NORM_EPSILON));
+            resnets.add(new ResnetBlock(block.in("resnets").in("" + i), i == 0 ? in : out, out, null, groups, NORM_EPSILON));
         }
         return resnets;
     }
@@ -219,12 +219,12 @@ public final class Vae {
 
         Middle(Weights w, int width) {
             this.width = width;
-            this.resnet1 = new ResnetBlock(w.in("resnets.0"), width, width, 0, groups, NORM_EPSILON);
+            this.resnet1 = new ResnetBlock(w.in("resnets.0"), width, width, null, groups, NORM_EPSILON);
             Weights attention = w.in("attentions.0");
             this.norm = attention.norm("group_norm", width);
             this.queryKeyValue = attention.fusedWithBias(width, width, "to_q", "to_k", "to_v");
             this.out = attention.linear("to_out.0", width, width);
-            this.resnet2 = new ResnetBlock(w.in("resnets.1"), width, width, 0, groups, NORM_EPSILON);
+            this.resnet2 = new ResnetBlock(w.in("resnets.1"), width, width, null, groups, NORM_EPSILON);
         }
 
         Tensor forward(Tensor x) {

@@ -99,6 +99,12 @@ final class Weights {
         return convolution(name, in, out, size, 1, Device.Padding.same(size / 2), device.precision().type());
     }
 
+    /** The same, for whoever adds the bias otherwise. */
+    Device.Convolution convolutionWithoutBias(String name, int in, int out, int size) {
+        return device.convolution(tensor(name + ".weight", out, in, size, size), null, 1, Device.Padding.same(size / 2),
+                device.precision().type());
+    }
+
     Device.Convolution convolution(String name, int in, int out, int size, int stride, Device.Padding padding,
             DataType outputType) {
         return device.convolution(tensor(name + ".weight", out, in, size, size), tensor(name + ".bias", out), stride,

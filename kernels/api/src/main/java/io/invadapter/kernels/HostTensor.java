@@ -47,27 +47,30 @@ public record HostTensor(DataType type, int[] shape, MemorySegment data) {
     }
 
     /**
-     * All {@code tensors} below one another along the first axis; the other axes and the types must agree. Copies.
+     * All {@code tensors} below one another along the first axis; the other axes must agree. Copies; float32 when the types
+     * differ.
      */
     public static HostTensor stack(HostTensor... tensors) {
         HostTensor first = tensors[0];
         int[] shape = first.shape.clone();
-        long bytes = 0;
         shape[0] = 0;
+        boolean alike = true;
         for (HostTensor t : tensors) {
-            if (t.type != first.type || !Arrays.equals(t.shape, 1, t.shape.length, shape, 1, shape.length)) {
+            if (!Arrays.equals(t.shape, 1, t.shape.length, shape, 1, shape.length)) {
                 throw new IllegalArgumentException("cannot stack " + t + " below " + first);
             }
             shape[0] += t.shape[0];
-            bytes += t.data.byteSize();
+            alike &= t.type == first.type;
         }
-        MemorySegment joined = MemorySegment.ofArray(new byte[Math.toIntExact(bytes)]);
+        DataType type = alike ? first.type : DataType.FLOAT32;
+        MemorySegment joined = MemorySegment.ofArray(new byte[Math.toIntExact(elements(shape) * type.bytes())]);
         long offset = 0;
         for (HostTensor t : tensors) {
-            MemorySegment.copy(t.data, 0, joined, offset, t.data.byteSize());
-            offset += t.data.byteSize();
+            MemorySegment part = alike ? t.data : MemorySegment.ofArray(t.toFloats());
+            MemorySegment.copy(part, 0, joined, offset, part.byteSize());
+            offset += part.byteSize();
         }
-        return new HostTensor(first.type, shape, joined);
+        return new HostTensor(type, shape, joined);
     }
 
     /** The elements as float32, copied. */

@@ -95,8 +95,9 @@ public final class Tensor {
         return rowStride;
     }
 
+    /** Whether the elements lie side by side; those of a single row always do. */
     public boolean isContiguous() {
-        return rowStride == channels();
+        return rowStride == channels() || elements() == channels();
     }
 
     /**

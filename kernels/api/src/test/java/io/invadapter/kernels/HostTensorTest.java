@@ -63,12 +63,18 @@ class HostTensorTest {
     }
 
     @Test
+    void differentTypesAreStackedAsFloat32() {
+        HostTensor stacked = HostTensor.stack(stored(DataType.FLOAT16, new float[] {0.5f, 1}, 1, 2), matrix);
+        assertEquals(DataType.FLOAT32, stacked.type());
+        assertArrayEquals(new float[] {0.5f, 1, 1, 2, 3, 4, 5, 6}, stacked.toFloats());
+    }
+
+    @Test
     void tensorsThatDoNotFitAreNotStacked() {
         for (HostTensor other : new HostTensor[] {
             HostTensor.of(new float[3], 1, 3),
             HostTensor.of(new float[2], 2),
-            HostTensor.of(new float[2], 1, 2, 1),
-            stored(DataType.FLOAT16, new float[2], 1, 2)}) {
+            HostTensor.of(new float[2], 1, 2, 1)}) {
             assertRefused(() -> HostTensor.stack(matrix, other), "FLOAT32[3, 2]", other.toString());
         }
     }

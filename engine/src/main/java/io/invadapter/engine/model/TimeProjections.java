@@ -1,0 +1,68 @@
+package io.invadapter.engine.model;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What the time embedding adds in every ResNet block, {@code W_i t + b_i}, as one product for all of them. The bias of the
+ * convolution it is added to is in it too: both are a vector for every position.
+ */
+final class TimeProjections {
+    private final int timeChannels;
+    private final List<HostTensor> weights = new ArrayList<>();
+    private final List<HostTensor> biases = new ArrayList<>();
+    private int channels;
+    private Device.Linear all;
+
+    /** @param timeChannels of the embedding */
+    TimeProjections(int timeChannels) {
+        this.timeChannels = timeChannels;
+    }
+
+    /** One block's part of the product. */
+    final class Part {
+        private final int from;
+        private final int count;
+
+        private Part(int from, int count) {
+            this.from = from;
+            this.count = count;
+        }
+
+        /** Out of the result of {@link TimeProjections#forward}: {@code [1, out]}. */
+        Tensor of(Tensor projected) {
+            return projected.columns(from, count);
+        }
+    }
+
+    /** The block with the weights {@code time_emb_proj}, and the bias of its first convolution. */
+    Part add(Weights w, int out, HostTensor convolutionBias) {
+        weights.add(w.matrix("time_emb_proj.weight", out, timeChannels));
+        float[] bias = w.tensor("time_emb_proj.bias", out).toFloats();
+        float[] other = convolutionBias.toFloats();
+        for (int i = 0; i < out; i++) {
+            bias[i] += other[i];
+        }
+        biases.add(HostTensor.of(bias, out));
+        Part part = new Part(channels, out);
+        channels += out;
+        return part;
+    }
+
+    /** Hands all that was added to the device. */
+    void pack(Device device) {
+        all = device.linear(HostTensor.stack(weights.toArray(HostTensor[]::new)),
+                HostTensor.stack(biases.toArray(HostTensor[]::new)));
+        weights.clear();
+        biases.clear();
+    }
+
+    /** @param time {@code silu(time embedding) [1, timeChannels]} */
+    Tensor forward(Device device, Tensor time) {
+        return device.linear(time, all, Activation.NONE, null);
+    }
+}
