@@ -130,10 +130,18 @@ public interface Device extends AutoCloseable {
     void trim();
 
     /** Copies {@code values} to a new tensor of {@code type}, rounding as needed. */
-    Tensor upload(DataType type, float[] values, int... shape);
+    default Tensor upload(DataType type, float[] values, int... shape) {
+        Tensor tensor = allocate(type, shape);
+        write(tensor, values);
+        return tensor;
+    }
 
     /** Copies {@code values} to a new int32 tensor {@code [values.length]}. */
-    Tensor upload(int[] values);
+    default Tensor upload(int[] values) {
+        Tensor tensor = allocate(DataType.INT32, values.length);
+        write(tensor, values);
+        return tensor;
+    }
 
     /** Replaces the contents of a contiguous tensor, rounding as needed; work given before still sees the old ones. */
     void write(Tensor target, float[] values);

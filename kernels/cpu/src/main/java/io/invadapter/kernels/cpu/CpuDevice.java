@@ -110,20 +110,6 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor upload(DataType type, float[] values, int... shape) {
-        Tensor tensor = allocate(type, shape);
-        write(tensor, values);
-        return tensor;
-    }
-
-    @Override
-    public Tensor upload(int[] values) {
-        Tensor tensor = allocate(DataType.INT32, values.length);
-        write(tensor, values);
-        return tensor;
-    }
-
-    @Override
     public void write(Tensor target, float[] values) {
         arguments.values(target, values);
         Floats.write(values, target.type(), view(target));

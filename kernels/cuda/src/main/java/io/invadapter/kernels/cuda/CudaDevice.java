@@ -236,20 +236,6 @@ final class CudaDevice implements Device {
     }
 
     @Override
-    public Tensor upload(DataType elementType, float[] values, int... shape) {
-        Tensor tensor = allocate(elementType, shape);
-        write(tensor, values);
-        return tensor;
-    }
-
-    @Override
-    public Tensor upload(int[] values) {
-        Tensor tensor = allocate(DataType.INT32, values.length);
-        write(tensor, values);
-        return tensor;
-    }
-
-    @Override
     public void write(Tensor target, float[] values) {
         arguments.values(target, values);
         if (target.type() == DataType.FLOAT32) {
