@@ -48,6 +48,10 @@ public final class BundledModel {
     }
 
     static synchronized Path directory(Path cache) {
+        if (BundledModel.class.getResource(ARCHIVE) == null) {
+            String missing = "the small trained model is not part of this installation; name a model with --model";
+            throw new UncheckedIOException(missing, new IOException(missing));
+        }
         try {
             Path target = cache.resolve("avatar-sd-" + fingerprint());
             if (!isWhole(target)) {
