@@ -66,7 +66,27 @@ final class LibraryFolders {
         split(environment.get("HOME")).forEach(home -> addMatches(folders, home, ".local/lib/python3*/site-packages/" + PIP));
         addMatches(folders, root, "usr/local/lib/python3*/dist-packages/" + PIP, "usr/local/lib/python3*/site-packages/" + PIP,
                 "usr/lib/python3*/site-packages/" + PIP, "usr/lib/python3/dist-packages/" + PIP);
+        pythons().forEach(prefix -> addMatches(folders, prefix, "lib/python3*/site-packages/" + PIP,
+                "lib/python3*/dist-packages/" + PIP));
+        addMatches(folders, root, "opt/*/lib/python3*/site-packages/" + PIP);
         return existing(folders);
+    }
+
+    /** Where each {@code python3} of the PATH is installed, as it is named there and as it really is. */
+    private Set<Path> pythons() {
+        Set<Path> prefixes = new LinkedHashSet<>();
+        for (Path folder : split(environment.get("PATH"))) {
+            Path python = folder.resolve("python3");
+            if (Files.isExecutable(python) && folder.getParent() != null) {
+                prefixes.add(folder.getParent());
+                try {
+                    prefixes.add(python.toRealPath().getParent().getParent());
+                } catch (IOException e) {
+                    // Gone in between, or not ours to follow: the name alone has to do.
+                }
+            }
+        }
+        return prefixes;
     }
 
     private static List<Path> split(String paths) {

@@ -60,6 +60,20 @@ class LibraryFoldersTest {
     }
 
     @Test
+    void pipsFoldersOfThePythonsOnThePathAreKnown() throws IOException {
+        folders("env/bin", "env/lib/python3.12/site-packages/nvidia/cublas/lib", "python/bin",
+                "python/lib/python3.12/site-packages/nvidia/cudnn/lib", "other/bin",
+                "other/lib/python3.12/site-packages/nvidia/cudnn/lib", "opt/conda/lib/python3.11/site-packages/nvidia/cu13/lib");
+        Path real = Files.createFile(root.resolve("python/bin/python3.12"));
+        assertTrue(real.toFile().setExecutable(true));
+        Files.createSymbolicLink(root.resolve("env/bin/python3"), real);
+        Map<String, String> environment = Map.of("PATH", root + "/other/bin:" + root + "/env/bin");
+        assertEquals(List.of("env/lib/python3.12/site-packages/nvidia/cublas/lib",
+                "python/lib/python3.12/site-packages/nvidia/cudnn/lib", "opt/conda/lib/python3.11/site-packages/nvidia/cu13/lib"),
+                relative(new LibraryFolders(null, environment, root.toRealPath()).usual()));
+    }
+
+    @Test
     void aFileThatIsNoLibraryIsPassedOverAndNamed() throws IOException {
         folders("broken");
         Files.writeString(root.resolve("broken/libinvadapter-test.so.1"), "no library");
