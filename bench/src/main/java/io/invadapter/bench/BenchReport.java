@@ -16,6 +16,7 @@ public final class BenchReport {
     private final int steps;
     private final List<Case> cases = new ArrayList<>();
     private final List<Operator> operators = new ArrayList<>();
+    private final List<String> leftOut = new ArrayList<>();
 
     /** What is asked for. */
     public enum Kind {
@@ -104,6 +105,10 @@ public final class BenchReport {
         });
     }
 
+    void leftOut(Kind kind, int batch, String reason) {
+        leftOut.add(kind + ", batch " + batch + ": left out: " + reason);
+    }
+
     /** The value that a part {@code q} of all does not exceed; between two, that on the line between them. */
     static double quantile(double[] values, double q) {
         double[] sorted = values.clone();
@@ -134,6 +139,7 @@ public final class BenchReport {
             text.append(row("%-11s %5d %4d %10.1f %10.1f %11.2f %8.2f %10d  %s", c.kind, c.batch, c.repeats, c.median, c.p95,
                     c.picturesPerSecond(), c.teraflops, c.usedMemory >> 20, parts.toString().stripTrailing()));
         }
+        leftOut.forEach(sentence -> text.append(sentence).append(System.lineSeparator()));
         String heading = "";
         for (Operator o : operators) {
             if (o.batch != operators.getFirst().batch) {
@@ -175,6 +181,7 @@ public final class BenchReport {
             one.put("parts_ms", parts);
             return one;
         }).toList());
+        all.put("left_out", leftOut);
         all.put("operators", operators.stream().map(o -> {
             Map<String, Object> one = new LinkedHashMap<>();
             one.put("request", o.kind.toString());

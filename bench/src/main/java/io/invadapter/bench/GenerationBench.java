@@ -9,6 +9,7 @@ import io.invadapter.engine.StableDiffusion;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
@@ -63,14 +64,19 @@ public final class GenerationBench implements AutoCloseable {
         report = new BenchReport(device.description(), options.size, options.steps);
     }
 
-    /** Times everything. */
+    /** Times everything; what does not fit into memory is left out, and said. */
     public BenchReport run() {
         for (int batch : options.batches) {
-            try (Diffusion diffusion = new Diffusion(model)) {
-                for (Kind kind : Kind.values()) {
+            for (Kind kind : Kind.values()) {
+                try {
                     Map<Part, Double> operations = count(kind, batch);
-                    time(kind, batch, diffusion, operations);
+                    try (Diffusion diffusion = new Diffusion(model)) {
+                        time(kind, batch, diffusion, operations);
+                    }
+                } catch (OutOfDeviceMemoryException e) {
+                    report.leftOut(kind, batch, e.getMessage());
                 }
+                device.trim();
             }
             store.close();
             device.trim();

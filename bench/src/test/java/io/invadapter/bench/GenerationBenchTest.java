@@ -45,6 +45,14 @@ class GenerationBenchTest {
         }
     }
 
+    @Test
+    void whatIsLeftOutIsSaid() {
+        BenchReport report = new BenchReport("device", 512, 50);
+        report.leftOut(Kind.FIRST, 16, "out of memory");
+        assertTrue(report.table().contains("new face, batch 16: left out: out of memory"), report.table());
+        assertEquals(1, Json.parse(JsonText.of(report.json())).get("left_out").asList().size());
+    }
+
     private static int calls(BenchReport report, Kind kind, String operator) {
         return report.operators().stream().filter(o -> o.kind() == kind && o.batch() == 1 && o.name().equals(operator))
                 .mapToInt(BenchReport.Operator::calls).sum();

@@ -54,6 +54,10 @@ public final class GpuCheck {
     }
 
     static int run(String... arguments) throws IOException {
+        if (List.of(arguments).contains("--help")) {
+            System.out.print(USAGE);
+            return 0;
+        }
         GpuCheck check = new GpuCheck();
         Optional<String> mistake = check.parse(arguments);
         if (mistake.isPresent()) {
