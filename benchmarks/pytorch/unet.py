@@ -1,6 +1,9 @@
 """The same pass in PyTorch: the UNet of Stable Diffusion 1.5 with random weights, for comparison on the same machine.
 
-python unet.py [--precision fp32|bf16] [--batch 1] [--threads 2] [--rounds 5] [--compile]
+python unet.py [--device cpu|cuda] [--precision fp32|bf16|fp16] [--batch 1] [--steps 1] [--threads 2] [--rounds 5] [--compile]
+
+On a GPU, beside "denoise" of a plain request of one picture in "invadapter bench":
+python unet.py --device cuda --precision fp16 --batch 2 --steps 50 [--compile]
 """
 import argparse
 import time
@@ -130,37 +133,53 @@ class UNet(nn.Module):
         return self.conv_out(F.silu(self.norm_out(h)))
 
 
+def clock(device):
+    """Seconds, when the device has done all it was given."""
+    if device == 'cuda':
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument('--precision', choices=['fp32', 'bf16'], default='fp32')
-    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--device', choices=['cpu', 'cuda'], default='cpu')
+    parser.add_argument('--precision', choices=['fp32', 'bf16', 'fp16'], default='fp32')
+    parser.add_argument('--batch', type=int, default=1, help='rows of a pass; two for each picture with guidance')
+    parser.add_argument('--steps', type=int, default=1, help='passes one after the other that make a run: 50 for a picture')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--compile', action='store_true')
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    dtype = torch.float32 if options.precision == 'fp32' else torch.bfloat16
+    dtype = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}[options.precision]
+    torch.set_default_device(options.device)
     base = UNet().eval().to(dtype)
     assert sum(p.numel() for p in base.parameters()) == 859520964
     x = torch.randn(options.batch, 4, 64, 64).to(dtype)
     context = torch.randn(options.batch, 77, 768).to(dtype)
+    where = torch.cuda.get_device_name() if options.device == 'cuda' else f'{options.threads} threads'
+    print(f'PyTorch {torch.__version__}, {where}', flush=True)
     for layout in (torch.contiguous_format, torch.channels_last):
         unet = base.to(memory_format=layout)
         if options.compile:
-            unet = torch.compile(unet)
+            # On a GPU with CUDA graphs: what launching costs is gone there too.
+            unet = torch.compile(unet, mode='reduce-overhead' if options.device == 'cuda' else None)
         inputs = x.contiguous(memory_format=layout)
         with torch.inference_mode():
-            unet(inputs, 501, context)
-            best, best_cpu = float('inf'), float('inf')
+            for _ in range(3 if options.device == 'cuda' else 1):
+                unet(inputs, 501, context)
+            times, best_cpu = [], float('inf')
             for _ in range(options.rounds):
-                start, cpu = time.perf_counter(), time.process_time()
-                y = unet(inputs, 501, context)
-                best = min(best, time.perf_counter() - start)
+                start, cpu = clock(options.device), time.process_time()
+                for _ in range(options.steps):
+                    y = unet(inputs, 501, context)
+                times.append(clock(options.device) - start)
                 best_cpu = min(best_cpu, time.process_time() - cpu)
         assert torch.isfinite(y).all()
-        print(f'{options.precision} {layout}{" compiled" if options.compile else ""}: pass {best:.3f} s, processor time {best_cpu:.3f} s',
-              flush=True)
+        times.sort()
+        print(f'{options.precision} {layout}{" compiled" if options.compile else ""}, {options.batch} rows, {options.steps} passes: '
+              f'least {times[0]:.3f} s, median {times[len(times) // 2]:.3f} s, processor time {best_cpu:.3f} s', flush=True)
 
 
 main()

@@ -73,6 +73,12 @@ public final class GpuCheck {
             System.err.println("gpu-check: " + e.getMessage());
             return 2;
         }
+        try {
+            Files.writeString(check.json, "{}\n");
+        } catch (IOException e) {
+            System.err.println("gpu-check: " + check.json + " cannot be written; --json names another file");
+            return 2;
+        }
         return check.run();
     }
 
