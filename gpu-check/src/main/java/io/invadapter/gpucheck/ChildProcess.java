@@ -28,8 +28,12 @@ final class ChildProcess {
                     "--enable-native-access=ALL-UNNAMED", "-cp", System.getProperty("java.class.path"), GpuCheck.class.getName(),
                     "--step", result.toString()));
             command.addAll(arguments);
-            Process process = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD)
-                    .redirectError(ProcessBuilder.Redirect.INHERIT).start();
+            ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                    .redirectError(ProcessBuilder.Redirect.INHERIT);
+            // So that the driver compiles each kernel once and not in every step, whatever HOME is.
+            builder.environment().putIfAbsent("CUDA_CACHE_PATH",
+                    Path.of(System.getProperty("java.io.tmpdir"), "invadapter-cuda-cache").toString());
+            Process process = builder.start();
             if (!process.waitFor(seconds, TimeUnit.SECONDS)) {
                 process.destroyForcibly().waitFor();
                 return Outcome.failed("not done after " + seconds + " s");
