@@ -45,11 +45,6 @@ final class CudaDevice implements Device {
     private record CudaTokenMixer(int inTokens, int outTokens, long weight) implements TokenMixer {
     }
 
-    private record CudaConvolution(int inChannels, int outChannels, int kernelHeight, int kernelWidth, int stride,
-                                   Padding padding, DataType outputType, long weight, long bias, boolean hasBias)
-            implements Convolution {
-    }
-
     private record CudaNorm(int channels, long scale, long shift) implements Norm {
     }
 
@@ -319,10 +314,7 @@ final class CudaDevice implements Device {
     @Override
     public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
         arguments.weights(weight, 4, bias);
-        int[] shape = weight.shape();
-        HostTensor shift = bias != null ? bias : HostTensor.of(new float[shape[0]], shape[0]);
-        return new CudaConvolution(shape[1], shape[0], shape[2], shape[3], stride, padding, outputType,
-                weights.storeChannelsLast(type, weight), store(shift), bias != null);
+        return new CudaConvolution(this, weights, weight, bias, stride, padding, outputType);
     }
 
     @Override
@@ -393,41 +385,11 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor conv2d(Tensor x, Convolution layer, Tensor shift, Tensor residual) {
-        CudaConvolution w = (CudaConvolution) layer;
-        Padding p = w.padding;
-        boolean map = x.rank() == 4;
-        int height = map ? extent(x.size(1) + p.top() + p.bottom(), w.kernelHeight, w.stride) : 0;
-        int width = map ? extent(x.size(2) + p.left() + p.right(), w.kernelWidth, w.stride) : 0;
-        arguments.convolution(x, w, shift, height, width);
-        Tensor y = allocate(type, x.batch(), height, width, w.outChannels);
-        // In float32 the result is only converted, so what is added to it is added afterwards.
-        boolean widened = w.outputType == DataType.FLOAT32 && type != DataType.FLOAT32;
-        Tensor result = widened ? allocate(DataType.FLOAT32, y.shape()) : y;
-        arguments.residual(residual, result);
-        // cuDNN pads both sides alike; anything else is padded beforehand.
-        boolean even = p.top() == p.bottom() && p.left() == p.right() && p.top() == p.left();
-        Tensor input = even ? x : padded(x, p);
-        Dnn.Plan plan = plan(new Dnn.Shape(type, x.batch(), input.size(1), input.size(2), w.inChannels, w.outChannels,
-                w.kernelHeight, w.kernelWidth, w.stride, even ? p.top() : 0, residual != null && !widened));
-        long workspace = plan.workspaceBytes() == 0 ? 0
-                : allocate(DataType.FLOAT32, Math.toIntExact(Math.ceilDiv(plan.workspaceBytes(), Float.BYTES))).address();
-        plan.run(input.address(), w.weight, shift == null ? w.bias : shifted(w, shift), widened ? 0 : address(residual),
-                y.address(), workspace, stream);
-        if (widened) {
-            pointwise.toFloat(y.address(), result.address(), y.elements(), stream);
-            if (residual != null) {
-                floats.add(result.address(), 0, Activation.NONE, 0, residual.address(), result.address(), 1, rows(result),
-                        w.outChannels, stream);
-            }
-        }
-        return result;
+        return ((CudaConvolution) layer).run(arguments, x, shift, residual);
     }
 
-    private static int extent(int padded, int kernel, int stride) {
-        return padded < kernel ? 0 : (padded - kernel) / stride + 1;
-    }
-
-    private Dnn.Plan plan(Dnn.Shape shape) {
+    /** The way cuDNN was found to be fastest in. */
+    Dnn.Plan plan(Dnn.Shape shape) {
         Dnn.Plan plan = plans.get(shape);
         if (plan == null) {
             try {
@@ -441,20 +403,26 @@ final class CudaDevice implements Device {
         return plan;
     }
 
-    private Tensor padded(Tensor x, Padding p) {
+    /** {@code x} with zeros around it. */
+    Tensor padded(Tensor x, Padding p) {
         Tensor y = allocate(type, x.batch(), x.size(1) + p.top() + p.bottom(), x.size(2) + p.left() + p.right(), x.channels());
         pointwise.pad(x.address(), y.address(), x.batch(), x.size(1), x.size(2), x.channels(), p, stream);
         return y;
     }
 
-    /** The layer's bias and the shift in one vector: what every position gets is a bias too. */
-    private long shifted(CudaConvolution w, Tensor shift) {
-        if (!w.hasBias && shift.address() % 16 == 0) {
-            return shift.address();
+    /** A vector and another of the same length. */
+    Tensor sum(Tensor vector, long other) {
+        Tensor sum = allocate(type, vector.channels());
+        pointwise.add(vector.address(), other, Activation.NONE, 0, 0, sum.address(), 1, 1, vector.channels(), stream);
+        return sum;
+    }
+
+    /** {@code y = x + residual} in float32; the residual may be {@code null}. */
+    void widen(Tensor x, Tensor residual, Tensor y) {
+        pointwise.toFloat(x.address(), y.address(), x.elements(), stream);
+        if (residual != null) {
+            floats.add(y.address(), 0, Activation.NONE, 0, residual.address(), y.address(), 1, rows(y), y.channels(), stream);
         }
-        Tensor sum = allocate(type, w.outChannels);
-        pointwise.add(shift.address(), w.bias, Activation.NONE, 0, 0, sum.address(), 1, 1, w.outChannels, stream);
-        return sum.address();
     }
 
     @Override
