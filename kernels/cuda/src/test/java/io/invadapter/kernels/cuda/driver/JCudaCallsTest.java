@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.invadapter.kernels.cuda.ChildJvm;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -57,8 +58,6 @@ class JCudaCallsTest {
         "refusals"})
     void callsArriveAsTheyShould(String scenario) throws Exception {
         // Not with -Xcheck:jni: JCuda discards what cuDeviceGetName wrote when the JVM gives out copies of arrays.
-        run(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "--enable-native-access=ALL-UNNAMED",
-                "-Xmx256m", "-Dfake.cuda=" + library, "-cp", System.getProperty("java.class.path"),
-                FakeCudaScenarios.class.getName(), scenario));
+        run(ChildJvm.command(FakeCudaScenarios.class, List.of("-Xmx256m", "-Dfake.cuda=" + library), List.of(scenario)));
     }
 }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.invadapter.kernels.cuda.ChildJvm;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -43,11 +44,8 @@ class FakeLibrariesTest {
     private void run(String folders, Map<String, String> environment, String... arguments)
             throws IOException, InterruptedException {
         Path logFile = Files.createTempFile(folder, "log", "");
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED", "-XX:TieredStopAtLevel=1", "-cp",
-                System.getProperty("java.class.path"), FakeLibraries.class.getName()));
-        command.addAll(List.of(arguments));
-        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+        ProcessBuilder builder = new ProcessBuilder(ChildJvm.command(FakeLibraries.class, List.of(), List.of(arguments)))
+                .redirectErrorStream(true);
         builder.environment().keySet().removeIf(v -> v.equals("LD_LIBRARY_PATH") || v.startsWith("CUDA"));
         builder.environment().put("FAKE_LOG", logFile.toString());
         StringBuilder named = new StringBuilder();
