@@ -17,6 +17,9 @@ int cublasGetVersion_v2(void *handle, int *version) {
 }
 
 int cublasGetProperty(int type, int *value) {
+    if (answer("FAKE_CUBLAS_PROPERTY", 0) != 0) {
+        return answer("FAKE_CUBLAS_PROPERTY", 0);
+    }
     *value = type == 0 ? VERSION / 10000 : type == 1 ? VERSION / 100 % 100 : VERSION % 100;
     return 0;
 }

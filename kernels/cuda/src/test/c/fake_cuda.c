@@ -51,11 +51,22 @@ void fake_device(int new_version, int new_devices, int new_major, int new_minor)
     minor = new_minor;
 }
 
+/* The same from the environment, for a test that does not call into this library: version, GPUs, major, minor. */
+__attribute__((constructor)) static void from_environment(void) {
+    const char *text = getenv("FAKE_DEVICE");
+    if (text) {
+        sscanf(text, "%d %d %d %d", &version, &devices, &major, &minor);
+    }
+}
+
 static void note(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     log_length += vsnprintf(log_text + log_length, sizeof log_text - log_length, format, arguments);
     va_end(arguments);
+    if (log_length >= sizeof log_text) {
+        log_length = sizeof log_text - 1;
+    }
 }
 
 /* Whether the call of that name fails now, and how. */

@@ -43,12 +43,13 @@ final class ForeignCublasCalls implements CublasCalls {
                 FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
         MemorySegment out = arena.allocate(JAVA_LONG);
         try {
-            Cublas.checkStart("cublasCreate", (int) create.invokeExact(out.address()));
-            handle = out.get(JAVA_LONG, 0);
-            Cublas.checkStart("cublasGetVersion", (int) getVersion.invokeExact(handle, out.address()));
-        } catch (Throwable e) {
+            Cublas.checkStart("cublasCreate", SharedLibrary.call(() -> (int) create.invokeExact(out.address())));
+            long created = out.get(JAVA_LONG, 0);
+            Cublas.checkStart("cublasGetVersion", SharedLibrary.call(() -> (int) getVersion.invokeExact(created, out.address())));
+            handle = created;
+        } catch (RuntimeException e) {
             arena.close();
-            throw thrown(e);
+            throw e;
         }
         description = description(out.get(JAVA_INT, 0), library, "java.lang.foreign");
     }
@@ -59,10 +60,6 @@ final class ForeignCublasCalls implements CublasCalls {
                 + library.path() + ")";
     }
 
-    private static RuntimeException thrown(Throwable e) {
-        return e instanceof RuntimeException r ? r : new IllegalStateException("cuBLAS cannot be called", e);
-    }
-
     @Override
     public String description() {
         return description;
@@ -70,29 +67,17 @@ final class ForeignCublasCalls implements CublasCalls {
 
     @Override
     public int setStream(long stream) {
-        try {
-            return (int) setStream.invokeExact(handle, stream);
-        } catch (Throwable e) {
-            throw thrown(e);
-        }
+        return SharedLibrary.call(() -> (int) setStream.invokeExact(handle, stream));
     }
 
     @Override
     public int setWorkspace(long address, long bytes) {
-        try {
-            return (int) setWorkspace.invokeExact(handle, address, bytes);
-        } catch (Throwable e) {
-            throw thrown(e);
-        }
+        return SharedLibrary.call(() -> (int) setWorkspace.invokeExact(handle, address, bytes));
     }
 
     @Override
     public int setMathMode(int mode) {
-        try {
-            return (int) setMathMode.invokeExact(handle, mode);
-        } catch (Throwable e) {
-            throw thrown(e);
-        }
+        return SharedLibrary.call(() -> (int) setMathMode.invokeExact(handle, mode));
     }
 
     @Override
@@ -101,23 +86,17 @@ final class ForeignCublasCalls implements CublasCalls {
                                   int algorithm) {
         factors.setAtIndex(JAVA_FLOAT, 0, alpha);
         factors.setAtIndex(JAVA_FLOAT, 1, beta);
-        try {
-            return (int) gemm.invokeExact(handle, operationA, operationB, m, n, k, factors.address(),
-                    a.address(), type, a.leadingDimension(), a.batchStride(),
-                    b.address(), type, b.leadingDimension(), b.batchStride(),
-                    factors.address() + Float.BYTES, c.address(), type, c.leadingDimension(), c.batchStride(),
-                    batch, computeType, algorithm);
-        } catch (Throwable e) {
-            throw thrown(e);
-        }
+        return SharedLibrary.call(() -> (int) gemm.invokeExact(handle, operationA, operationB, m, n, k, factors.address(),
+                a.address(), type, a.leadingDimension(), a.batchStride(),
+                b.address(), type, b.leadingDimension(), b.batchStride(),
+                factors.address() + Float.BYTES, c.address(), type, c.leadingDimension(), c.batchStride(),
+                batch, computeType, algorithm));
     }
 
     @Override
     public int destroy() {
         try {
-            return (int) destroy.invokeExact(handle);
-        } catch (Throwable e) {
-            throw thrown(e);
+            return SharedLibrary.call(() -> (int) destroy.invokeExact(handle));
         } finally {
             arena.close();
         }

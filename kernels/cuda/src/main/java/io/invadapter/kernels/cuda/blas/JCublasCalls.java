@@ -44,11 +44,7 @@ final class JCublasCalls implements CublasCalls {
 
     @Override
     public int setStream(long stream) {
-        try {
-            return (int) setStream.invokeExact(handle.value(), stream);
-        } catch (Throwable e) {
-            throw new IllegalStateException("cuBLAS cannot be called", e);
-        }
+        return SharedLibrary.call(() -> (int) setStream.invokeExact(handle.value(), stream));
     }
 
     @Override

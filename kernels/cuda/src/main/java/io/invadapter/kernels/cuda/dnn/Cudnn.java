@@ -78,10 +78,10 @@ final class Cudnn {
     private String lastError() {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment text = arena.allocate(1024);
-            lastError.invokeExact(text, text.byteSize());
-            return text.getString(0).strip().replaceAll("\\s+", " ");
-        } catch (Throwable e) {
-            throw new IllegalStateException("cuDNN cannot be called", e);
+            return SharedLibrary.call(() -> {
+                lastError.invokeExact(text, text.byteSize());
+                return text.getString(0).strip().replaceAll("\\s+", " ");
+            });
         }
     }
 
@@ -89,13 +89,7 @@ final class Cudnn {
     void use(CudaDriver.Stream wanted) {
         long address = wanted == null ? 0 : wanted.handle();
         if (address != stream) {
-            int status;
-            try {
-                status = (int) setStream.invokeExact(handle.value(), address);
-            } catch (Throwable e) {
-                throw new IllegalStateException("cuDNN cannot be called", e);
-            }
-            check("cudnnSetStream", status);
+            check("cudnnSetStream", SharedLibrary.call(() -> (int) setStream.invokeExact(handle.value(), address)));
             stream = address;
         }
     }

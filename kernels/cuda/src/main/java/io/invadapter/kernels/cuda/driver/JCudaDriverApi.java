@@ -97,7 +97,9 @@ public final class JCudaDriverApi implements CudaDriver {
         try {
             JCudaDriver.setExceptionsEnabled(false);
         } catch (LinkageError e) {
-            throw new CudaException(hasDriver() ? "JCuda's native library could not be loaded"
+            throw new CudaException(hasDriver() ? "JCuda's native library could not be loaded: it is unpacked into "
+                    + System.getProperty("java.io.tmpdir") + ", which must be writable and allow programs; java.io.tmpdir names"
+                    + " another folder"
                     : "there is no NVIDIA driver: libcuda.so.1 is not found; install the driver of the GPU", e);
         }
         // Before anything else, and allowed before cuInit: an older driver may lack what comes next.

@@ -112,11 +112,8 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
     }
 
     private static long number(SharedLibrary library, String function) {
-        try {
-            return (long) library.function(function, FunctionDescriptor.of(JAVA_LONG)).invokeExact();
-        } catch (Throwable e) {
-            throw new CudaException(library.path() + " cannot be used: " + e.getMessage(), e);
-        }
+        MethodHandle handle = library.function(function, FunctionDescriptor.of(JAVA_LONG));
+        return SharedLibrary.call(() -> (long) handle.invokeExact());
     }
 
     /**
@@ -176,12 +173,11 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
             MemorySegment value = arena.allocate(JAVA_INT);
             List<String> parts = new ArrayList<>();
             for (int part = 0; part < 3; part++) {
-                int status = (int) property.invokeExact(part, value);
+                int asked = part;
+                int status = SharedLibrary.call(() -> (int) property.invokeExact(asked, value));
                 parts.add(status == 0 ? Integer.toString(value.get(JAVA_INT, 0)) : "?");
             }
             return String.join(".", parts);
-        } catch (Throwable e) {
-            throw new CudaException(library.path() + " cannot be used: " + e.getMessage(), e);
         }
     }
 

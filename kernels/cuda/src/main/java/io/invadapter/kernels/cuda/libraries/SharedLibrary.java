@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda.libraries;
 
+import io.invadapter.kernels.cuda.driver.CudaException;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -10,7 +11,6 @@ import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.NoSuchElementException;
 
 /**
  * A shared library that is loaded for as long as the program runs. Once it is, every library that was linked against its name
@@ -50,17 +50,17 @@ public final class SharedLibrary {
         try (Arena arena = Arena.ofConfined()) {
             MethodHandle open = standard("dlopen",
                     FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
-            long handle = (long) open.invokeExact(arena.allocateFrom(location), RTLD_NOW | RTLD_GLOBAL);
-            if (handle == 0) {
-                MethodHandle error = standard("dlerror", FunctionDescriptor.of(ValueLayout.ADDRESS));
-                MemorySegment text = (MemorySegment) error.invokeExact();
-                throw new NotLoadedException(text.equals(MemorySegment.NULL) ? location + " cannot be loaded"
-                        : text.reinterpret(Long.MAX_VALUE).getString(0));
+            MethodHandle error = standard("dlerror", FunctionDescriptor.of(ValueLayout.ADDRESS));
+            MemorySegment text = arena.allocateFrom(location);
+            // Nothing may come between: the JVM's own use of the loader takes the message away.
+            MemorySegment reason = call(() -> {
+                MemorySegment earlier = (MemorySegment) error.invokeExact();
+                return (long) open.invokeExact(text, RTLD_NOW | RTLD_GLOBAL) != 0 ? null : (MemorySegment) error.invokeExact();
+            });
+            if (reason != null) {
+                throw new NotLoadedException(reason.equals(MemorySegment.NULL) ? location + " cannot be loaded"
+                        : reason.reinterpret(Long.MAX_VALUE).getString(0));
             }
-        } catch (NotLoadedException e) {
-            throw e;
-        } catch (Throwable e) {
-            throw new IllegalStateException("the system's loader cannot be called", e);
         }
         String name = location.substring(location.lastIndexOf('/') + 1);
         // The second loading of the same library only counts up.
@@ -103,10 +103,26 @@ public final class SharedLibrary {
     /**
      * A function of the library.
      *
-     * @throws NoSuchElementException when it has none of that name
+     * @throws CudaException when it has none of that name: it is of another version, or something else
      */
     public MethodHandle function(String function, FunctionDescriptor type) {
         return LINKER.downcallHandle(symbols.find(function).orElseThrow(
-                () -> new NoSuchElementException(path + " has no function " + function)), type);
+                () -> new CudaException(path + " cannot be used: it has no function " + function)), type);
+    }
+
+    /** The {@code invokeExact} of a function in C, which declares every exception and throws none. */
+    @FunctionalInterface
+    public interface Call<T> {
+        /** Calls it. */
+        T invoke() throws Throwable;
+    }
+
+    /** Calls a function in C. */
+    public static <T> T call(Call<T> call) {
+        try {
+            return call.invoke();
+        } catch (Throwable e) {
+            throw new IllegalStateException("a function in C cannot be called", e);
+        }
     }
 }

@@ -1,6 +1,7 @@
 package io.invadapter.kernels.cuda.libraries;
 
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
 import java.lang.foreign.MemorySegment;
@@ -12,6 +13,8 @@ final class FakeDriver implements CudaDriver {
     final Map<Long, Long> allocated = new HashMap<>();
     int openStreams;
     int made;
+    /** From now on every call on the device fails. */
+    boolean lost;
     /** What the next measurements give, in turn. */
     float[] milliseconds = {1};
     private int measurements;
@@ -39,6 +42,9 @@ final class FakeDriver implements CudaDriver {
 
     @Override
     public void makeCurrent() {
+        if (lost) {
+            throw new CudaException("the device is lost");
+        }
         made++;
     }
 

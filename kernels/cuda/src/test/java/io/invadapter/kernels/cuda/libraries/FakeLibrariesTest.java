@@ -26,6 +26,7 @@ class FakeLibrariesTest {
     @TempDir
     static Path folder;
 
+    private List<String> options = List.of();
     private List<String> output;
     private List<String> log;
 
@@ -43,8 +44,13 @@ class FakeLibrariesTest {
 
     private void run(String folders, Map<String, String> environment, String... arguments)
             throws IOException, InterruptedException {
+        run(FakeLibraries.class, folders, environment, arguments);
+    }
+
+    private void run(Class<?> program, String folders, Map<String, String> environment, String... arguments)
+            throws IOException, InterruptedException {
         Path logFile = Files.createTempFile(folder, "log", "");
-        ProcessBuilder builder = new ProcessBuilder(ChildJvm.command(FakeLibraries.class, List.of(), List.of(arguments)))
+        ProcessBuilder builder = new ProcessBuilder(ChildJvm.command(program, options, List.of(arguments)))
                 .redirectErrorStream(true);
         builder.environment().keySet().removeIf(v -> v.equals("LD_LIBRARY_PATH") || v.startsWith("CUDA"));
         builder.environment().put("FAKE_LOG", logFile.toString());
@@ -91,7 +97,7 @@ class FakeLibrariesTest {
 
     @Test
     void classicCallReachesCudnn() throws Exception {
-        run("12 cudnn", Map.of("FAKE_GRAPH", "3001"), "12040", "0.25");
+        run("12 cudnn", Map.of("FAKE_FINALIZE_15", "3001"), "12040", "0.25");
         assertEquals("cuDNN 9.5.1 for CUDA 12 (JCudnn, " + folder.resolve("cudnn/libcudnn.so.9") + ")", output.get(1));
         assertEquals("one classic call, 0.250 ms, 1001 bytes", output.get(2));
         assertEquals("one classic call, 0.250 ms, 1001 bytes", output.get(3));
@@ -183,7 +189,7 @@ class FakeLibrariesTest {
 
     @Test
     void theLastResortIsThreeCalls() throws Exception {
-        run("12 cudnn", Map.of("FAKE_GRAPH", "3000", "FAKE_FUSED", "3000"), "12040", "2");
+        run("12 cudnn", Map.of("FAKE_FINALIZE_15", "3000", "FAKE_FUSED", "3000"), "12040", "2");
         assertEquals("classic calls one after the other, 2.000 ms, 1000 bytes", output.get(2));
         assertTrue(log.stream().anyMatch(l -> l.matches("plain 0xd22 alpha 1 x \\d+ 0x1000 w \\d+ 0x2000 conv \\d+ algo 0"
                 + " workspace 0x6000 1000 beta 0 y \\d+ 0x5000")), () -> String.join("\n", log));
@@ -194,7 +200,7 @@ class FakeLibrariesTest {
 
     @Test
     void noWayIsOneSentence() throws Exception {
-        run("12 cudnn", Map.of("FAKE_GRAPH", "3001", "FAKE_FUSED", "3002", "FAKE_PLAIN", "5001"), "12040");
+        run("12 cudnn", Map.of("FAKE_FINALIZE_15", "3001", "FAKE_FUSED", "3002", "FAKE_PLAIN", "5001"), "12040");
         assertEquals(3, output.size());
         assertTrue(output.get(2).startsWith("cuDNN cannot compute Shape[type=FLOAT16, batch=2,"), output.get(2));
         assertTrue(output.get(2).contains("CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN (in cuDNN's own words)"), output.get(2));
@@ -219,5 +225,65 @@ class FakeLibrariesTest {
         run("12 cudnn", Map.of("FAKE_CUDART", "13000"), "12040");
         assertEquals(List.of(folder.resolve("cudnn/libcudnn.so.9") + " is cuDNN for CUDA 13, NVIDIA's driver supports CUDA 12:"
                 + " update the driver or install cuDNN for CUDA 12"), output);
+    }
+
+    @Test
+    void everyStatusOfAProductIsNamed() throws Exception {
+        run(FailingLibraries.class, "13 cudnn", Map.of(), "blas");
+        String product = ": the product of 2 x 4 and 4 x 3 in FLOAT16, 6 times, answered ";
+        assertEquals(List.of("cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_NOT_INITIALIZED",
+                "no GPU has not enough memory left for cuBLAS (the product of 2 x 4 and 4 x 3 in FLOAT16, 6 times,)",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_INVALID_VALUE",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_ARCH_MISMATCH",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_MAPPING_ERROR",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_EXECUTION_FAILED",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_INTERNAL_ERROR",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_NOT_SUPPORTED",
+                "cuBLAS failed on no GPU" + product + "CUBLAS_STATUS_LICENSE_ERROR",
+                "cuBLAS failed on no GPU" + product + "status 99",
+                "products are of floating-point matrices, not of INT32", "closed on a lost device"), output);
+        assertEquals(0, log.stream().filter(l -> l.contains("Destroy")).count(), "a lost device takes its handles with it");
+    }
+
+    @Test
+    void whatCudnnRefusesIsPassedOver() throws Exception {
+        run(FailingLibraries.class, "12 cudnn", Map.of(), "dnn");
+        // Each asks for a new shape, with one thing that fails; the classic call takes longest.
+        assertEquals(List.of("all well: graph engine 2",
+                "FAKE_FINALIZE_17 3003: one classic call",
+                "FAKE_FINALIZE_4 3000: one classic call",
+                "FAKE_ATTRIBUTE_202 3000: one classic call",
+                "FAKE_ATTRIBUTE_1303 2000: one classic call",
+                "FAKE_FINALIZE_5 4001: one classic call",
+                "FAKE_GRAPH_WORKSPACE 2000000: one classic call",
+                "FAKE_FUSED 4004: there is not enough memory left for cuDNN (cudnnConvolutionBiasActivationForward)",
+                "FAKE_CUDNN_SET_STREAM 1001: cuDNN failed: cudnnSetStream answered CUDNN_STATUS_NOT_INITIALIZED (in cuDNN's own"
+                        + " words)",
+                "no scratch memory: cuDNN cannot compute " + FailingLibraries.shape(20) + " with 10 bytes of scratch memory:"
+                        + " one classic call needs 1001 bytes; classic calls one after the other needs 1000 bytes",
+                "convolutions are of floating-point tensors, not of INT32",
+                "residual is missing", "closed on a lost device"), output);
+    }
+
+    @Test
+    void aLibraryOfAnotherVersionIsOneSentence() throws Exception {
+        // It calls itself cuDNN 9 and has none of its functions.
+        Files.createDirectories(folder.resolve("other-dnn"));
+        FakeLibraries.build(folder.resolve("other-dnn"), "fake_cublas.c", "libcudnn.so.9", "-DVERSION=120603");
+        run("12 other-dnn", Map.of(), "12040");
+        assertEquals(List.of(folder.resolve("other-dnn/libcudnn.so.9")
+                + " cannot be used: it has no function cudnnGetCudartVersion"), output);
+    }
+
+    @Test
+    void nativeLibrariesThatDoNotLoadAreOneSentence() throws Exception {
+        // JCublas and JCudnn have nowhere to unpack them to; the JVM warns of it, too.
+        options = List.of("-Djava.io.tmpdir=" + Files.createFile(folder.resolve("no-folder")));
+        run("12 cudnn", Map.of(), "12040");
+        assertEquals("cuBLAS cannot be used: JCublas does not load with " + folder.resolve("12/libcublas.so.12"),
+                output.getLast());
+        run("13 cudnn", Map.of(), "13000");
+        assertEquals("cuDNN cannot be used: JCudnn does not load with " + folder.resolve("cudnn/libcudnn.so.9"),
+                output.getLast());
     }
 }

@@ -2,9 +2,15 @@ package io.invadapter.kernels.cuda.libraries;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.invadapter.kernels.cuda.driver.CudaException;
 import java.io.IOException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
 import java.net.URI;
 import java.net.URL;
 import java.nio.file.Files;
@@ -112,5 +118,36 @@ class LibraryFoldersTest {
         try (Stream<Path> files = Files.list(cache)) {
             assertEquals(1, files.count());
         }
+    }
+
+    @Test
+    void aPlaceThatCannotTakeTheJarsLibrariesIsNamed() throws IOException {
+        Path jar = root.resolve("cuda-1.0-linux-x86_64-redist.jar");
+        try (JarOutputStream out = new JarOutputStream(Files.newOutputStream(jar))) {
+            out.putNextEntry(new JarEntry(PACKAGE + "libcublas.so.12"));
+            out.write(1);
+        }
+        URL entry = URI.create("jar:" + jar.toUri() + "!/" + PACKAGE + "libcublas.so.12").toURL();
+        folders("cache");
+        Path inTheWay = Files.createFile(root.resolve("cache/cuda-1.0-linux-x86_64-redist"));
+        String message = assertThrows(CudaException.class, () -> BundledLibraries.unpack(entry, root.resolve("cache"))).getMessage();
+        assertTrue(message.startsWith("NVIDIA's libraries cannot be unpacked into " + root + "/cache, which takes 2 GB: ")
+                && message.endsWith("; XDG_CACHE_HOME names another place"), message);
+        try (Stream<Path> files = Files.list(root.resolve("cache"))) {
+            assertEquals(List.of(inTheWay), files.toList(), "nothing unfinished is left");
+        }
+    }
+
+    @Test
+    void whatTheSystemFindsItselfIsNamedByItsFile() throws Exception {
+        assumeTrue(System.getProperty("os.name").equals("Linux"), "shared libraries are found otherwise there");
+        SharedLibrary library = SharedLibrary.load("libm.so.6");
+        assertEquals("libm.so.6", library.name());
+        assertTrue(library.path().startsWith("/") && Path.of(library.path()).getFileName().toString().startsWith("libm"),
+                library.path());
+        MethodHandle floor = library.function("floor", FunctionDescriptor.of(ValueLayout.JAVA_DOUBLE, ValueLayout.JAVA_DOUBLE));
+        assertEquals(2.0, SharedLibrary.call(() -> (double) floor.invokeExact(2.5)));
+        assertEquals(library.path() + " cannot be used: it has no function none", assertThrows(CudaException.class,
+                () -> library.function("none", FunctionDescriptor.ofVoid())).getMessage());
     }
 }
