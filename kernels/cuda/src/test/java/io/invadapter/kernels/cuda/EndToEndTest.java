@@ -115,7 +115,7 @@ class EndToEndTest {
     void runningOutOfMemoryAnywhereIsSurvived() {
         float[] expected;
         long allocations;
-        try (Device device = open(Precision.FP16); SmallModel small = new SmallModel(device)) {
+        try (Device device = open(Precision.FP16); SmallModel small = new SmallModel(device, 2)) {
             expected = small.picture();
             allocations = gpu.faults().allocations();
         }
@@ -124,7 +124,7 @@ class EndToEndTest {
             EmulatedGpu poor = EmulatedGpu.fast();
             poor.faults().failAllocation(n);
             boolean failed = false;
-            try (Device device = CudaDeviceTest.open(poor, Precision.FP16); SmallModel small = new SmallModel(device)) {
+            try (Device device = CudaDeviceTest.open(poor, Precision.FP16); SmallModel small = new SmallModel(device, 2)) {
                 try {
                     small.picture();
                 } catch (OutOfDeviceMemoryException e) {

@@ -25,7 +25,7 @@ import java.util.List;
 
 /** All networks of Stable Diffusion in the smallest sizes that have every kind of layer, with synthetic weights. */
 final class SmallModel implements AutoCloseable {
-    static final int STEPS = 4;
+    private static final int STEPS = 4;
     private static final int SIZE = 8;
     private static final UNetConfig UNET = new UNetConfig(4, 4, SIZE, new int[] {16, 32}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0);
@@ -37,8 +37,15 @@ final class SmallModel implements AutoCloseable {
     final StableDiffusion model;
     final EmbeddedAttentionAdapter adapter;
     final Diffusion diffusion;
+    private final int steps;
 
     SmallModel(Device device) {
+        this(device, STEPS);
+    }
+
+    /** @param steps of each picture: the first runs the layers, the second records them, later ones replay that */
+    SmallModel(Device device, int steps) {
+        this.steps = steps;
         WeightSource weights = SyntheticWeights.onDemand();
         UNet unet = new UNet(UNET, weights, device);
         model = new StableDiffusion(device, ClipTokenizer.bundled(),
@@ -83,15 +90,15 @@ final class SmallModel implements AutoCloseable {
     Latents customised(Diffusion.People people) {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(text("a person in a hat"), text(""), 4),
                 new Diffusion.Guidance(text("a happy person"), text("sad"), 2), new Diffusion.Guidance(text("a dog"), text(""), 1));
-        return diffusion.generate(noise(7, 3), guidance, STEPS, new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
-                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT), (done, steps, latents) -> { }).latents();
+        return diffusion.generate(noise(7, 3), guidance, steps, new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
+                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT), (done, all, latents) -> { }).latents();
     }
 
     /** Two faces, inverted. */
     Diffusion.Inverted faces(Diffusion.Keeper keeper) {
         List<float[]> captions = List.of(text("a face"), text("a portrait"));
         Latents faces = noise(90, 2).times(0.5);
-        return new Diffusion.Inverted(diffusion.invertToNoise(faces, captions, STEPS, (done, steps, latents) -> { }), captions, keeper);
+        return new Diffusion.Inverted(diffusion.invertToNoise(faces, captions, steps, (done, all, latents) -> { }), captions, keeper);
     }
 
     /** From a face's pixels and texts to a picture's: everything once. */
@@ -102,12 +109,12 @@ final class SmallModel implements AutoCloseable {
         }
         Latents face = model.vae().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
         List<float[]> caption = List.of(text("a face"));
-        Latents noise = diffusion.invertToNoise(face, caption, STEPS, (done, steps, latents) -> { });
+        Latents noise = diffusion.invertToNoise(face, caption, steps, (done, all, latents) -> { });
         Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, caption.getFirst(), 0.9,
                 IdentityLayers.BOTH, IdentityRows.BOTH);
         Diffusion.Guidance guidance = new Diffusion.Guidance(text("a person in a hat"), text(""), 4);
-        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), STEPS, identity,
-                (done, steps, latents) -> { }).latents());
+        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), steps, identity,
+                (done, all, latents) -> { }).latents());
     }
 
     @Override
