@@ -57,6 +57,29 @@ class BenchmarksTest {
     }
 
     @Test
+    void operators() {
+        OperatorBenchmark benchmark = new OperatorBenchmark();
+        benchmark.deviceName = "cpu";
+        benchmark.precision = "fp32";
+        benchmark.channels = 64;
+        benchmark.size = 8;
+        benchmark.open();
+        benchmark.linear();
+        benchmark.gatedLinear();
+        benchmark.mixTokens();
+        benchmark.convolution();
+        benchmark.groupNorm();
+        benchmark.layerNorm();
+        benchmark.selfAttention();
+        benchmark.selfAttentionWithIdentity();
+        benchmark.crossAttention();
+        benchmark.crossAttentionWithIdentity();
+        benchmark.concatChannels();
+        benchmark.upsample2x();
+        benchmark.close();
+    }
+
+    @Test
     void peak() {
         PeakBenchmark benchmark = new PeakBenchmark();
         benchmark.precision = "fp32";
