@@ -9,6 +9,7 @@ import io.invadapter.weights.WeightSource;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 
 /**
  * The Embedded Attention Adapter of Inv-Adapter (arXiv 2406.02881, equations 2 to 5). For every attention layer it turns
@@ -16,6 +17,9 @@ import java.util.TreeSet;
  * values {@code K' = F_id W'k, V' = F_id W'v}; in cross attention the feature is aggregated first, {@code A F_id}.
  */
 public final class EmbeddedAttentionAdapter {
+    /** Of an identity: 4096 pixels. */
+    private static final int MOST_LATENT_SIZE = 512;
+
     private final Device device;
     private final Map<String, Layer> layers = new LinkedHashMap<>();
     private final int identityLatentSize;
@@ -89,7 +93,7 @@ public final class EmbeddedAttentionAdapter {
         if (version != 1) {
             throw new WeightException(source.description() + ": an adapter file of version " + version + "; this engine reads version 1");
         }
-        this.identityLatentSize = (int) number(source, "id_latent_size", unet.config().sampleSize());
+        this.identityLatentSize = (int) number(source, "id_latent_size", fittingSize(unet.config().sampleSize()));
         if (!fits(identityLatentSize, identityLatentSize)) {
             throw new WeightException(source.description() + ": made for another model: the aggregation matrices do not fit "
                     + "identities of " + identityLatentSize + " x " + identityLatentSize + " latents (metadata 'id_latent_size')");
@@ -108,6 +112,12 @@ public final class EmbeddedAttentionAdapter {
             // The same mistake.
         }
         throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a positive number");
+    }
+
+    /** The model's own size, or where the aggregation matrices are for another, that one; for files that do not say it. */
+    private int fittingSize(int sampleSize) {
+        return IntStream.concat(IntStream.of(sampleSize), IntStream.rangeClosed(1, MOST_LATENT_SIZE))
+                .filter(size -> fits(size, size)).findFirst().orElse(sampleSize);
     }
 
     /** Height and width of the identity's latents that the aggregation was trained for. */
