@@ -6,6 +6,7 @@ import io.invadapter.weights.WeightException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -30,6 +31,18 @@ public final class Main implements Runnable {
 
     @Option(names = {"-h", "--help"}, usageHelp = true, scope = ScopeType.INHERIT, description = "shows this text")
     private boolean help;
+
+    /** A property, for the command knows no kind of device. */
+    @Option(names = "--cuda-libraries", paramLabel = "FOLDERS", scope = ScopeType.INHERIT,
+            description = "where cuBLAS and cuDNN are, separated by colons (default: the usual places; see devices)")
+    private void cudaLibraries(String folders) {
+        for (String folder : folders.split(":")) {
+            if (!Files.isDirectory(Path.of(folder))) {
+                throw new CommandLine.ParameterException(spec.commandLine(), "--cuda-libraries: " + folder + " is no folder");
+            }
+        }
+        System.setProperty("invadapter.cuda.libraries", folders);
+    }
 
     @Option(names = {"-V", "--version"}, versionHelp = true, description = "shows the version")
     private boolean version;

@@ -203,6 +203,13 @@ class CommandLineTest {
     }
 
     @Test
+    void cudaLibrariesMustBeFolders() {
+        Outcome outcome = run("devices", "--cuda-libraries", "/no/such/folder");
+        assertEquals(2, outcome.code());
+        assertTrue(outcome.message().contains("--cuda-libraries: /no/such/folder is no folder"), outcome.message());
+    }
+
+    @Test
     void verifyNamesWhatIsWrongWithGoldenData() throws Exception {
         Path model = copyOfTheModel();
         Files.delete(model.resolve("golden.safetensors"));
