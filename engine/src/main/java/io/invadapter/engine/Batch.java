@@ -137,7 +137,7 @@ final class Batch {
     private Latents computed(Latents start, List<Diffusion.Guidance> guidance, List<Person> people, int elements,
             int[] ofPictures, double[] scales) {
         List<Latents> faces = new ArrayList<>();
-        people.forEach(person -> faces.add(encode(person.face)));
+        people.forEach(person -> faces.add(FacePicture.encode(person.face, model.vae())));
         List<float[]> captions = people.stream().map(Person::caption).toList();
         Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, kind.steps, steps("inverting"));
         if (!cache.accepts(kind.steps, elements)) {
@@ -187,11 +187,6 @@ final class Batch {
         return new Person(key, face, caption);
     }
 
-    private Latents encode(BufferedImage face) {
-        return model.vae().encode(FacePicture.toModel(face), face.getHeight(), face.getWidth()).mean()
-                .times(model.vae().scalingFactor());
-    }
-
     // --- results ----------------------------------------------------------------------------------------------------
 
     private List<GenerationResult> results(Latents clean) {
@@ -203,18 +198,13 @@ final class Batch {
             List<Latents> latents = new ArrayList<>();
             for (int i = 0; i < request.count() && !request.cancellation().isCancelled(); i++) {
                 latents.add(clean.row(picture + i));
-                images.add(decode(clean.row(picture + i)));
+                images.add(FacePicture.decode(clean.row(picture + i), model.vae()));
                 request.listener().onStep("decoding", i + 1, request.count());
             }
             picture += request.count();
             results.add(request.cancellation().isCancelled() ? null : new GenerationResult(images, latents, List.copyOf(warnings.get(r))));
         }
         return results;
-    }
-
-    private BufferedImage decode(Latents latents) {
-        float[] picture = model.vae().decode(latents.times(1 / model.vae().scalingFactor()));
-        return FacePicture.fromModel(picture, 0, kind.width, kind.height);
     }
 
     private Diffusion.StepListener steps(String phase) {

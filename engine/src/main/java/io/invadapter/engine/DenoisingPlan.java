@@ -89,8 +89,8 @@ final class DenoisingPlan implements AutoCloseable {
             guidance = shape.guided ? own(DataType.FLOAT32, shape.pictures) : null;
             contexts = own(device.precision().type(), rows, shape.tokens, unet.config().contextChannels());
             identityLatents = computed ? own(DataType.FLOAT32, people.count, people.height, people.width, channels) : null;
-            rowIdentities = people == null ? null : own(DataType.INT32, rows, 1);
-            rowScales = people == null ? null : own(DataType.FLOAT32, rows, 1);
+            rowIdentities = people == null ? null : own(DataType.INT32, rows);
+            rowScales = people == null ? null : own(DataType.FLOAT32, rows);
             features = people == null || people.source == Source.TOGETHER && !people.keep ? null
                     : adapter.features(people.count, people.height, people.width);
             recording = device.record(this::work);
@@ -107,10 +107,6 @@ final class DenoisingPlan implements AutoCloseable {
         return tensor;
     }
 
-    Shape shape() {
-        return shape;
-    }
-
     EmbeddedAttentionAdapter adapter() {
         return adapter;
     }
@@ -123,11 +119,7 @@ final class DenoisingPlan implements AutoCloseable {
     /** @param texts of the identities' rows, then of the negative prompts, then of the prompts: {@code [S, contextChannels]} each */
     void start(Latents noise, float[][] texts, double[] scales) {
         device.write(latents, noise.channelsLast());
-        float[] joined = new float[texts.length * texts[0].length];
-        for (int i = 0; i < texts.length; i++) {
-            System.arraycopy(texts[i], 0, joined, i * texts[0].length, texts[0].length);
-        }
-        device.write(contexts, joined);
+        device.write(contexts, UNet.joined(texts));
         if (guidance != null) {
             float[] rounded = new float[scales.length];
             for (int i = 0; i < scales.length; i++) {

@@ -1,5 +1,7 @@
 package io.invadapter.engine;
 
+import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.Vae;
 import io.invadapter.weights.WeightException;
 import java.awt.Color;
 import java.awt.Graphics2D;
@@ -182,6 +184,17 @@ public final class FacePicture {
     private static double cubic(double x) {
         double t = Math.abs(x);
         return t < 1 ? (1.5 * t - 2.5) * t * t + 1 : t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
+    }
+
+    /** A picture as latents of the model's scale; the VAE's mean, for the same picture gives the same latents. */
+    static Latents encode(BufferedImage picture, Vae vae) {
+        return vae.encode(toModel(picture), picture.getHeight(), picture.getWidth()).mean().times(vae.scalingFactor());
+    }
+
+    /** The way back, of one row of latents. */
+    static BufferedImage decode(Latents latents, Vae vae) {
+        return fromModel(vae.decode(latents.times(1 / vae.scalingFactor())), 0, latents.width() * vae.factor(),
+                latents.height() * vae.factor());
     }
 
     /** {@code [3, H, W]} in [-1, 1]. */

@@ -2,7 +2,6 @@ package io.invadapter.engine;
 
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.Vae;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
@@ -246,10 +245,10 @@ public final class Pipeline implements AutoCloseable {
             Cancellation never = new Cancellation();
             BufferedImage seen = FacePicture.square(face, identitySize());
             List<float[]> text = List.of(model.textEncoder().encode(model.tokenizer().encode(caption).ids()));
-            Latents clean = encode(seen);
+            Latents clean = FacePicture.encode(seen, model.vae());
             Latents noise = diffusion.invertToNoise(clean, text, steps, steps("inverting", listener, never));
             Latents back = diffusion.denoise(noise, text, steps, steps("reconstructing", listener, never));
-            return new InversionResult(seen, decode(back), noise, relativeError(back.values(), clean.values()));
+            return new InversionResult(seen, FacePicture.decode(back, model.vae()), noise, relativeError(back.values(), clean.values()));
         });
     }
 
@@ -269,17 +268,6 @@ public final class Pipeline implements AutoCloseable {
 
     private int identitySize() {
         return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
-    }
-
-    private Latents encode(BufferedImage picture) {
-        return model.vae().encode(FacePicture.toModel(picture), picture.getHeight(), picture.getWidth()).mean()
-                .times(model.vae().scalingFactor());
-    }
-
-    private BufferedImage decode(Latents latents) {
-        int factor = model.vae().factor();
-        return FacePicture.fromModel(model.vae().decode(latents.times(1 / model.vae().scalingFactor())), 0,
-                latents.width() * factor, latents.height() * factor);
     }
 
     private static Diffusion.StepListener steps(String phase, ProgressListener listener, Cancellation cancellation) {

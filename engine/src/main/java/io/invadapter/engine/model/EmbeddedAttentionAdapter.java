@@ -82,7 +82,7 @@ public final class EmbeddedAttentionAdapter {
                     throw new WeightException(source.description() + ": tensor '" + name + ".eaa.aggregate.weight' has "
                             + shape.length + " axes where [L', L] is expected");
                 }
-                aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[shape.length - 1]));
+                aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
             }
             layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
@@ -132,7 +132,7 @@ public final class EmbeddedAttentionAdapter {
 
     /** Whether the aggregation matrices fit identities whose latents have that size. */
     boolean fits(int height, int width) {
-        return layers.entrySet().stream().allMatch(entry -> entry.getValue().fits(height, width));
+        return layers.values().stream().allMatch(layer -> layer.fits(height, width));
     }
 
     /** Memory for the keys and values of every layer at one timestep, in the current scope. */

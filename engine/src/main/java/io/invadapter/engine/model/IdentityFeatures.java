@@ -4,6 +4,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.BiConsumer;
 
 /**
  * K' and V' of every attention layer at one timestep, for one or more identities, in device memory: layer after layer, in a
@@ -52,13 +53,8 @@ public final class IdentityFeatures implements AutoCloseable {
     public void copyTo(Tensor target, int identity) {
         if (identities == 1) {
             device.copy(block, target);
-            return;
-        }
-        long start = 0;
-        for (Tensor layer : layers.values()) {
-            Tensor own = layer.rows(identity, 1);
-            device.copy(own, target.part(start, (int) own.elements()));
-            start += own.elements();
+        } else {
+            eachLayer(target, identity, device::copy);
         }
     }
 
@@ -66,12 +62,17 @@ public final class IdentityFeatures implements AutoCloseable {
     public void copyFrom(Tensor source, int identity) {
         if (identities == 1) {
             device.copy(source, block);
-            return;
+        } else {
+            eachLayer(source, identity, (own, part) -> device.copy(part, own));
         }
+    }
+
+    /** Every layer's own rows of one identity, with their place in {@code flat [elements()]}. */
+    private void eachLayer(Tensor flat, int identity, BiConsumer<Tensor, Tensor> action) {
         long start = 0;
         for (Tensor layer : layers.values()) {
             Tensor own = layer.rows(identity, 1);
-            device.copy(source.part(start, (int) own.elements()), own);
+            action.accept(own, flat.part(start, (int) own.elements()));
             start += own.elements();
         }
     }

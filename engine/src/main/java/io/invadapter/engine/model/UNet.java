@@ -169,13 +169,18 @@ public final class UNet {
         }
     }
 
-    /** The texts of a batch, {@code [B, S, contextChannels]}, in the device's precision. */
-    public Tensor uploadContexts(float[][] contexts) {
+    /** The texts of a batch, all of one length, below one another. */
+    public static float[] joined(float[][] contexts) {
         float[] all = new float[contexts.length * contexts[0].length];
         for (int i = 0; i < contexts.length; i++) {
             System.arraycopy(contexts[i], 0, all, i * contexts[0].length, contexts[0].length);
         }
-        return device.upload(activations(), all, contexts.length, contexts[0].length / config.contextChannels(),
+        return all;
+    }
+
+    /** The texts of a batch, {@code [B, S, contextChannels]}, in the device's precision. */
+    private Tensor uploadContexts(float[][] contexts) {
+        return device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
                 config.contextChannels());
     }
 

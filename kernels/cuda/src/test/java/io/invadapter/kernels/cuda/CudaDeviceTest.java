@@ -12,39 +12,35 @@ class CudaDeviceTest {
         return new CudaDevice("cuda:0", precision, gpu.driver(), gpu.blas(), gpu.dnn());
     }
 
+    private abstract static class OnTheEmulator extends DeviceContract {
+        OnTheEmulator(Precision precision, double tolerance) {
+            super(precision, tolerance);
+        }
+
+        @Override
+        protected Device open(Precision precision) {
+            return CudaDeviceTest.open(EmulatedGpu.fast(), precision);
+        }
+    }
+
     @Nested
-    class Float16 extends DeviceContract {
+    class Float16 extends OnTheEmulator {
         Float16() {
             super(Precision.FP16, 4e-3);
         }
-
-        @Override
-        protected Device open(Precision precision) {
-            return CudaDeviceTest.open(EmulatedGpu.fast(), precision);
-        }
     }
 
     @Nested
-    class Bfloat16 extends DeviceContract {
+    class Bfloat16 extends OnTheEmulator {
         Bfloat16() {
             super(Precision.BF16, 3e-2);
         }
-
-        @Override
-        protected Device open(Precision precision) {
-            return CudaDeviceTest.open(EmulatedGpu.fast(), precision);
-        }
     }
 
     @Nested
-    class Float32 extends DeviceContract {
+    class Float32 extends OnTheEmulator {
         Float32() {
             super(Precision.FP32, 1e-5);
-        }
-
-        @Override
-        protected Device open(Precision precision) {
-            return CudaDeviceTest.open(EmulatedGpu.fast(), precision);
         }
     }
 }
