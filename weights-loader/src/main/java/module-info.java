@@ -1,4 +1,6 @@
-/** Weight files: safetensors read and written, and the two layouts Stable Diffusion models come in. Depends on nothing. */
+/** Weight files: safetensors read and written, and the two layouts Stable Diffusion models come in. */
 module io.invadapter.weights {
+    requires transitive io.invadapter.base;
+
     exports io.invadapter.weights;
 }

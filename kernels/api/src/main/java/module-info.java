@@ -1,5 +1,7 @@
-/** Tensors, devices and the operators a diffusion model is made of. Depends on nothing. */
+/** Tensors, devices and the operators a diffusion model is made of. */
 module io.invadapter.kernels {
+    requires transitive io.invadapter.base;
+
     exports io.invadapter.kernels;
 
     uses io.invadapter.kernels.DeviceProvider;

@@ -1,10 +1,13 @@
 package io.invadapter.bundledmodel;
 
+import io.invadapter.base.InvAdapterException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLockInterruptionException;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
@@ -41,7 +44,7 @@ public final class BundledModel {
     /**
      * The unpacked model. A folder that was damaged since is unpacked anew.
      *
-     * @throws UncheckedIOException when the cache cannot be written; the message says where it is
+     * @throws InvAdapterException when the cache cannot be written; the message says where it is
      */
     public static Path directory() {
         return directory(cache());
@@ -49,8 +52,7 @@ public final class BundledModel {
 
     static synchronized Path directory(Path cache) {
         if (BundledModel.class.getResource(ARCHIVE) == null) {
-            String missing = "the small trained model is not part of this installation; name a model with --model";
-            throw new UncheckedIOException(missing, new IOException(missing));
+            throw new InvAdapterException("the small trained model is not part of this installation; name a model with --model");
         }
         try {
             Path target = cache.resolve("avatar-sd-" + fingerprint());
@@ -58,7 +60,7 @@ public final class BundledModel {
                 Files.createDirectories(cache);
                 // One process at a time; those that waited find it done.
                 try (FileChannel lock = FileChannel.open(cache.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                    lock.lock();
+                    lock(lock);
                     if (!isWhole(target)) {
                         unpack(target, cache.resolve("unpacking"));
                     }
@@ -67,9 +69,27 @@ public final class BundledModel {
             return target;
         } catch (IOException e) {
             String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
-                    : e instanceof AccessDeniedException ? "access denied" : String.valueOf(e.getMessage());
-            throw new UncheckedIOException(cache + ": the bundled model cannot be unpacked here (" + reason
+                    : e instanceof AccessDeniedException ? "access denied"
+                    : e instanceof FileLockInterruptionException ? "interrupted" : String.valueOf(e.getMessage());
+            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason
                     + "); set XDG_CACHE_HOME to a folder that can be written", e);
+        }
+    }
+
+    /** Waits, too, for this class in another class loader of this process, which is an exception to Java. */
+    private static void lock(FileChannel channel) throws IOException {
+        while (true) {
+            try {
+                channel.lock();
+                return;
+            } catch (OverlappingFileLockException e) {
+                try {
+                    Thread.sleep(50);
+                } catch (InterruptedException interrupted) {
+                    Thread.currentThread().interrupt();
+                    throw new FileLockInterruptionException();
+                }
+            }
         }
     }
 

@@ -5,17 +5,21 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.base.InvAdapterException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
-import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -70,10 +74,27 @@ class BundledModelTest {
         }
     }
 
+    /** File locks belong to the whole process: one held by the same class of another loader is no mistake but somebody at work. */
+    @Test
+    void waitsForAnotherClassLoader() throws Exception {
+        try (FileChannel lock = FileChannel.open(cache.resolve("lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+            FutureTask<Path> model = new FutureTask<>(() -> BundledModel.directory(cache));
+            Thread waiting = new Thread(model);
+            try (FileLock held = lock.lock()) {
+                waiting.start();
+                while (waiting.isAlive() && waiting.getState() != Thread.State.TIMED_WAITING) {
+                    Thread.sleep(10);
+                }
+                assertEquals(List.of("lock"), names(cache));
+            }
+            assertTrue(Files.exists(model.get().resolve(WEIGHTS)));
+        }
+    }
+
     @Test
     void aCacheThatCannotBeWrittenGetsOneSentence() throws IOException {
         Path file = Files.createFile(cache.resolve("file"));
-        String message = assertThrows(UncheckedIOException.class, () -> BundledModel.directory(file.resolve("cache"))).getMessage();
+        String message = assertThrows(InvAdapterException.class, () -> BundledModel.directory(file.resolve("cache"))).getMessage();
         assertTrue(message.startsWith(file.resolve("cache") + ": ") && message.contains("XDG_CACHE_HOME"), message);
         assertEquals(1, message.lines().count());
     }

@@ -1,8 +1,7 @@
 package io.invadapter.cli;
 
+import io.invadapter.base.InvAdapterException;
 import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.kernels.DeviceException;
-import io.invadapter.weights.WeightException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
@@ -113,7 +112,7 @@ public final class Main implements Runnable {
     /** What went wrong, for a user; a mistake of ours keeps its stack trace. */
     private static String sentence(Exception e) throws Exception {
         return switch (e) {
-            case InvalidRequestException _, WeightException _, DeviceException _, UncheckedIOException _ -> e.getMessage();
+            case InvAdapterException _, UncheckedIOException _ -> e.getMessage();
             case NoSuchFileException missing -> missing.getFile() + ": there is no such file";
             case AccessDeniedException denied -> denied.getFile() + ": access denied";
             case FileSystemException failed -> failed.getFile() + ": " + failed.getReason();

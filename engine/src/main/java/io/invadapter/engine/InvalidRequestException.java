@@ -1,7 +1,9 @@
 package io.invadapter.engine;
 
+import io.invadapter.base.InvAdapterException;
+
 /** A request that cannot be carried out as it was asked. The message is one sentence for the user. */
-public final class InvalidRequestException extends IllegalArgumentException {
+public final class InvalidRequestException extends InvAdapterException {
     private static final long serialVersionUID = 1L;
 
     public InvalidRequestException(String message) {
