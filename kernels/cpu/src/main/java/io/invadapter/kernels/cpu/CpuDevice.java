@@ -151,7 +151,7 @@ final class CpuDevice implements Device {
 
     @Override
     public long freeMemory() {
-        return Pointer.availablePhysicalBytes();
+        return oneDnn.memory().free() + pool.bytesFree();
     }
 
     @Override

@@ -32,11 +32,17 @@ public final class CpuDeviceProvider implements DeviceProvider {
         if (precision == Precision.FP16) {
             throw new DeviceException("the CPU device computes in fp32 or bf16, not in fp16");
         }
+        NativeLibraries.load();
         return new CpuDevice(precision);
     }
 
     @Override
     public List<String> report() {
+        try {
+            NativeLibraries.load();
+        } catch (DeviceException e) {
+            return List.of(e.getMessage());
+        }
         return List.of("oneDNN with " + InstructionSet.name() + ", " + Runtime.getRuntime().availableProcessors()
                 + " threads, fp32 and bf16");
     }

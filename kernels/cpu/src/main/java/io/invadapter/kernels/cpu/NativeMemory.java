@@ -8,16 +8,31 @@ import org.bytedeco.javacpp.Pointer;
 
 /**
  * Memory from the C library. Arenas and direct buffers count against {@code -XX:MaxDirectMemorySize}, a quarter of the
- * machine by default; a model may well need more than that.
+ * machine by default; a model may well need more than that. What the system cannot give is refused here: Linux hands out more
+ * than there is, and ends the process that uses it.
  */
 final class NativeMemory implements TensorPool.Memory {
     private static final int ALIGNMENT = 64;
+    /** Bytes that are handed out before the limits are looked at again: reading them takes a fraction of a millisecond. */
+    private static final long UNSEEN = 16L << 20;
+
+    private final MemoryLimits limits = new MemoryLimits();
+    private long unseen;
 
     @Override
     public long allocate(long bytes) {
+        unseen += bytes;
+        if (unseen > UNSEEN) {
+            MemoryLimits.Room room = limits.tightest();
+            if (room != null && bytes > room.most()) {
+                throw new OutOfDeviceMemoryException("out of memory: " + mebibytes(bytes) + " more are needed, and of " + room.of()
+                        + " there are only " + mebibytes(room.most()) + " left");
+            }
+            unseen = 0;
+        }
         Pointer pointer = Pointer.malloc(bytes + ALIGNMENT + Long.BYTES);
         if (pointer == null || pointer.isNull()) {
-            throw new OutOfDeviceMemoryException("out of memory: the system has no " + (bytes >> 20) + " MiB left");
+            throw new OutOfDeviceMemoryException("out of memory: the system has no " + mebibytes(bytes) + " left");
         }
         long start = pointer.address();
         long aligned = (start + Long.BYTES + ALIGNMENT - 1) & -ALIGNMENT;
@@ -33,6 +48,15 @@ final class NativeMemory implements TensorPool.Memory {
     void free(long address) {
         long start = view(address - Long.BYTES, Long.BYTES).get(ValueLayout.JAVA_LONG, 0);
         Pointer.free(new Address(start));
+    }
+
+    /** Bytes that can still be allocated without taking from anybody, about. */
+    long free() {
+        return limits.free().orElseGet(Pointer::availablePhysicalBytes);
+    }
+
+    private static String mebibytes(long bytes) {
+        return (bytes + (1 << 20) - 1 >> 20) + " MiB";
     }
 
     /** The memory at an address, for Java code. */

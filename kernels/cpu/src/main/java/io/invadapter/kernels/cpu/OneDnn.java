@@ -20,10 +20,6 @@ import org.bytedeco.dnnl.dnnl_stream;
  * once for each shape.
  */
 final class OneDnn implements AutoCloseable {
-    static {
-        ThreadWaiting.shorten();
-    }
-
     private final NativeMemory memory = new NativeMemory();
     private final Map<List<Object>, Primitive> primitives = new HashMap<>();
     final dnnl_engine engine = new dnnl_engine();

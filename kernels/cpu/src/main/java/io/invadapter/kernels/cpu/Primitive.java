@@ -11,10 +11,14 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /** A oneDNN primitive with its arguments laid out, ready to run on addresses. */
 final class Primitive implements AutoCloseable {
+    private static final int ARGUMENT_BYTES = new dnnl_exec_arg_t(null).sizeof();
+
     private final OneDnn oneDnn;
     private final dnnl_primitive primitive = new dnnl_primitive();
     private final dnnl_memory[] memories;
+    /** In memory of our own: JavaCPP's is collected, and counted against limits that other libraries set. */
     private final dnnl_exec_arg_t arguments;
+    private final long argumentsAddress;
     private final Address address = new Address(0);
     private final long scratchpadBytes;
 
@@ -55,7 +59,8 @@ final class Primitive implements AutoCloseable {
             b.argument(DNNL_ARG_SCRATCHPAD, scratchpad);
         }
         this.memories = new dnnl_memory[b.ids.size()];
-        this.arguments = new dnnl_exec_arg_t(memories.length);
+        this.argumentsAddress = oneDnn.memory().allocate((long) memories.length * ARGUMENT_BYTES);
+        this.arguments = new dnnl_exec_arg_t(new Address(argumentsAddress));
         for (int i = 0; i < memories.length; i++) {
             memories[i] = new dnnl_memory();
             OneDnn.check("dnnl_memory_create",
@@ -86,6 +91,6 @@ final class Primitive implements AutoCloseable {
             dnnl_memory_destroy(memory);
         }
         dnnl_primitive_destroy(primitive);
-        arguments.close();
+        oneDnn.memory().free(argumentsAddress);
     }
 }

@@ -19,7 +19,7 @@ final class ThreadWaiting {
     private ThreadWaiting() {
     }
 
-    /** Must come before the first call of oneDNN: its OpenMP reads the environment when it is loaded. The user's own setting wins. */
+    /** Must come before oneDNN is loaded: its OpenMP reads the environment then. The user's own setting wins. */
     static void shorten() {
         Optional<MemorySegment> setenv = Linker.nativeLinker().defaultLookup().find("setenv");
         if (setenv.isEmpty() || System.getenv("OMP_WAIT_POLICY") != null) {

@@ -1,0 +1,134 @@
+package io.invadapter.kernels.cpu;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalLong;
+
+/**
+ * How much memory this process may still take: of the machine, of its container (cgroups, version 1 and 2, with all groups
+ * above it) and below its own limits (ulimit -v and -d). Linux tells it in files; elsewhere nothing is known.
+ */
+final class MemoryLimits {
+    /** Of the address space and the data that ulimit allows: for Java's threads, oneDNN's code and all that cannot be refused politely. */
+    private static final long SPARE = 256L << 20;
+
+    /** Version 1 says the largest number of whole pages. */
+    private static final long NO_LIMIT = 1L << 60;
+
+    private final Path root;
+
+    /**
+     * Room under one limit.
+     *
+     * @param free what can be had without taking from anybody
+     * @param most what can be had at all, file cache and swap included
+     * @param of   whose, for messages
+     */
+    record Room(long free, long most, String of) {
+    }
+
+    MemoryLimits() {
+        this(Path.of("/"));
+    }
+
+    /** @param root the folder that {@code proc} and {@code sys} are in */
+    MemoryLimits(Path root) {
+        this.root = root;
+    }
+
+    /** Bytes that can be had without taking from anybody; empty when nothing is known. */
+    OptionalLong free() {
+        return rooms().stream().mapToLong(Room::free).min();
+    }
+
+    /** The limit that leaves the least, or {@code null} when nothing is known. */
+    Room tightest() {
+        Room tightest = null;
+        for (Room room : rooms()) {
+            if (tightest == null || room.most < tightest.most) {
+                tightest = room;
+            }
+        }
+        return tightest;
+    }
+
+    private List<Room> rooms() {
+        List<Room> rooms = new ArrayList<>();
+        List<String> machine = lines(root.resolve("proc/meminfo"));
+        long available = value(machine, "MemAvailable:");
+        long swap = Math.max(0, value(machine, "SwapFree:")) << 10;
+        if (available >= 0) {
+            rooms.add(new Room(available << 10, (available << 10) + swap, "this machine's memory"));
+        }
+        for (String line : lines(root.resolve("proc/self/cgroup"))) {
+            // hierarchy:controllers:path; version 2 has number 0 and names no controllers
+            String[] parts = line.split(":", 3);
+            if (parts.length == 3 && parts[0].equals("0")) {
+                groups(rooms, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "", swap);
+            } else if (parts.length == 3 && List.of(parts[1].split(",")).contains("memory")) {
+                groups(rooms, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", swap);
+            }
+        }
+        ulimit(rooms, "Max address space", "VmSize:", "ulimit -v");
+        ulimit(rooms, "Max data size", "VmData:", "ulimit -d");
+        return rooms;
+    }
+
+    /** The group and all above it. Inside a container the path may be the host's; then the mount itself is the group. */
+    private void groups(List<Room> rooms, String mount, String path, String limitFile, String usageFile, String prefix, long swap) {
+        Path top = root.resolve(mount);
+        Path group = top.resolve(path.substring(1)).normalize();
+        for (Path folder = group.startsWith(top) ? group : top; folder.startsWith(top); folder = folder.getParent()) {
+            long limit = number(folder.resolve(limitFile));
+            long usage = number(folder.resolve(usageFile));
+            if (limit >= 0 && limit < NO_LIMIT && usage >= 0) {
+                List<String> statistics = lines(folder.resolve("memory.stat"));
+                long unread = Math.max(0, value(statistics, prefix + "inactive_file"));
+                long read = Math.max(0, value(statistics, prefix + "active_file"));
+                long left = limit - usage + unread;
+                rooms.add(new Room(Math.max(0, left), Math.max(0, left + read) + swap, "the container's memory"));
+            }
+        }
+    }
+
+    private void ulimit(List<Room> rooms, String limit, String used, String of) {
+        for (String line : lines(root.resolve("proc/self/limits"))) {
+            if (line.startsWith(limit)) {
+                String soft = line.substring(limit.length()).strip().split(" ")[0];
+                long usage = value(lines(root.resolve("proc/self/status")), used);
+                if (!soft.equals("unlimited") && usage >= 0) {
+                    long left = Math.max(0, Long.parseLong(soft) - (usage << 10) - SPARE);
+                    rooms.add(new Room(left, left, "what " + of + " allows"));
+                }
+            }
+        }
+    }
+
+    /** The number that follows {@code key}, or -1. */
+    private static long value(List<String> lines, String key) {
+        for (String line : lines) {
+            String[] words = line.split("\\s+");
+            if (words[0].equals(key)) {
+                return Long.parseLong(words[1]);
+            }
+        }
+        return -1;
+    }
+
+    /** The number in a file of one line; -1 when there is none, or {@code max}. */
+    private static long number(Path file) {
+        List<String> lines = lines(file);
+        return lines.isEmpty() || lines.getFirst().equals("max") ? -1 : Long.parseLong(lines.getFirst().strip());
+    }
+
+    private static List<String> lines(Path file) {
+        try {
+            return Files.readAllLines(file);
+        } catch (IOException e) {
+            return List.of();
+        }
+    }
+}

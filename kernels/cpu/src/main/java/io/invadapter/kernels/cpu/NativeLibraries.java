@@ -1,0 +1,86 @@
+package io.invadapter.kernels.cpu;
+
+import io.invadapter.kernels.DeviceException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * Loads oneDNN. JavaCPP unpacks it from its jar, 91 MB, and keeps it for the next process: in {@code native} of the folder where
+ * the bundled model is kept too, {@code $XDG_CACHE_HOME/invadapter} or {@code ~/.cache/invadapter}; without a home folder among the
+ * temporary files.
+ */
+final class NativeLibraries {
+    private static final String CACHE_FOLDER = "org.bytedeco.javacpp.cachedir";
+    private static final String PHYSICAL_MEMORY = "org.bytedeco.javacpp.maxPhysicalBytes";
+    /** What the unpacked libraries take on disk. */
+    private static final long UNPACKED_BYTES = 96L << 20;
+
+    private static boolean loaded;
+
+    private NativeLibraries() {
+    }
+
+    /**
+     * Must come before the first use of JavaCPP and oneDNN.
+     *
+     * @throws DeviceException when the libraries cannot be unpacked or loaded
+     */
+    static synchronized void load() {
+        if (loaded) {
+            return;
+        }
+        // JavaCPP forbids a process, models and all, to be larger than four Java heaps; NativeMemory has limits of its own.
+        setDefault(PHYSICAL_MEMORY, "0");
+        if (System.getProperty("org.bytedeco.javacpp.cacheDir") == null) {
+            setDefault(CACHE_FOLDER, folder().toString());
+        }
+        ThreadWaiting.shorten();
+        Path folder = Path.of(System.getProperty(CACHE_FOLDER, System.getProperty("org.bytedeco.javacpp.cacheDir", "")));
+        try {
+            Files.createDirectories(folder);
+            Loader.load(org.bytedeco.dnnl.global.dnnl.class);
+            loaded = true;
+        } catch (IOException | LinkageError e) {
+            throw new DeviceException(reason(folder, e), e);
+        }
+    }
+
+    private static void setDefault(String property, String value) {
+        if (System.getProperty(property) == null) {
+            System.setProperty(property, value);
+        }
+    }
+
+    private static Path folder() {
+        return folder(System.getenv("XDG_CACHE_HOME"), Path.of(System.getProperty("user.home")), Path.of(System.getProperty("java.io.tmpdir")),
+                System.getProperty("user.name"));
+    }
+
+    static Path folder(String xdgCacheHome, Path home, Path temporary, String user) {
+        Path base = xdgCacheHome != null && !xdgCacheHome.isBlank() ? Path.of(xdgCacheHome).resolve("invadapter")
+                : Files.isDirectory(home) ? home.resolve(".cache", "invadapter")
+                : temporary.resolve("invadapter-" + user);
+        return base.resolve("native").toAbsolutePath();
+    }
+
+    private static String reason(Path folder, Throwable e) {
+        String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to a folder with 100 MB to spare";
+        if (e instanceof IOException || !Files.isWritable(folder)) {
+            return folder + ": oneDNN cannot be unpacked here, for the folder cannot be written" + advice;
+        }
+        if (isFull(folder)) {
+            return folder + ": oneDNN cannot be unpacked here, for the disk is full" + advice;
+        }
+        return "oneDNN for " + Loader.getPlatform() + " cannot be loaded: " + String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+    }
+
+    private static boolean isFull(Path folder) {
+        try {
+            return Files.getFileStore(folder).getUsableSpace() < UNPACKED_BYTES;
+        } catch (IOException e) {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+package io.invadapter.kernels.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.OptionalLong;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** On a tree of files as Linux shows them. */
+class MemoryLimitsTest {
+    private static final long MIB = 1 << 20;
+
+    @TempDir
+    private Path root;
+
+    private void file(String path, String... lines) throws IOException {
+        Path file = root.resolve(path);
+        Files.createDirectories(file.getParent());
+        Files.writeString(file, String.join("\n", lines) + "\n");
+    }
+
+    @BeforeEach
+    void aMachineOfSixteenGigabytes() throws IOException {
+        file("proc/meminfo", "MemTotal:       16777216 kB", "MemFree:         1048576 kB", "MemAvailable:    8388608 kB",
+                "SwapTotal:       2097152 kB", "SwapFree:        1048576 kB");
+        file("proc/self/status", "Name:\tjava", "VmPeak:\t 9000000 kB", "VmSize:\t 4194304 kB", "VmData:\t 1048576 kB");
+        limits("unlimited", "unlimited");
+        file("proc/self/cgroup", "0::/");
+    }
+
+    private void limits(String addresses, String data) throws IOException {
+        file("proc/self/limits", "Limit                     Soft Limit           Hard Limit           Units     ",
+                String.format("%-26s%-21s%-21s%-10s", "Max data size", data, "unlimited", "bytes"),
+                String.format("%-26s%-21s%-21s%-10s", "Max address space", addresses, "unlimited", "bytes"));
+    }
+
+    private void assertRoom(long free, long most, String of) {
+        MemoryLimits limits = new MemoryLimits(root);
+        assertEquals(OptionalLong.of(free * MIB), limits.free());
+        assertEquals(most * MIB, limits.tightest().most());
+        assertEquals(of, limits.tightest().of());
+    }
+
+    @Test
+    void withoutContainerItIsTheMachines() {
+        assertRoom(8192, 9216, "this machine's memory");
+    }
+
+    @Test
+    void aContainerOfVersionTwoCountsWithoutItsFiles() throws IOException {
+        file("sys/fs/cgroup/memory.max", "2147483648");
+        file("sys/fs/cgroup/memory.current", "1610612736");
+        file("sys/fs/cgroup/memory.stat", "anon 1000", "active_file 104857600", "inactive_file 209715200");
+        assertRoom(512 + 200, 512 + 200 + 100 + 1024, "the container's memory");
+    }
+
+    @Test
+    void theTightestOfNestedGroupsCounts() throws IOException {
+        file("proc/self/cgroup", "0::/system.slice/server.service");
+        file("sys/fs/cgroup/system.slice/memory.max", "3221225472");
+        file("sys/fs/cgroup/system.slice/memory.current", "2147483648");
+        file("sys/fs/cgroup/system.slice/server.service/memory.max", "max");
+        file("sys/fs/cgroup/system.slice/server.service/memory.current", "1073741824");
+        assertRoom(1024, 2048, "the container's memory");
+    }
+
+    @Test
+    void aContainerOfVersionOneCounts() throws IOException {
+        file("proc/self/cgroup", "5:cpu,cpuacct:/docker/1", "4:hugetlb,memory:/docker/1", "0::/docker/1");
+        file("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712");
+        file("sys/fs/cgroup/memory/memory.usage_in_bytes", "4096");
+        file("sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "1073741824");
+        file("sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes", "536870912");
+        file("sys/fs/cgroup/memory/docker/1/memory.stat", "inactive_file 5", "total_inactive_file 104857600");
+        assertRoom(612, 612 + 1024, "the container's memory");
+    }
+
+    @Test
+    void insideAContainerThePathMayBeTheHosts() throws IOException {
+        file("proc/self/cgroup", "4:memory:/docker/1");
+        file("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824");
+        file("sys/fs/cgroup/memory/memory.usage_in_bytes", "536870912");
+        assertRoom(512, 512 + 1024, "the container's memory");
+        file("proc/self/cgroup", "4:memory:/../../elsewhere");
+        assertRoom(512, 512 + 1024, "the container's memory");
+    }
+
+    @Test
+    void aFullContainerLeavesNothing() throws IOException {
+        file("proc/meminfo", "MemAvailable:    8388608 kB", "SwapFree: 0 kB");
+        file("sys/fs/cgroup/memory.max", "1048576");
+        file("sys/fs/cgroup/memory.current", "1056768");
+        assertRoom(0, 0, "the container's memory");
+    }
+
+    @Test
+    void theAddressSpaceCountsLessWhatJavaNeeds() throws IOException {
+        limits("6442450944", "unlimited");
+        assertRoom(2048 - 256, 2048 - 256, "what ulimit -v allows");
+        limits("unlimited", "2147483648");
+        assertRoom(1024 - 256, 1024 - 256, "what ulimit -d allows");
+        limits("4294967296", "unlimited");
+        assertRoom(0, 0, "what ulimit -v allows");
+    }
+
+    @Test
+    void elsewhereNothingIsKnown() {
+        MemoryLimits limits = new MemoryLimits(root.resolve("nowhere"));
+        assertEquals(OptionalLong.empty(), limits.free());
+        assertNull(limits.tightest());
+    }
+
+    @Test
+    void thisMachineHasSome() {
+        MemoryLimits limits = new MemoryLimits();
+        if (Files.exists(Path.of("/proc/meminfo"))) {
+            assertTrue(limits.free().orElseThrow() > 0);
+        }
+    }
+}
