@@ -7,25 +7,23 @@ import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.awt.image.DataBufferInt;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Iterator;
 import java.util.function.Consumer;
-import javax.imageio.ImageIO;
-import javax.imageio.ImageReader;
+import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /** Pictures in and out of the model: reading with clear refusals, scaling, and the step between pixels and [-1, 1]. */
 public final class FacePicture {
-    private static final int MIN_SIZE = 32;
-    private static final long MAX_PIXELS = 200_000_000;
-
     private FacePicture() {
     }
 
     /**
-     * Reads a picture file.
+     * Reads a picture file: upright as its notes say, its colours in sRGB.
      *
      * @param warnings told, in one sentence each, what was done to a picture with transparency and what seems damaged
      * @throws InvalidRequestException when it is no still RGB or grey picture of at least 32 x 32 pixels
@@ -40,79 +38,26 @@ public final class FacePicture {
         if (!Files.isReadable(file)) {
             throw new InvalidRequestException(file + ": access denied");
         }
-        try (ImageInputStream stream = ImageIO.createImageInputStream(file.toFile())) {
-            Iterator<ImageReader> readers = stream == null ? null : ImageIO.getImageReaders(stream);
-            if (readers == null || !readers.hasNext()) {
-                throw new InvalidRequestException(file + (Files.size(file) == 0 ? ": the file is empty"
-                        : ": not a picture this Java can read; expected PNG, JPEG, BMP, GIF or TIFF"));
-            }
-            ImageReader reader = readers.next();
-            try {
-                reader.setInput(stream);
-                return read(file, reader, warnings);
-            } finally {
-                reader.dispose();
-            }
-        } catch (InvalidRequestException e) {
-            throw e;
-        } catch (IOException | RuntimeException e) {
-            // A damaged file makes the readers of the JDK throw nearly anything.
-            boolean foreignColours = String.valueOf(e.getMessage()).contains("Unsupported Image Type");
-            throw new InvalidRequestException(file + (foreignColours ? ": its colours are CMYK or another kind that Java cannot "
-                    + "read; save it as an RGB picture first" : ": the picture is damaged and cannot be read"));
+        try (ImageInputStream stream = new FileImageInputStream(file.toFile())) {
+            return new PictureReader(file.toString(), stream, warnings).read();
+        } catch (IOException e) {
+            throw new InvalidRequestException(file + ": cannot be read: " + e.getMessage());
         }
     }
 
-    private static BufferedImage read(Path file, ImageReader reader, Consumer<String> warnings) throws IOException {
-        int frames = reader.getFormatName().equalsIgnoreCase("gif") ? reader.getNumImages(true) : 1;
-        if (frames > 1) {
-            throw new InvalidRequestException(file + ": an animation of " + frames + " frames; expected one still picture");
-        }
-        int width = reader.getWidth(0);
-        int height = reader.getHeight(0);
-        if (width < MIN_SIZE || height < MIN_SIZE) {
-            throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels are too few to show a face; "
-                    + "expected at least " + MIN_SIZE + " x " + MIN_SIZE);
-        }
-        if ((long) width * height > MAX_PIXELS) {
-            throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels are more than this reads ("
-                    + MAX_PIXELS / 1_000_000 + " million)");
-        }
-        reader.addIIOReadWarningListener((source, warning) -> warnings.accept(file + ": the picture seems damaged (" + warning + ")"));
-        BufferedImage picture = readPixels(file, reader, width, height);
-        if (picture.getColorModel().getNumColorComponents() > 3) {
-            throw new InvalidRequestException(file + ": its colours are CMYK; save it as an RGB picture first");
-        }
-        if (isTransparent(picture)) {
-            warnings.accept(file + ": transparent parts are taken as white");
-        }
-        return Orientation.of(file).upright(picture);
+    /**
+     * Reads a picture as {@link #read(Path, Consumer)} does, from a stream that is read to its end and stays open.
+     *
+     * @throws IOException when the stream fails
+     */
+    public static BufferedImage read(InputStream in, Consumer<String> warnings) throws IOException {
+        return read(in.readAllBytes(), warnings);
     }
 
-    private static BufferedImage readPixels(Path file, ImageReader reader, int width, int height) throws IOException {
-        try {
-            return reader.read(0);
-        } catch (IOException | OutOfMemoryError e) {
-            // The PNG reader wraps the error.
-            if (e instanceof OutOfMemoryError || e.getCause() instanceof OutOfMemoryError) {
-                throw new InvalidRequestException(file + ": " + width + " x " + height + " pixels need more memory than Java has; "
-                        + "make the picture smaller, or give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g");
-            }
-            throw e;
-        }
-    }
-
-    private static boolean isTransparent(BufferedImage picture) {
-        if (picture.getColorModel().hasAlpha()) {
-            for (int y = 0; y < picture.getHeight(); y++) {
-                for (int x = 0; x < picture.getWidth(); x++) {
-                    if (picture.getRGB(x, y) >>> 24 != 255) {
-                        return true;
-                    }
-                }
-            }
-        }
-        return false;
+    /** Reads a picture as {@link #read(Path, Consumer)} does, from a file's content. */
+    public static BufferedImage read(byte[] content, Consumer<String> warnings) {
+        // Kept in memory, whatever ImageIO's own streams would do.
+        return new PictureReader("the picture", new MemoryCacheImageInputStream(new ByteArrayInputStream(content)), warnings).read();
     }
 
     /** The largest centred square, scaled to {@code size} pixels, opaque RGB; transparent parts become white. */
@@ -124,7 +69,7 @@ public final class FacePicture {
         Graphics2D g = rgb.createGraphics();
         g.setColor(Color.WHITE);
         g.fillRect(0, 0, side, side);
-        g.drawImage(picture, -left, -top, null);
+        g.drawImage(Colours.asWritten(picture), -left, -top, null);
         g.dispose();
         return side == size ? rgb : resize(rgb, size);
     }

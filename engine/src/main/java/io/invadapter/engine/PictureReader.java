@@ -1,0 +1,165 @@
+package io.invadapter.engine;
+
+import java.awt.color.ColorSpace;
+import java.awt.color.ICC_Profile;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Iterator;
+import java.util.Locale;
+import java.util.function.Consumer;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.plugins.tiff.TIFFDirectory;
+import javax.imageio.plugins.tiff.TIFFField;
+import javax.imageio.stream.ImageInputStream;
+
+/** One still picture out of a stream, upright and in sRGB, or one sentence that says why not. */
+final class PictureReader {
+    private static final int MIN_SIZE = 32;
+    private static final long MAX_PIXELS = 200_000_000;
+    private static final String FORMATS = "expected PNG, JPEG, BMP, GIF or TIFF";
+    private static final String FOREIGN_COLOURS = "its colours are neither RGB nor grey; save it as an RGB picture first";
+    private static final int TIFF_PROFILE = 34675;
+    private static final int TIFF_COLOURS = 262;
+    /** The last of those that Java reads right; CIELAB, sensor data and the like come after. */
+    private static final int TIFF_YCBCR = 6;
+
+    private final String name;
+    private final ImageInputStream stream;
+    private final Consumer<String> warnings;
+
+    /** @param name of the file, for messages */
+    PictureReader(String name, ImageInputStream stream, Consumer<String> warnings) {
+        this.name = name;
+        this.stream = stream;
+        this.warnings = warnings;
+    }
+
+    /** @throws InvalidRequestException as {@link FacePicture#read(java.nio.file.Path, Consumer)} says */
+    BufferedImage read() {
+        try {
+            Iterator<ImageReader> readers = ImageIO.getImageReaders(stream);
+            if (!readers.hasNext()) {
+                throw new InvalidRequestException(foreignFormat());
+            }
+            ImageReader reader = readers.next();
+            try {
+                return read(reader);
+            } finally {
+                reader.dispose();
+            }
+        } catch (InvalidRequestException e) {
+            throw new InvalidRequestException(name + ": " + e.getMessage());
+        } catch (IOException | RuntimeException e) {
+            // A damaged file makes the readers of the JDK throw nearly anything.
+            boolean foreignColours = String.valueOf(e.getMessage()).contains("Unsupported Image Type");
+            throw new InvalidRequestException(name + (foreignColours ? ": its colours are CMYK or another kind that Java cannot "
+                    + "read; save it as an RGB picture first" : ": the picture is damaged and cannot be read"));
+        }
+    }
+
+    private String foreignFormat() throws IOException {
+        stream.seek(0);
+        byte[] start = new byte[12];
+        int length = Math.max(0, stream.read(start));
+        String text = new String(start, 0, length, StandardCharsets.ISO_8859_1);
+        if (length == 0) {
+            return "the file is empty";
+        }
+        String kind = text.startsWith("RIFF") && text.endsWith("WEBP") ? "WebP" : text.startsWith("ftypavi", 4) ? "AVIF"
+                : text.startsWith("ftyphei", 4) || text.startsWith("ftypmif", 4) ? "HEIC" : text.startsWith("<svg") ? "SVG" : null;
+        return kind == null ? "not a picture this Java can read; " + FORMATS : "a picture in " + kind + ", which Java cannot read; " + FORMATS;
+    }
+
+    private BufferedImage read(ImageReader reader) throws IOException {
+        String format = reader.getFormatName().toLowerCase(Locale.ROOT);
+        PngChunks png = format.equals("png") ? PngChunks.read(stream) : PngChunks.NONE;
+        JpegSegments jpeg = format.startsWith("jp") ? JpegSegments.read(stream) : JpegSegments.NONE;
+        stream.seek(0);
+        reader.setInput(stream);
+        int frames = format.equals("gif") ? reader.getNumImages(true) : png.frames();
+        if (frames > 1) {
+            throw new InvalidRequestException("an animation of " + frames + " frames; expected one still picture");
+        }
+        int width = reader.getWidth(0);
+        int height = reader.getHeight(0);
+        if (width < MIN_SIZE || height < MIN_SIZE) {
+            throw new InvalidRequestException(width + " x " + height + " pixels are too few to show a face; "
+                    + "expected at least " + MIN_SIZE + " x " + MIN_SIZE);
+        }
+        if ((long) width * height > MAX_PIXELS) {
+            throw new InvalidRequestException(width + " x " + height + " pixels are more than this reads ("
+                    + MAX_PIXELS / 1_000_000 + " million)");
+        }
+        reader.addIIOReadWarningListener((source, warning) -> warn("the picture seems damaged (" + warning + ")"));
+        try {
+            TIFFDirectory tiff = format.startsWith("tif") ? TIFFDirectory.createFromMetadata(reader.getImageMetadata(0)) : null;
+            TIFFField colours = tiff == null ? null : tiff.getTIFFField(TIFF_COLOURS);
+            if (colours != null && colours.getAsInt(0) > TIFF_YCBCR) {
+                throw new InvalidRequestException(FOREIGN_COLOURS);
+            }
+            if (tiff != null && reader.getNumImages(true) > 1) {
+                warn("only the first of its " + reader.getNumImages(true) + " pages is used");
+            }
+            boolean profile = png.has("iCCP") || jpeg.hasProfile() || tiff != null && tiff.getTIFFField(TIFF_PROFILE) != null;
+            BufferedImage picture = inSrgb(reader.read(0), png, profile);
+            if (isTransparent(picture)) {
+                warn("transparent parts are taken as white");
+            }
+            TIFFField held = tiff == null ? null : tiff.getTIFFField(Orientation.TAG);
+            Orientation orientation = held != null ? Orientation.of(held.getAsInt(0))
+                    : png.has("eXIf") ? Orientation.ofExif(png.get("eXIf")) : jpeg.orientation();
+            return orientation.upright(picture);
+        } catch (IOException | OutOfMemoryError e) {
+            // The PNG reader wraps the error.
+            if (e instanceof OutOfMemoryError || e.getCause() instanceof OutOfMemoryError) {
+                throw new InvalidRequestException(width + " x " + height + " pixels need more memory than Java has; "
+                        + "make the picture smaller, or give Java more, e.g. with JAVA_TOOL_OPTIONS=-Xmx8g");
+            }
+            throw e;
+        }
+    }
+
+    private BufferedImage inSrgb(BufferedImage picture, PngChunks png, boolean profile) {
+        switch (picture.getColorModel().getColorSpace().getType()) {
+            case ColorSpace.TYPE_GRAY -> {
+                if (profile) {
+                    warn("its grey profile is not applied");
+                }
+                return Colours.asWritten(picture);
+            }
+            case ColorSpace.TYPE_RGB -> {
+                try {
+                    ICC_Profile meant = Colours.profile(png);
+                    return meant == null ? Colours.asWritten(picture) : Colours.convert(picture, meant);
+                } catch (InvalidRequestException e) {
+                    throw e;
+                } catch (IOException | RuntimeException e) {
+                    // A damaged profile, or one of grey, makes Java throw nearly anything.
+                    warn("its colour profile does not fit and is not applied");
+                    return picture;
+                }
+            }
+            case ColorSpace.TYPE_CMYK -> throw new InvalidRequestException("its colours are CMYK; save it as an RGB picture first");
+            default -> throw new InvalidRequestException(FOREIGN_COLOURS);
+        }
+    }
+
+    private void warn(String sentence) {
+        warnings.accept(name + ": " + sentence);
+    }
+
+    private static boolean isTransparent(BufferedImage picture) {
+        if (picture.getColorModel().hasAlpha()) {
+            for (int y = 0; y < picture.getHeight(); y++) {
+                for (int x = 0; x < picture.getWidth(); x++) {
+                    if (picture.getRGB(x, y) >>> 24 != 255) {
+                        return true;
+                    }
+                }
+            }
+        }
+        return false;
+    }
+}
