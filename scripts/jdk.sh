@@ -1,16 +1,38 @@
 # For the scripts that run Java from this checkout: finding a JDK, building once. Source it with $root set to the checkout.
 
+# Java and Maven separate paths by colons: a checkout with one in its path is reached through a link without.
+if [[ "$root" == *:* ]]; then
+    home=~
+    link="${XDG_CACHE_HOME:-$home/.cache}/invadapter/checkout-$(cksum <<<"$root" | cut -d ' ' -f 1)"
+    if [[ "$link" == *:* ]] || ! mkdir -p "$(dirname "$link")" || ! { [ "$link" -ef "$root" ] || ln -sfn "$root" "$link"; }; then
+        echo "$(basename "$0"): $root: Java reads no path with a colon, and no link to it can be made as $link" >&2
+        exit 1
+    fi
+    root="$link"
+fi
+
+# Without a UTF-8 locale (cron, containers) Java reads the command line and the names of files as ASCII. Other encodings it knows.
+case "$(locale charmap 2>/dev/null || true)" in
+    '' | ANSI_X3.4-1968 | US-ASCII) export LC_ALL=C.UTF-8 ;;
+esac
+
 is_jdk25() {
-    [ -x "$1/bin/java" ] && "$1/bin/java" -version 2>&1 | head -n 1 | grep -qE '"(2[5-9]|[3-9][0-9])'
+    [ -x "$1/bin/java" ] || return
+    # Java itself is asked only where the file is missing: it takes longer, and what the environment has it print comes first.
+    if [ -f "$1/release" ]; then
+        grep '^JAVA_VERSION=' "$1/release"
+    else
+        env -u JAVA_TOOL_OPTIONS -u JDK_JAVA_OPTIONS -u _JAVA_OPTIONS "$1/bin/java" -version 2>&1
+    fi | grep -qE '(JAVA_VERSION=|version )"(2[5-9]|[3-9][0-9]|[1-9][0-9]{2,})[".+-]'
 }
 
 # Prints the home of a JDK 25 or newer.
 find_jdk() {
-    local on_path home
+    local on_path home user=~
     on_path="$(command -v java || true)"
     [ -z "$on_path" ] || on_path="$(dirname "$(dirname "$(readlink -f "$on_path")")")"
     for home in "${JAVA_HOME:-}" "$on_path" /usr/lib/jvm/* /Library/Java/JavaVirtualMachines/*/Contents/Home \
-        "$HOME"/.sdkman/candidates/java/* "$HOME"/.jdks/*; do
+        "$user"/.sdkman/candidates/java/* "$user"/.jdks/*; do
         if [ -n "$home" ] && is_jdk25 "$home"; then
             echo "$home"
             return
@@ -21,7 +43,7 @@ find_jdk() {
 }
 
 is_built() {
-    [ -d "$1" ] && [ -z "$(find "$root" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit)" ]
+    [ -d "$1" ] && [ -z "$(find "$root/" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit)" ]
 }
 
 # Builds module $1 unless its target/app is newer than all sources. Two runs at once build one after the other.
@@ -36,7 +58,7 @@ build_once() {
         is_built "$app" && exit
         echo "$(basename "$0"): building, once" >&2
         log="$(mktemp)"
-        if ! (cd "$root" && mvn -B -q -ntp -DskipTests -pl "$module" -am package) >"$log" 2>&1; then
+        if ! mvn -B -q -ntp -DskipTests -f "$root/pom.xml" -pl "$module" -am package >"$log" 2>&1; then
             cat "$log" >&2
             exit 1
         fi

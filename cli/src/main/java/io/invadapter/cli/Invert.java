@@ -33,7 +33,7 @@ final class Invert implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        GenerationRequest.builder().steps(model.steps()).build(); // refuses impossible steps before anything is loaded
+        GenerationRequest.builder().steps(model.steps()).caption(caption).build(); // refuses what cannot be before anything is loaded
         model.check(false);
         Checks.writablePng(output);
         BufferedImage picture = FacePicture.read(face, device::warn);

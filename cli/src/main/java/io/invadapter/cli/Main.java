@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.FileSystemException;
+import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import picocli.CommandLine;
@@ -93,7 +94,12 @@ public final class Main implements Runnable {
         if (text.isBlank()) {
             throw new TypeConversionException("'" + text + "' is not the name of a file or folder");
         }
-        return Path.of(text);
+        try {
+            return Path.of(text);
+        } catch (InvalidPathException e) {
+            throw new TypeConversionException("'" + text + "' cannot be the name of a file or folder; if it has other than English "
+                    + "letters, set a UTF-8 locale, e.g. LC_ALL=C.UTF-8");
+        }
     }
 
     private static String sentence(ParameterException e) {

@@ -224,8 +224,19 @@ class CommandLineTest {
     }
 
     @Test
+    void charactersThatWereLostOnTheWayAreNotDrawn() throws Exception {
+        Path out = folder.resolve("out.png");
+        for (String option : new String[] {"--negative", "--caption"}) {
+            mistake(2, "LC_ALL=C.UTF-8", option, "Caf\uFFFD\uFFFD", "-o", out);
+        }
+        Outcome outcome = run("invert", "--face", face(), "--caption", "Caf\uFFFD", "-o", out);
+        assertEquals(2, outcome.code(), outcome.message());
+        assertTrue(outcome.message().contains("the caption holds U+FFFD"), outcome.message());
+    }
+
+    @Test
     void wrongOptionsGetOneSentence() {
-        for (Object[] arguments : new Object[][] {{"generate"}, {"generate", "--prompt", "a", "--steps", "many"},
+        for (Object[] arguments : new Object[][] {{"generate"}, {"info", "a\0b"}, {"generate", "--prompt", "a", "--steps", "many"},
             {"generate", "--prompt", "a", "--id-rows", "none"}, {"paint"}, {}, {"generate", "--prompt", "a", "--colour"}}) {
             Outcome outcome = run(arguments);
             assertEquals(2, outcome.code(), outcome.message());

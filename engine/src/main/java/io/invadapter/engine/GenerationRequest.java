@@ -25,9 +25,12 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
     /**
      * Refuses what no model can do; what depends on the model is found when the request is carried out.
      *
-     * @throws InvalidRequestException when a number is out of range
+     * @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here
      */
     public GenerationRequest {
+        requireCharacters("prompt", prompt);
+        requireCharacters("negative prompt", negativePrompt);
+        requireCharacters("caption", caption);
         if (steps < 1 || steps > MAX_STEPS) {
             throw new InvalidRequestException("steps must be between 1 and " + MAX_STEPS + ", not " + steps);
         }
@@ -42,6 +45,18 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
         if (Double.isInfinite(identityScale)) {
             throw new InvalidRequestException("the identity's scale must be a finite number, not " + identityScale);
+        }
+    }
+
+    /**
+     * What stands for characters that could not be decoded would be drawn as something else.
+     *
+     * @throws InvalidRequestException when {@code text} holds U+FFFD
+     */
+    static void requireCharacters(String name, String text) {
+        if (text.indexOf('\uFFFD') >= 0) {
+            throw new InvalidRequestException("the " + name + " holds U+FFFD in place of characters that could not be decoded: "
+                    + "set a UTF-8 locale, e.g. LC_ALL=C.UTF-8");
         }
     }
 

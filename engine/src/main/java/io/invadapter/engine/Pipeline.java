@@ -237,9 +237,10 @@ public final class Pipeline implements AutoCloseable {
      * @param caption  describes the picture
      * @param steps    of the inversion, and of the way back
      * @param listener told of the phases {@code "inverting"} and {@code "reconstructing"}
-     * @throws InvalidRequestException when there are no such steps
+     * @throws InvalidRequestException when there are no such steps, or characters of the caption were lost before it came here
      */
     public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
+        GenerationRequest.requireCharacters("caption", caption);
         model.schedule().timesteps(steps);
         return inTurn(() -> {
             Cancellation never = new Cancellation();

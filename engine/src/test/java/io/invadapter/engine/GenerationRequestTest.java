@@ -23,6 +23,9 @@ class GenerationRequestTest {
         refused("100000x8", GenerationRequest.builder().size(100_000, 8));
         refused("8x-8", GenerationRequest.builder().size(8, -8));
         refused("NaN", GenerationRequest.builder().guidanceScale(Double.NaN));
+        refused("the prompt holds U+FFFD", GenerationRequest.builder().prompt("Caf\uFFFD\uFFFD"));
+        refused("the negative prompt holds U+FFFD", GenerationRequest.builder().negativePrompt("\uFFFD"));
+        refused("the caption holds U+FFFD", GenerationRequest.builder().caption("\uFFFD, a portrait"));
         refused("Infinity", GenerationRequest.builder().identityScale(Double.POSITIVE_INFINITY));
     }
 }

@@ -1,0 +1,174 @@
+package io.invadapter.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.DisabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The script {@code invadapter}, wherever it lies and whatever the environment holds. A copy of it runs here in a checkout that
+ * is built already, with a Java that prints how it was called.
+ */
+@DisabledOnOs(value = OS.WINDOWS, disabledReason = "a bash script")
+class LauncherTest {
+    private static final Path CHECKOUT = Path.of(System.getProperty("basedir", ".")).toAbsolutePath().normalize().getParent();
+    private static final String JAVA = """
+            #!/bin/sh
+            [ -z "$JAVA_TOOL_OPTIONS" ] || echo "Picked up JAVA_TOOL_OPTIONS: $JAVA_TOOL_OPTIONS" >&2
+            for argument in "$@"; do
+                case "$argument" in
+                    -version) echo 'openjdk version "25.0.1" 2025-10-21 LTS' >&2; exit ;;
+                    -XX:AOTCacheOutput=*) echo started > "${argument#*=}"; exit ;;
+                esac
+            done
+            echo "LC_ALL=$LC_ALL"
+            for argument in "$@"; do echo "$argument"; done
+            """;
+
+    @TempDir
+    private Path folder;
+    private Path jdk;
+    private Path launcher;
+
+    @BeforeEach
+    void checkout() throws IOException {
+        jdk = Files.createDirectories(folder.resolve("jdk"));
+        Files.createDirectory(jdk.resolve("bin"));
+        Files.writeString(jdk.resolve("bin/java"), JAVA).toFile().setExecutable(true);
+        Files.writeString(jdk.resolve("release"), "IMPLEMENTOR=\"Somebody\"\nJAVA_VERSION=\"25.0.1\"\n");
+        launcher = checkout("checkout");
+    }
+
+    private Path checkout(String name) throws IOException {
+        Path root = folder.resolve(name);
+        Files.createDirectories(root.resolve("scripts"));
+        Files.writeString(root.resolve("pom.xml"), "<project/>");
+        for (String script : List.of("invadapter", "scripts/jdk.sh")) {
+            Files.copy(CHECKOUT.resolve(script), root.resolve(script));
+        }
+        Files.createDirectories(root.resolve("cli/target/app"));
+        return root.resolve("invadapter");
+    }
+
+    /** What Java was called with, a line each; the script's own lines come first, if it says something. */
+    private List<String> run(Map<String, String> environment, String... command) throws Exception {
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).directory(folder.toFile());
+        builder.environment().keySet().removeAll(List.of("LC_ALL", "LC_CTYPE", "LANG", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+                "_JAVA_OPTIONS", "XDG_CACHE_HOME"));
+        builder.environment().put("JAVA_HOME", jdk.toString());
+        builder.environment().putAll(environment);
+        Process process = builder.start();
+        List<String> lines = process.inputReader().readAllLines();
+        assertEquals(0, process.waitFor(), String.join("\n", lines));
+        return lines;
+    }
+
+    private static Path modulePath(List<String> lines) {
+        return Path.of(lines.get(lines.indexOf("--module-path") + 1));
+    }
+
+    @Test
+    void argumentsArriveAsTheyAre() throws Exception {
+        List<String> lines = run(Map.of(), launcher.toString(), "generate", "--prompt", "a  b", "", "*");
+        assertEquals(List.of("io.invadapter.cli/io.invadapter.cli.Main", "generate", "--prompt", "a  b", "", "*"),
+                lines.subList(lines.size() - 6, lines.size()));
+    }
+
+    @Test
+    void throughALink() throws Exception {
+        Path link = Files.createSymbolicLink(Files.createDirectory(folder.resolve("bin")).resolve("ia"), launcher);
+        assertEquals(launcher.getParent().toRealPath().resolve("cli/target/app"), modulePath(run(Map.of(), link.toString())));
+    }
+
+    @Test
+    void withoutAHome() throws Exception {
+        assertTrue(run(Map.of(), "env", "-u", "HOME", launcher.toString()).contains("--module"));
+    }
+
+    @Test
+    void aColonInThePath() throws Exception {
+        Path odd = checkout("a:b c");
+        List<String> lines = run(Map.of("XDG_CACHE_HOME", folder.resolve("cache").toString()), odd.toString());
+        assertFalse(modulePath(lines).toString().contains(":"), modulePath(lines).toString());
+        assertTrue(Files.isSameFile(odd.resolveSibling("cli/target/app"), modulePath(lines)));
+    }
+
+    @Test
+    void optionsForJavaInTheEnvironment() throws Exception {
+        for (String name : List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")) {
+            assertTrue(run(Map.of(name, "-Xmx8g"), launcher.toString()).contains("--module"), name);
+        }
+        Files.delete(jdk.resolve("release"));
+        assertTrue(run(Map.of("JAVA_TOOL_OPTIONS", "-Xmx8g"), launcher.toString()).contains("--module"));
+    }
+
+    @Test
+    void onlyJava25OrNewerIsTaken() throws Exception {
+        for (String version : List.of("25", "25.0.1", "26-ea", "100.1")) {
+            assertTrue(isTaken(version), version);
+        }
+        for (String version : List.of("17.0.15", "24.0.2", "1.8.0_252", "9", "2")) {
+            assertFalse(isTaken(version), version);
+        }
+    }
+
+    private boolean isTaken(String version) throws Exception {
+        Files.writeString(jdk.resolve("release"), "JAVA_VERSION=\"" + version + "\"\nJAVA_RUNTIME_VERSION=\"25.0.1\"\n");
+        String script = "root=$1; source \"$1/scripts/jdk.sh\"; if is_jdk25 \"$2\"; then echo yes; else echo no; fi";
+        return run(Map.of(), "bash", "-c", script, "bash", launcher.getParent().toString(), jdk.toString()).equals(List.of("yes"));
+    }
+
+    @Test
+    void withLittleAddressSpaceJavaReservesLess() throws Exception {
+        List<String> lines = run(Map.of(), "bash", "-c", "ulimit -v 4000000; \"$0\"", launcher.toString());
+        assertTrue(lines.contains("-XX:CompressedClassSpaceSize=64m"), lines.toString());
+        assertFalse(run(Map.of(), launcher.toString()).contains("-XX:CompressedClassSpaceSize=64m"));
+    }
+
+    @Test
+    void aLocaleWithoutUtf8IsReplaced() throws Exception {
+        for (String locale : new String[] {"C", "POSIX", "no_SUCH.UTF-8"}) {
+            assertTrue(run(Map.of("LC_ALL", locale), launcher.toString()).contains("LC_ALL=C.UTF-8"), locale);
+        }
+        assertTrue(run(Map.of(), launcher.toString()).contains("LC_ALL=C.UTF-8"), "no locale");
+        assertTrue(run(Map.of("LANG", "C.UTF-8"), launcher.toString()).contains("LC_ALL="), "UTF-8 already");
+    }
+
+    @Test
+    void whatOneRunLoadsIsKeptForTheNext() throws Exception {
+        for (int i = 0; i < 2; i++) {
+            List<String> caches = run(Map.of(), launcher.toString()).stream().filter(line -> line.startsWith("-XX:AOTCache=")).toList();
+            assertEquals(1, caches.size());
+            assertEquals("started\n", Files.readString(Path.of(caches.getFirst().substring("-XX:AOTCache=".length()))));
+        }
+        Files.writeString(jdk.resolve("bin/java"), JAVA.replace("echo started >", "false"));
+        Files.writeString(jdk.resolve("release"), "JAVA_VERSION=\"26\"\n");
+        List<String> lines = run(Map.of(), launcher.toString());
+        assertTrue(lines.stream().noneMatch(line -> line.startsWith("-XX:AOTCache")), "not of another Java");
+        assertEquals(lines, run(Map.of(), launcher.toString()));
+    }
+
+    /** With the Java of this test: the command, told nothing of the encoding, gets every character. */
+    @Test
+    void aPromptAndAPathInThePosixLocale() throws Exception {
+        String libraries = System.getProperty("jdk.module.path") + ":" + System.getProperty("java.class.path");
+        String script = """
+                root=$1; source "$1/scripts/jdk.sh"
+                "$2/bin/java" -cp "$3" io.invadapter.cli.Main generate --prompt x -o "$(printf '\\303\\204')/o.png" 2>&1 || true
+                """;
+        List<String> lines = run(Map.of("LC_ALL", "POSIX"), "bash", "-c", script, "bash", launcher.getParent().toString(),
+                System.getProperty("java.home"), libraries);
+        assertEquals(1, lines.size(), lines.toString());
+        assertTrue(lines.getFirst().contains("Ä/o.png: there is no folder"), lines.toString());
+    }
+}
