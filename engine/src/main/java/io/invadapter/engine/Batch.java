@@ -200,6 +200,7 @@ final class Batch {
                 latents.add(clean.row(picture + i));
                 images.add(FacePicture.decode(clean.row(picture + i), model.vae()));
                 request.listener().onStep("decoding", i + 1, request.count());
+                request.listener().onPicture(i, images.getLast());
             }
             picture += request.count();
             results.add(request.cancellation().isCancelled() ? null : new GenerationResult(images, latents, List.copyOf(warnings.get(r))));
