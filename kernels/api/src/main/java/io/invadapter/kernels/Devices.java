@@ -2,13 +2,18 @@ package io.invadapter.kernels;
 
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Consumer;
 
-/** Opens devices by name. */
+/**
+ * Opens devices by name. Their providers are looked for where this class comes from, then where the thread's context class loader
+ * looks: in a server an application's threads may have another's, and the devices may lie beside the application alone.
+ */
 public final class Devices {
 
     private Devices() {
@@ -46,7 +51,21 @@ public final class Devices {
 
     private static List<DeviceProvider> providers() {
         List<DeviceProvider> providers = new ArrayList<>();
-        ServiceLoader.load(DeviceProvider.class).forEach(providers::add);
+        ServiceLoader.load(DeviceProvider.class, Devices.class.getClassLoader()).forEach(providers::add);
+        Iterator<DeviceProvider> others = ServiceLoader.load(DeviceProvider.class).iterator();
+        while (true) {
+            try {
+                if (!others.hasNext()) {
+                    break;
+                }
+                DeviceProvider other = others.next();
+                if (providers.stream().noneMatch(provider -> provider.kind().equals(other.kind()))) {
+                    providers.add(other);
+                }
+            } catch (ServiceConfigurationError e) {
+                // Made for another copy of these classes.
+            }
+        }
         providers.sort(Comparator.comparingInt(DeviceProvider::priority).reversed());
         if (providers.isEmpty()) {
             throw new DeviceException("no device implementation found: put invadapter-kernels-cpu or "
