@@ -47,7 +47,7 @@ final class CpuAttention {
         int size = q.channels() / heads;
         int queryLength = q.size(1);
         int keyLength = k.size(1);
-        int threads = Runtime.getRuntime().availableProcessors();
+        int threads = oneDnn.threads;
         long headsOfThread = Math.max(1, THREAD_SCORES / ((long) THREAD_ROWS * keyLength * Float.BYTES));
         int blockHeads = largestDivisor(heads, threads * headsOfThread);
         int blockRows = causal ? queryLength : Math.min(THREAD_ROWS * Math.max(1, threads / blockHeads), queryLength);

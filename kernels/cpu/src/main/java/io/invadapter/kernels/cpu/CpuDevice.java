@@ -73,7 +73,7 @@ final class CpuDevice implements Device {
 
     @Override
     public String description() {
-        return "CPU, " + Runtime.getRuntime().availableProcessors() + " threads, oneDNN " + InstructionSet.name() + ", "
+        return "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name() + ", "
                 + precision;
     }
 

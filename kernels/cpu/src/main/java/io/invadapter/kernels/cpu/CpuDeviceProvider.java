@@ -43,7 +43,8 @@ public final class CpuDeviceProvider implements DeviceProvider {
         } catch (DeviceException e) {
             return List.of(e.getMessage());
         }
-        return List.of("oneDNN with " + InstructionSet.name() + ", " + Runtime.getRuntime().availableProcessors()
-                + " threads, fp32 and bf16");
+        int threads = Threads.count();
+        return List.of("oneDNN with " + InstructionSet.name() + ", " + threads + (threads == 1 ? " thread" : " threads")
+                + ", fp32 and bf16");
     }
 }

@@ -36,7 +36,7 @@ final class NativeLibraries {
         if (System.getProperty("org.bytedeco.javacpp.cacheDir") == null) {
             setDefault(CACHE_FOLDER, folder().toString());
         }
-        ThreadWaiting.shorten();
+        OpenMp.set(Threads.count());
         Path folder = Path.of(System.getProperty(CACHE_FOLDER, System.getProperty("org.bytedeco.javacpp.cacheDir", "")));
         try {
             Files.createDirectories(folder);

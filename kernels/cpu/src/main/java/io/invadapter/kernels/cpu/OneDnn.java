@@ -20,6 +20,8 @@ import org.bytedeco.dnnl.dnnl_stream;
  * once for each shape.
  */
 final class OneDnn implements AutoCloseable {
+    /** That compute, the calling one included. */
+    final int threads = Threads.count();
     private final NativeMemory memory = new NativeMemory();
     private final Map<List<Object>, Primitive> primitives = new HashMap<>();
     final dnnl_engine engine = new dnnl_engine();
