@@ -68,8 +68,8 @@ final class CpuAttention {
                 } else {
                     scores(block, q.rowStride(), k.rowStride(), false).run(queryAddress, k.address() + column, scores);
                 }
-                softmax(block).run(scores, weights);
-                weightedSum(block, v.rowStride(), out.rowStride(), factor, accumulate)
+                softmax(block, factor).run(scores, weights);
+                weightedSum(block, v.rowStride(), out.rowStride(), accumulate)
                         .run(weights, v.address() + column, outAddress);
             }
         }
@@ -105,30 +105,25 @@ final class CpuAttention {
         });
     }
 
-    private Primitive softmax(Block b) {
-        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys), () -> {
+    /** {@code factor * softmax}: scaling the product instead leaves the sum to a plain loop on all but the newest processors. */
+    private Primitive softmax(Block b, float factor) {
+        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys, factor), () -> {
             dnnl_memory_desc s = OneDnn.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
             dnnl_memory_desc p = OneDnn.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_softmax_forward_primitive_desc_create", null,
+            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_softmax_forward_primitive_desc_create",
+                    factor == 1 ? null : new OneDnn.PostOps().scale(factor),
                     (d, a) -> dnnl_softmax_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
                             dnnl_softmax_accurate, s, p, 1, a));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, s).argument(DNNL_ARG_DST, p).build();
         });
     }
 
-    private Primitive weightedSum(Block b, long valueStride, long outStride, float factor, boolean accumulate) {
-        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, factor, accumulate), () -> {
+    private Primitive weightedSum(Block b, long valueStride, long outStride, boolean accumulate) {
+        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, accumulate), () -> {
             dnnl_memory_desc p = OneDnn.rowMajor(b.type, b.heads, b.rows, b.keys);
             dnnl_memory_desc v = OneDnn.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
             dnnl_memory_desc o = OneDnn.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
-            OneDnn.PostOps postOps = new OneDnn.PostOps();
-            if (factor != 1) {
-                postOps.scale(factor);
-            }
-            if (accumulate) {
-                postOps.sum();
-            }
-            return matmul(p, v, o, postOps).build();
+            return matmul(p, v, o, accumulate ? new OneDnn.PostOps().sum() : null).build();
         });
     }
 
