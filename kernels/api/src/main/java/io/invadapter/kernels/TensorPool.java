@@ -2,13 +2,16 @@ package io.invadapter.kernels;
 
 import java.util.HashMap;
 import java.util.Map;
-import java.util.NavigableSet;
-import java.util.TreeSet;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 
 /**
  * Device memory for tensors, reused: for implementations of {@link Device}. Blocks that scopes give back are kept by size
  * and handed out again, the lowest address first, so that the same sequence of requests gets the same addresses whatever
  * the order in which the last one was given back.
+ *
+ * <p>A pass is what happens within an outermost scope. When new memory is needed, blocks that the last passes did not use go back
+ * to the device: however many sizes come, the pool holds what the last few of them needed.
  *
  * <p>Not thread-safe: a device runs one request at a time.
  */
@@ -28,8 +31,15 @@ public final class TensorPool implements AutoCloseable {
 
     private static final long GRANULE = 256;
 
+    /** Passes without use after which a block makes room for other sizes. */
+    private static final int STALE = 4;
+    /** Passes without use after which a block goes back even when nothing else is needed. */
+    private static final int FORGOTTEN = 256;
+
     private final Memory memory;
-    private final Map<Long, NavigableSet<Long>> free = new HashMap<>();
+    /** By size: each block's address, and the pass that used it last. */
+    private final Map<Long, NavigableMap<Long, Long>> free = new HashMap<>();
+    private long pass;
     private long bytesHeld;
     private long bytesFree;
     private Scope current;
@@ -57,6 +67,9 @@ public final class TensorPool implements AutoCloseable {
 
     /** Opens a scope inside the current one. */
     public Scope scope() {
+        if (current == null && ++pass % FORGOTTEN == 0) {
+            giveBack(pass - FORGOTTEN);
+        }
         current = new Scope(this, current);
         return current;
     }
@@ -76,10 +89,21 @@ public final class TensorPool implements AutoCloseable {
 
     /** Returns what is not in use to the device: after a large picture, say. */
     public void trim() {
-        free.forEach((bytes, addresses) -> addresses.forEach(address -> memory.free(address, bytes)));
-        free.clear();
-        bytesHeld -= bytesFree;
-        bytesFree = 0;
+        giveBack(pass);
+    }
+
+    /** Returns what passes after number {@code last} have not used. */
+    private void giveBack(long last) {
+        free.forEach((bytes, blocks) -> blocks.entrySet().removeIf(block -> {
+            boolean unused = block.getValue() <= last;
+            if (unused) {
+                memory.free(block.getKey(), bytes);
+                bytesHeld -= bytes;
+                bytesFree -= bytes;
+            }
+            return unused;
+        }));
+        free.values().removeIf(Map::isEmpty);
     }
 
     /** Bytes taken from the device, in use or not. */
@@ -100,7 +124,7 @@ public final class TensorPool implements AutoCloseable {
     void release(Tensor.Block block) {
         if (!block.released) {
             block.released = true;
-            free.computeIfAbsent(block.bytes, k -> new TreeSet<>()).add(block.address);
+            free.computeIfAbsent(block.bytes, k -> new TreeMap<>()).put(block.address, pass);
             bytesFree += block.bytes;
         }
     }
@@ -113,11 +137,12 @@ public final class TensorPool implements AutoCloseable {
     }
 
     private long take(long bytes) {
-        NavigableSet<Long> reusable = free.get(bytes);
+        NavigableMap<Long, Long> reusable = free.get(bytes);
         if (reusable != null && !reusable.isEmpty()) {
             bytesFree -= bytes;
-            return reusable.pollFirst();
+            return reusable.pollFirstEntry().getKey();
         }
+        giveBack(pass - STALE);
         long address;
         try {
             address = memory.allocate(bytes);

@@ -182,6 +182,60 @@ class TensorPoolTest {
         used.address();
     }
 
+    /** A pass with one block of {@code size} floats. */
+    private void passOf(int size) {
+        try (Scope scope = pool.scope()) {
+            pool.tensor(DataType.FLOAT32, size);
+        }
+    }
+
+    @Test
+    void whatOneSizeNeededIsNotKeptForEver() {
+        for (int size = 1; size <= 100; size++) {
+            passOf(64 * size);
+            assertTrue(pool.bytesHeld() <= 4 * 256 * size, size + ": " + pool.bytesHeld());
+            assertEquals(memory.used(), pool.bytesHeld());
+        }
+    }
+
+    @Test
+    void sizesThatTakeTurnsKeepTheirMemory() {
+        for (int round = 0; round < 400; round++) {
+            for (int size = 1; size <= 4; size++) {
+                passOf(64 * size);
+            }
+        }
+        assertEquals(4, memory.allocations);
+    }
+
+    @Test
+    void memoryOfALargePassGoesBackThoughNothingElseIsNeeded() {
+        passOf(64);
+        passOf(100_000);
+        for (int i = 0; i < 600; i++) {
+            passOf(64);
+        }
+        assertEquals(256, pool.bytesHeld());
+        assertEquals(256, memory.used());
+    }
+
+    @Test
+    void whatAPassUsesStaysItsOwnWhileItLasts() {
+        List<Long> second = new ArrayList<>();
+        for (int round = 0; round < 2; round++) {
+            second.clear();
+            try (Scope scope = pool.scope()) {
+                for (int i = 1; i <= 20; i++) {
+                    Tensor tensor = pool.tensor(DataType.FLOAT32, 64 * i);
+                    second.add(tensor.address());
+                    scope.release(tensor);
+                }
+            }
+        }
+        assertEquals(20, memory.allocations, "a long pass asks for its memory once");
+        assertEquals(20, second.stream().distinct().count());
+    }
+
     @Test
     void unusedMemoryOfOtherSizesMakesRoom() {
         try (Scope scope = pool.scope()) {
