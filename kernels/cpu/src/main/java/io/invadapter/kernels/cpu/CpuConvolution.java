@@ -7,7 +7,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -17,10 +17,13 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  * A convolution over {@code [B, H, W, C]}, the residual fused into it.
  *
  * <p>Which layout of the weights is fast depends on the size of the feature map, and oneDNN falls back to a plain loop when
- * given another. The weights are packed for a middling size when they are loaded and again when a size needs it.
+ * given another. The weights are packed for a middling size when they are loaded and again when a size needs it; a layout that
+ * none of the last sizes needs is dropped.
  */
 final class CpuConvolution implements Device.Convolution {
     private static final int TYPICAL_SIZE = 64;
+    /** Sizes whose layout of the weights is remembered. */
+    private static final int MOST_SHAPES = 16;
 
     private final CpuDevice device;
     private final int inChannels;
@@ -32,12 +35,10 @@ final class CpuConvolution implements Device.Convolution {
     private final DataType outputType;
     private final long bias;
     private final List<PackedWeights> packed = new ArrayList<>();
-    private final Map<Shape, Use> uses = new HashMap<>();
+    /** The layout for each of the last sizes; that used longest ago comes first. */
+    private final Map<Shape, PackedWeights> layouts = new LinkedHashMap<>(16, 0.75f, true);
 
     private record Shape(int batch, int height, int width, boolean residual) {
-    }
-
-    private record Use(Primitive primitive, long weights) {
     }
 
     CpuConvolution(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
@@ -86,22 +87,22 @@ final class CpuConvolution implements Device.Convolution {
 
     /** Writes the convolution of {@code x} to {@code y}; {@code shift} is the address of what is used as the bias. */
     void run(Tensor x, Tensor y, long shift, Tensor residual) {
-        Use use = uses.computeIfAbsent(new Shape(x.batch(), x.size(1), x.size(2), residual != null), this::prepare);
+        Shape shape = new Shape(x.batch(), x.size(1), x.size(2), residual != null);
+        PackedWeights weights = weights(shape);
+        Primitive primitive = primitive(shape, weights);
         if (residual == null) {
-            use.primitive.run(x.address(), use.weights, shift, y.address());
+            primitive.run(x.address(), weights.address(), shift, y.address());
         } else {
-            use.primitive.run(x.address(), use.weights, shift, y.address(), residual.address());
+            primitive.run(x.address(), weights.address(), shift, y.address(), residual.address());
         }
     }
 
-    private Use prepare(Shape shape) {
+    private Primitive primitive(Shape shape, PackedWeights weights) {
         OneDnn oneDnn = device.oneDnn();
-        dnnl_primitive_desc descriptor = descriptor(shape);
-        PackedWeights weights = weights(layout(descriptor));
-        Primitive primitive = oneDnn.primitive(
+        return oneDnn.primitive(
                 List.of("convolution", device.precision(), outputType, shape, inChannels, outChannels, height, width, stride, padding),
                 () -> {
-                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor)
+                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(shape))
                             .argument(DNNL_ARG_SRC, input(shape))
                             .argument(DNNL_ARG_WEIGHTS, weights.layout())
                             .argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, outChannels))
@@ -111,22 +112,43 @@ final class CpuConvolution implements Device.Convolution {
                     }
                     return builder.build();
                 });
-        return new Use(primitive, weights.address());
     }
 
-    /** The weights in {@code layout}; a copy that no size has used yet makes room for the new one. */
-    private PackedWeights weights(dnnl_memory_desc layout) {
+    /** The weights in the layout for {@code shape}. */
+    private PackedWeights weights(Shape shape) {
+        PackedWeights weights = layouts.get(shape);
+        if (weights == null) {
+            dnnl_primitive_desc descriptor = descriptor(shape);
+            weights = packed(layout(descriptor));
+            dnnl_primitive_desc_destroy(descriptor);
+            if (layouts.size() >= MOST_SHAPES) {
+                layouts.remove(layouts.keySet().iterator().next());
+            }
+            layouts.put(shape, weights);
+            dropUnused();
+        }
+        return weights;
+    }
+
+    private PackedWeights packed(dnnl_memory_desc layout) {
         for (PackedWeights known : packed) {
             if (dnnl_memory_desc_equal(known.layout(), layout) != 0) {
                 return known;
             }
         }
         PackedWeights added = packed.getFirst().repack(device.oneDnn(), layout);
-        if (uses.isEmpty()) {
-            device.oneDnn().memory().free(packed.removeFirst().address());
-        }
         packed.add(added);
         return added;
+    }
+
+    private void dropUnused() {
+        packed.removeIf(weights -> {
+            boolean unused = !layouts.containsValue(weights);
+            if (unused) {
+                device.oneDnn().memory().free(weights.address());
+            }
+            return unused;
+        });
     }
 
     void free() {

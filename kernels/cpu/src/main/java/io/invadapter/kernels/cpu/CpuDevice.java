@@ -107,6 +107,19 @@ final class CpuDevice implements Device {
     @Override
     public void trim() {
         pool.trim();
+        freeWorkspaces();
+        oneDnn.trim();
+        oneDnn.memory().returnFreed();
+    }
+
+    private void freeWorkspaces() {
+        for (int slot = 0; slot < workspaces.length; slot++) {
+            if (workspaces[slot] != 0) {
+                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
+                workspaces[slot] = 0;
+                workspaceBytes[slot] = 0;
+            }
+        }
     }
 
     @Override
@@ -518,16 +531,12 @@ final class CpuDevice implements Device {
     @Override
     public void close() {
         pool.close();
-        for (int slot = 0; slot < workspaces.length; slot++) {
-            if (workspaces[slot] != 0) {
-                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
-                workspaces[slot] = 0;
-            }
-        }
+        freeWorkspaces();
         owned.forEach(oneDnn.memory()::free);
         owned.clear();
         convolutions.forEach(CpuConvolution::free);
         convolutions.clear();
         oneDnn.close();
+        oneDnn.memory().returnFreed();
     }
 }

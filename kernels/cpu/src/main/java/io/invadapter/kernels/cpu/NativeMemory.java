@@ -16,8 +16,12 @@ final class NativeMemory implements TensorPool.Memory {
     /** Bytes that are handed out before the limits are looked at again: reading them takes a fraction of a millisecond. */
     private static final long UNSEEN = 16L << 20;
 
+    /** Bytes freed before the C library is told to return them: it keeps what lies between others, and never gets round to it itself. */
+    private static final long RETURNED_AT_ONCE = 64L << 20;
+
     private final MemoryLimits limits = new MemoryLimits();
     private long unseen;
+    private long unreturned;
 
     @Override
     public long allocate(long bytes) {
@@ -43,6 +47,16 @@ final class NativeMemory implements TensorPool.Memory {
     @Override
     public void free(long address, long bytes) {
         free(address);
+        unreturned += bytes;
+        if (unreturned > RETURNED_AT_ONCE) {
+            returnFreed();
+        }
+    }
+
+    /** Returns freed memory to the system, where the C library has a call for it (glibc's malloc_trim). */
+    void returnFreed() {
+        unreturned = 0;
+        Pointer.trimMemory();
     }
 
     void free(long address) {

@@ -4,7 +4,8 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.DeviceException;
-import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -17,13 +18,19 @@ import org.bytedeco.dnnl.dnnl_stream;
 
 /**
  * oneDNN's C API, as far as the CPU device needs it: one engine, one stream, one scratchpad, and every primitive made
- * once for each shape.
+ * once for each shape, as long as there are not too many shapes.
  */
 final class OneDnn implements AutoCloseable {
+    /** One size of pictures needs a few hundred; each takes some tens of kilobytes of code. */
+    private static final int MOST_PRIMITIVES = 1024;
+    /** By shape and implementation: loading a model packs many weights of the same shape. */
+    private static final int CACHED_BY_ONEDNN = 1024;
+
     /** That compute, the calling one included. */
     final int threads = Threads.count();
     private final NativeMemory memory = new NativeMemory();
-    private final Map<List<Object>, Primitive> primitives = new HashMap<>();
+    /** Those used longest ago come first. */
+    private final Map<List<Object>, Primitive> primitives = new LinkedHashMap<>(16, 0.75f, true);
     final dnnl_engine engine = new dnnl_engine();
     final dnnl_stream stream = new dnnl_stream();
     private long scratchpad;
@@ -152,10 +159,15 @@ final class OneDnn implements AutoCloseable {
         return descriptor;
     }
 
-    /** The primitive known under {@code key}, made by {@code maker} the first time. */
+    /** The primitive known under {@code key}, made by {@code maker} when there is none; to be run before the next is asked for. */
     Primitive primitive(List<Object> key, Supplier<Primitive> maker) {
         Primitive known = primitives.get(key);
         if (known == null) {
+            if (primitives.size() >= MOST_PRIMITIVES) {
+                Iterator<Primitive> oldest = primitives.values().iterator();
+                oldest.next().close();
+                oldest.remove();
+            }
             known = maker.get();
             primitives.put(key, known);
         }
@@ -179,14 +191,23 @@ final class OneDnn implements AutoCloseable {
         return memory;
     }
 
-    @Override
-    public void close() {
+    /** Frees what can be made again. */
+    void trim() {
         primitives.values().forEach(Primitive::close);
         primitives.clear();
         if (scratchpad != 0) {
             memory.free(scratchpad, scratchpadBytes);
             scratchpad = 0;
+            scratchpadBytes = 0;
         }
+        // oneDNN keeps primitives of its own accord, those of closed devices too.
+        dnnl_set_primitive_cache_capacity(0);
+        dnnl_set_primitive_cache_capacity(CACHED_BY_ONEDNN);
+    }
+
+    @Override
+    public void close() {
+        trim();
         dnnl_stream_destroy(stream);
         dnnl_engine_destroy(engine);
     }

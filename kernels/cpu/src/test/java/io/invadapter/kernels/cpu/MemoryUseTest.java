@@ -1,0 +1,105 @@
+package io.invadapter.kernels.cpu;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.bytedeco.javacpp.Pointer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+
+/** How large the process is: what a server or a container sees. */
+@EnabledOnOs(OS.LINUX)
+class MemoryUseTest {
+    private static final int CHANNELS = 64;
+
+    /** A few operators over maps of many sizes; prints the process' megabytes. */
+    static final class ManySizes {
+        private ManySizes() {
+        }
+
+        public static void main(String[] arguments) {
+            try (Device device = open()) {
+                new Network(device).run(1, 10);
+            }
+            report("start");
+            try (Device device = open()) {
+                Network network = new Network(device);
+                for (int i = 0; i < 40; i++) {
+                    network.run(1 + i % 3, 100 + i);
+                    if (i == 9) {
+                        report("ten");
+                    }
+                }
+                report("forty");
+                device.trim();
+                report("trimmed");
+                network.run(2, 120);
+            }
+            report("closed");
+        }
+
+        private static Device open() {
+            return Devices.open("cpu", Precision.FP32, notice -> { });
+        }
+
+        private static void report(String when) {
+            System.gc();
+            System.out.println(when + " " + (Pointer.physicalBytes() >> 20));
+        }
+    }
+
+    private static final class Network {
+        private final Device device;
+        private final Device.Convolution convolution;
+        private final Device.Linear linear;
+        private final Device.Norm norm;
+
+        Network(Device device) {
+            this.device = device;
+            this.convolution = device.convolution(weight(CHANNELS, CHANNELS, 3, 3), weight(CHANNELS), 1, Device.Padding.same(1),
+                    DataType.FLOAT32);
+            this.linear = device.linear(weight(CHANNELS, CHANNELS), weight(CHANNELS));
+            this.norm = device.norm(weight(CHANNELS), weight(CHANNELS));
+        }
+
+        private static HostTensor weight(int... shape) {
+            int elements = 1;
+            for (int extent : shape) {
+                elements *= extent;
+            }
+            return HostTensor.of(new float[elements], shape);
+        }
+
+        void run(int batch, int size) {
+            try (Scope scope = device.scope()) {
+                Tensor x = device.upload(DataType.FLOAT32, new float[batch * size * size * CHANNELS], batch, size, size, CHANNELS);
+                Tensor y = device.groupNorm(device.conv2d(x, convolution, null, x), norm, 8, 1e-5f, true);
+                y = device.linear(y, linear, Device.Activation.SILU, null);
+                Tensor few = y.rows(0, 1).reshape(1, size * size, CHANNELS);
+                device.attention(few, few.part(0, 1, 77, CHANNELS), few.part(0, 1, 77, CHANNELS), 2, false, null);
+            }
+        }
+    }
+
+    @Test
+    void manySizesTakeNoMoreThanAFewAndAllIsGivenBack() {
+        ChildProcess child = ChildProcess.run(List.of(), Map.of(), List.of("-Xmx64m", "-XX:+UseSerialGC"), ManySizes.class);
+        assertEquals(0, child.status(), child.output());
+        List<Integer> megabytes = new ArrayList<>();
+        child.output().lines().forEach(line -> megabytes.add(Integer.valueOf(line.split(" ")[1])));
+        assertTrue(megabytes.get(2) < 2 * megabytes.get(1), "ten sizes or forty: " + child.output());
+        assertTrue(megabytes.get(3) < megabytes.get(0) + 20, "trimmed: " + child.output());
+        assertTrue(megabytes.get(4) < megabytes.get(0) + 20, "closed: " + child.output());
+    }
+}
