@@ -8,6 +8,7 @@ module io.invadapter.cli {
     requires me.tongfei.progressbar;
     requires commons.math3;
     requires java.desktop;
+    requires java.logging;
 
     opens io.invadapter.cli to info.picocli;
 }

@@ -27,6 +27,7 @@ import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipInputStream;
 import javax.imageio.ImageIO;
+import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * avatar-sd, a Stable Diffusion in small that draws cartoon portraits, in the diffusers layout with its adapter and golden
@@ -105,7 +106,8 @@ public final class BundledModel {
 
     private static BufferedImage face(String name) {
         try (InputStream in = BundledModel.class.getResourceAsStream("face-" + name + ".png")) {
-            return ImageIO.read(in);
+            // ImageIO.read(in) would want a temporary file.
+            return ImageIO.read(new MemoryCacheImageInputStream(in));
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -5,10 +5,11 @@ import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Locale;
 
 /** Finds mistakes in paths before any work is done. */
 final class Checks {
+    private static final int TRIAL_BYTES = 1 << 15;
+
     private Checks() {
     }
 
@@ -32,25 +33,17 @@ final class Checks {
             throw new InvalidRequestException(file + ": is write-protected");
         }
         try {
-            // Asking is not enough: some file systems say yes to everything.
-            Files.delete(Files.createFile(beside(file)));
+            // Asking is not enough: some file systems say yes to everything, and a full one still takes empty files.
+            Path trial = Files.createTempFile(folder, ".invadapter", ".part");
+            try {
+                Files.write(trial, new byte[TRIAL_BYTES]);
+            } finally {
+                Files.delete(trial);
+            }
         } catch (FileSystemException e) {
             throw new InvalidRequestException(file + ": cannot be written: " + (e.getReason() == null ? "no file can be made there" : e.getReason()));
         } catch (IOException e) {
             throw new InvalidRequestException(file + ": cannot be written: " + e.getMessage());
         }
-    }
-
-    /** The same for a picture. */
-    static void writablePng(Path file) {
-        if (!file.toString().toLowerCase(Locale.ROOT).endsWith(".png")) {
-            throw new InvalidRequestException(file + ": pictures are written as PNG; expected a name that ends in .png");
-        }
-        writable(file);
-    }
-
-    /** Where the file is written until it is complete. */
-    static Path beside(Path file) {
-        return file.resolveSibling("." + file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
     }
 }

@@ -27,7 +27,7 @@ final class Demo implements Callable<Integer> {
     private static final int STEPS = 20;
     private static final double GUIDANCE = 3.5;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "demo.png", description = "PNG (default: ${DEFAULT-VALUE})")
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "demo.png", description = "PNG or JPEG, by its name; -: standard output (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Mixin
@@ -35,7 +35,7 @@ final class Demo implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        Checks.writablePng(output);
+        Output out = new Output(output, 1);
         List<String> columns = new ArrayList<>(List.of("the face", "its reconstruction from noise"));
         PROMPTS.forEach(prompt -> columns.add("“" + prompt + "”"));
         Sheet sheet = new Sheet(columns, 2 * FACES);
@@ -48,9 +48,9 @@ final class Demo implements Callable<Integer> {
                 sheet.add("with the adapter", row(pipeline, inversion, face, 100 + i, progress));
             }
         }
-        Png.write(sheet.picture(), null, output);
+        out.write(sheet.picture(), null, 0);
         if (!device.quiet()) {
-            System.out.println(output);
+            out.say(out.name(0));
         }
         return 0;
     }

@@ -6,6 +6,8 @@ import io.invadapter.engine.Pipeline;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import picocli.CommandLine.Option;
 
 /** Options of every command that makes pictures: where it computes and how much it says. */
@@ -18,6 +20,8 @@ final class DeviceOptions {
 
     @Option(names = {"-q", "--quiet"}, description = "no progress, no notices")
     private boolean quiet;
+
+    private final Set<String> said = ConcurrentHashMap.newKeySet();
 
     boolean quiet() {
         return quiet;
@@ -38,7 +42,8 @@ final class DeviceOptions {
     /** @param identities {@code null}: the pipeline's own */
     Pipeline open(Path model, Path adapter, IdentityBudget identities) {
         checkDevice(device);
-        try {
+        Notices.to(this::warn);
+        try (Progress.Loading shown = new Progress.Loading(quiet)) {
             return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
                     .identityBudget(identities).notices(this::warn).open();
         } catch (OutOfMemoryError e) {
@@ -47,8 +52,9 @@ final class DeviceOptions {
         }
     }
 
+    /** Says it once, however many pictures it holds for. */
     void warn(String notice) {
-        if (!quiet) {
+        if (!quiet && said.add(notice)) {
             System.err.println("invadapter: " + notice);
         }
     }

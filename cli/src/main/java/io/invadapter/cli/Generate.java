@@ -1,45 +1,63 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.FacePicture;
 import io.invadapter.engine.GenerationRequest;
 import io.invadapter.engine.GenerationResult;
 import io.invadapter.engine.IdentityBudget;
 import io.invadapter.engine.IdentityRows;
 import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.engine.PictureFile;
 import io.invadapter.engine.Pipeline;
 import io.invadapter.engine.model.IdentityLayers;
 import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ThreadLocalRandom;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** A prompt and, if wanted, a face in; pictures out. */
 @Command(name = "generate", sortOptions = false, description = "Makes pictures from a prompt, of the person in --face when given.")
 final class Generate implements Callable<Integer> {
-    @Option(names = "--prompt", paramLabel = "TEXT", required = true, description = "what to show")
+    private static final int MAX_COUNT = 1000;
+    private static final long RANDOM_SEED = -1;
+    private static final String BYTE_ORDER_MARK = "\uFEFF";
+
+    @Option(names = "--prompt", paramLabel = "TEXT", description = "what to show")
     private String prompt;
+
+    @Option(names = "--prompts", paramLabel = "FILE", description = "in place of --prompt: a text file with a prompt on each line, UTF-8; -: standard input")
+    private Path promptFile;
 
     @Option(names = "--negative", paramLabel = "TEXT", defaultValue = "", description = "what not to show")
     private String negative;
 
-    @Option(names = "--face", paramLabel = "FILE", description = "picture of the person to keep; the middle square is used (default: plain text to image)")
-    private Path face;
+    @Option(names = "--face", paramLabel = "FILE", description = "picture of the person to keep, of which the middle square is used; "
+            + "sample:1 to sample:5 come with this program (default: plain text to image)")
+    private Face face;
 
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes the face's picture (default: ${DEFAULT-VALUE})")
     private String caption;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG; several become out-1.png, out-2.png, … (default: ${DEFAULT-VALUE})")
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG or JPEG, by its name; several become out-1.png, out-2.png, …; "
+            + "-: standard output, as PNG (default: ${DEFAULT-VALUE})")
     private Path output;
 
-    @Option(names = "--count", paramLabel = "N", defaultValue = "1", description = "pictures, with seeds S, S+1, … (default: ${DEFAULT-VALUE})")
+    @Option(names = "--count", paramLabel = "N", defaultValue = "1", description = "pictures of each prompt, with seeds S, S+1, … (default: ${DEFAULT-VALUE})")
     private int count;
 
-    @Option(names = "--seed", paramLabel = "S", description = "of the first picture (default: random, and printed)")
+    @Option(names = "--seed", paramLabel = "S", description = "of a prompt's first picture; -1: random, and printed (default: -1)")
     private Long seed;
 
     @Option(names = "--size", paramLabel = "WxH", description = "in pixels, e.g. 512x768 or 512 (default: the model's own)")
@@ -66,39 +84,73 @@ final class Generate implements Callable<Integer> {
     @Mixin
     private DeviceOptions device;
 
+    @Spec
+    private CommandSpec spec;
+
     @Override
     public Integer call() throws Exception {
-        GenerationRequest.Builder request = request();
+        List<GenerationRequest.Builder> requests = new ArrayList<>();
+        boolean random = seed == null || seed == RANDOM_SEED;
+        long firstSeed = random ? ThreadLocalRandom.current().nextLong(1L << 32) : seed;
+        for (String text : prompts()) {
+            requests.add(request(text, firstSeed));
+        }
         model.check(face != null);
-        for (int i = 0; i < count; i++) {
-            Checks.writablePng(file(i));
-        }
-        if (face != null) {
-            request.face(FacePicture.read(face, device::warn));
-        }
+        Output out = new Output(output, requests.size() * count);
+        BufferedImage person = face == null ? null : face.read(device::warn);
         try (Pipeline pipeline = model.open(device, identities()); Progress progress = new Progress(device.quiet())) {
-            double scale = identityScale != null ? identityScale : pipeline.defaultIdentityScale();
-            GenerationRequest asked = request.identityScale(scale).listener(progress).build();
-            GenerationResult result = pipeline.generate(asked);
-            progress.close();
-            result.warnings().forEach(device::warn);
-            for (int i = 0; i < count; i++) {
-                BufferedImage picture = result.images().get(i);
-                Png.write(picture, parameters(asked, asked.seed() + i, picture), file(i));
-                if (!device.quiet()) {
-                    System.out.println(file(i) + (seed == null ? " (seed " + (asked.seed() + i) + ")" : ""));
+            int picture = 0;
+            for (GenerationRequest.Builder builder : requests) {
+                for (int i = 0; i < count; i++) {
+                    GenerationRequest request = builder.face(person).seed(firstSeed + i).listener(progress).build();
+                    GenerationResult result = pipeline.generate(request);
+                    progress.close();
+                    result.warnings().forEach(device::warn);
+                    out.write(result.images().getFirst(), PictureFile.parameters(request, 0, pipeline, model.modelName()), picture);
+                    if (!device.quiet()) {
+                        out.say(out.name(picture) + (random ? " (seed " + request.seed() + ")" : ""));
+                    }
+                    picture++;
                 }
             }
         }
         return 0;
     }
 
+    private List<String> prompts() throws IOException {
+        if ((prompt == null) == (promptFile == null)) {
+            throw new ParameterException(spec.commandLine(), prompt == null ? "expected a --prompt, or a file of --prompts"
+                    : "--prompt and --prompts exclude each other");
+        }
+        if (prompt != null) {
+            return List.of(prompt);
+        }
+        boolean standardInput = promptFile.toString().equals("-");
+        if (!standardInput) {
+            Checks.exists(promptFile);
+        }
+        byte[] bytes = standardInput ? System.in.readAllBytes() : Files.readAllBytes(promptFile);
+        String text;
+        try {
+            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+        } catch (CharacterCodingException e) {
+            throw new InvalidRequestException("--prompts " + promptFile + ": not a text in UTF-8");
+        }
+        List<String> lines = text.replace(BYTE_ORDER_MARK, "").lines().map(String::strip).filter(line -> !line.isEmpty()).toList();
+        if (lines.isEmpty()) {
+            throw new InvalidRequestException("--prompts " + promptFile + ": there is no prompt in it");
+        }
+        return lines;
+    }
+
     /** Everything but the face; mistakes are found before anything is loaded. */
-    private GenerationRequest.Builder request() {
-        GenerationRequest.Builder request = GenerationRequest.builder().prompt(prompt).negativePrompt(negative).caption(caption)
+    private GenerationRequest.Builder request(String text, long firstSeed) {
+        if (count < 1 || count > MAX_COUNT) {
+            throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
+        }
+        GenerationRequest.Builder request = GenerationRequest.builder().prompt(text).negativePrompt(negative).caption(caption)
                 .steps(model.steps()).guidanceScale(guidance != null ? guidance : model.bundled() ? 3.5 : 7.5)
-                .identityLayers(identityLayers).identityRows(identityRows).count(count)
-                .seed(seed != null ? seed : ThreadLocalRandom.current().nextLong(1L << 32));
+                .identityLayers(identityLayers).identityRows(identityRows).seed(firstSeed);
         if (identityScale != null) {
             if (face == null) {
                 throw new InvalidRequestException("--id-scale says how strongly the person in --face is kept; there is no --face");
@@ -106,6 +158,7 @@ final class Generate implements Callable<Integer> {
             if (!(identityScale >= 0 && identityScale < Double.POSITIVE_INFINITY)) {
                 throw new InvalidRequestException("--id-scale must be 0 or more, not " + identityScale);
             }
+            request.identityScale(identityScale);
         }
         if (size != null) {
             int[] pixels = size();
@@ -113,42 +166,6 @@ final class Generate implements Callable<Integer> {
         }
         request.build();
         return request;
-    }
-
-    /** In the form of stable-diffusion-webui, so that its tools read it. */
-    private String parameters(GenerationRequest asked, long pictureSeed, BufferedImage picture) {
-        StringBuilder text = new StringBuilder(prompt);
-        if (!negative.isEmpty()) {
-            text.append("\nNegative prompt: ").append(negative);
-        }
-        text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: DDIM, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
-                asked.steps(), asked.guidanceScale(), pictureSeed, picture.getWidth(), picture.getHeight(), quoted(model.modelName())));
-        if (face != null) {
-            text.append(", Inv-Adapter scale: ").append(asked.identityScale())
-                    .append(", Inv-Adapter caption: ").append(quoted(caption));
-            if (identityLayers != IdentityLayers.BOTH) {
-                text.append(", Inv-Adapter layers: ").append(identityLayers);
-            }
-            if (identityRows != IdentityRows.PROMPT) {
-                text.append(", Inv-Adapter rows: ").append(identityRows);
-            }
-        }
-        return text.toString();
-    }
-
-    /** A value with a comma, a colon, a quotation mark or a line break needs quotation marks in that form. */
-    private static String quoted(String value) {
-        return value.matches("[^,:\"\n]*") ? value
-                : '"' + value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + '"';
-    }
-
-    private Path file(int index) {
-        if (count == 1) {
-            return output;
-        }
-        String name = output.getFileName().toString();
-        int dot = name.lastIndexOf('.') > 0 ? name.lastIndexOf('.') : name.length();
-        return output.resolveSibling(name.substring(0, dot) + "-" + (index + 1) + name.substring(dot));
     }
 
     private IdentityBudget identities() {

@@ -1,8 +1,8 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.FacePicture;
 import io.invadapter.engine.GenerationRequest;
 import io.invadapter.engine.InversionResult;
+import io.invadapter.engine.PictureFile;
 import io.invadapter.engine.Pipeline;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
@@ -16,13 +16,14 @@ import picocli.CommandLine.Option;
 @Command(name = "invert", sortOptions = false, description = "Turns a face into noise and back, to see how much of it the model can hold; "
         + "writes what came back and prints how far its latents are from the face's.")
 final class Invert implements Callable<Integer> {
-    @Option(names = "--face", paramLabel = "FILE", required = true, description = "the picture; the middle square is used")
-    private Path face;
+    @Option(names = "--face", paramLabel = "FILE", required = true, description = "the picture, of which the middle square is used; sample:1 to sample:5 come with "
+            + "this program")
+    private Face face;
 
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes it (default: ${DEFAULT-VALUE})")
     private String caption;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "reconstruction.png", description = "PNG (default: ${DEFAULT-VALUE})")
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "reconstruction.png", description = "PNG or JPEG, by its name; -: standard output (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Mixin
@@ -35,13 +36,13 @@ final class Invert implements Callable<Integer> {
     public Integer call() throws Exception {
         GenerationRequest.builder().steps(model.steps()).caption(caption).build(); // refuses what cannot be before anything is loaded
         model.check(false);
-        Checks.writablePng(output);
-        BufferedImage picture = FacePicture.read(face, device::warn);
+        Output out = new Output(output, 1);
+        BufferedImage picture = face.read(device::warn);
         try (Pipeline pipeline = model.open(device); Progress progress = new Progress(device.quiet())) {
             InversionResult result = pipeline.invert(picture, caption, model.steps(), progress);
             progress.close();
-            Png.write(result.reconstruction(), null, output);
-            System.out.printf(Locale.ROOT, "%s: relative error of the latents %.4f%n", output, result.error());
+            out.write(result.reconstruction(), PictureFile.parameters(result, caption, model.steps(), model.modelName()), 0);
+            out.say(String.format(Locale.ROOT, "%s: relative error of the latents %.4f", out.name(0), result.error()));
         }
         return 0;
     }

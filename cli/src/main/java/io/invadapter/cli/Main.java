@@ -10,9 +10,11 @@ import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.List;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.MissingParameterException;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
@@ -24,7 +26,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
         description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.%n",
         footer = {"", "'invadapter COMMAND --help' lists the options of a command.",
             "Exit codes: 0 done, 1 failed, 2 asked for something that cannot be."},
-        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class, Bench.class})
+        subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class, Bench.class, Completion.class})
 public final class Main implements Runnable {
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
@@ -44,6 +46,16 @@ public final class Main implements Runnable {
         System.setProperty("invadapter.cuda.libraries", folders);
     }
 
+    /** A property for the same reason. */
+    @Option(names = "--threads", paramLabel = "N", scope = ScopeType.INHERIT,
+            description = "threads that the CPU computes with (default: one for each core)")
+    private void threads(Integer count) {
+        if (count < 1) {
+            throw new CommandLine.ParameterException(spec.commandLine(), "--threads must be 1 or more, not " + count);
+        }
+        System.setProperty("invadapter.cpu.threads", count.toString());
+    }
+
     @Option(names = {"-V", "--version"}, versionHelp = true, description = "shows the version")
     private boolean version;
 
@@ -58,6 +70,7 @@ public final class Main implements Runnable {
         register(commandLine, Long.class, Long::valueOf, "a whole number of at most 64 bits");
         register(commandLine, Double.class, Double::valueOf, "a number");
         commandLine.registerConverter(Path.class, Main::path);
+        commandLine.registerConverter(Face.class, Face::of);
         commandLine.setExecutionStrategy(parsed -> {
             try {
                 return new CommandLine.RunLast().execute(parsed);
@@ -90,7 +103,7 @@ public final class Main implements Runnable {
     }
 
     /** An empty path would silently mean the current folder. */
-    private static Path path(String text) {
+    static Path path(String text) {
         if (text.isBlank()) {
             throw new TypeConversionException("'" + text + "' is not the name of a file or folder");
         }
@@ -103,16 +116,24 @@ public final class Main implements Runnable {
     }
 
     private static String sentence(ParameterException e) {
-        if (e instanceof UnmatchedArgumentException unmatched && !unmatched.isUnknownOption()) {
-            String word = unmatched.getUnmatched().getFirst();
-            return e.getCommandLine().getParent() == null ? "there is no command '" + word + "': expected " + commands()
-                    : "unexpected argument '" + word + "'";
+        // A misspelt option is also missing, which says less.
+        List<String> unmatched = e instanceof UnmatchedArgumentException known ? known.getUnmatched()
+                : e instanceof MissingParameterException ? e.getCommandLine().getUnmatchedArguments() : List.of();
+        if (unmatched.isEmpty()) {
+            return e.getMessage().lines().findFirst().orElse("wrong options");
         }
-        return e.getMessage().lines().findFirst().orElse("wrong options");
+        String word = unmatched.getFirst();
+        if (word.startsWith("-")) {
+            String option = word.split("=", 2)[0];
+            List<String> similar = new UnmatchedArgumentException(e.getCommandLine(), List.of(option)).getSuggestions();
+            return "there is no option '" + option + "'" + (similar.isEmpty() ? "" : " (did you mean '" + similar.getFirst() + "'?)");
+        }
+        return e.getCommandLine().getParent() == null ? "there is no command '" + word + "': expected " + commands()
+                : "unexpected argument '" + word + "'";
     }
 
     private static String commands() {
-        return "generate, invert, info, verify, demo, devices or bench";
+        return "generate, invert, info, verify, demo, devices, bench or completion";
     }
 
     /** What went wrong, for a user; a mistake of ours keeps its stack trace. */
@@ -121,7 +142,7 @@ public final class Main implements Runnable {
             case InvAdapterException _, UncheckedIOException _ -> e.getMessage();
             case NoSuchFileException missing -> missing.getFile() + ": there is no such file";
             case AccessDeniedException denied -> denied.getFile() + ": access denied";
-            case FileSystemException failed -> failed.getFile() + ": " + failed.getReason();
+            case FileSystemException failed -> failed.getFile() + ": " + (failed.getReason() == null ? "cannot be used" : failed.getReason());
             case IOException _ -> "cannot read or write: " + e.getMessage();
             default -> throw e;
         };

@@ -22,7 +22,32 @@ final class Progress implements ProgressListener, AutoCloseable {
     private String phase;
 
     Progress(boolean quiet) {
-        this.shown = !quiet && System.console() != null && System.console().isTerminal();
+        this.shown = isShown(quiet);
+    }
+
+    private static boolean isShown(boolean quiet) {
+        return !quiet && System.console() != null && System.console().isTerminal();
+    }
+
+    /** One line while a model is loaded, gone afterwards. */
+    static final class Loading implements AutoCloseable {
+        private final boolean shown;
+
+        Loading(boolean quiet) {
+            this.shown = isShown(quiet);
+            if (shown) {
+                System.out.print("loading the model …");
+                System.out.flush();
+            }
+        }
+
+        @Override
+        public void close() {
+            if (shown) {
+                System.out.print("\r\u001b[K");
+                System.out.flush();
+            }
+        }
     }
 
     @Override

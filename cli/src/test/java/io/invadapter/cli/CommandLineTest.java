@@ -126,7 +126,7 @@ class CommandLineTest {
         mistake(2, "0 or more", "--face", face(), "--id-scale", -1, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
         mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
-        mistake(2, "ends in .png", "-o", folder.resolve("out.jpg"));
+        mistake(2, "ends in .png, .jpg or .jpeg", "-o", folder.resolve("out.webp"));
         mistake(2, "not the name of a file", "-o", "");
         mistake(2, "tiny.png", "--face", tiny, "-o", out);
         mistake(2, "text.png", "--face", text, "-o", out);
@@ -250,6 +250,18 @@ class CommandLineTest {
         run("generate", "--prompt", "портрет 🙂", "--steps", 1, "--seed", 1, "-q", "-o", out);
         String bytes = new String(Files.readAllBytes(out), StandardCharsets.UTF_8);
         assertTrue(bytes.contains("iTXtparameters") && bytes.contains("портрет 🙂\nSteps: 1"));
+    }
+
+    @Test
+    void aMisspeltOptionIsNamedWithTheOneThatWasMeant() {
+        for (String[] arguments : new String[][] {{"generate", "--promt", "a", "'--promt' (did you mean '--prompt'?)"},
+            {"generate", "--promt=a", "-q", "'--promt' (did you mean '--prompt'?)"},
+            {"invert", "--fase", "a.png", "'--fase' (did you mean '--face'?)"}}) {
+            Outcome outcome = run(arguments[0], arguments[1], arguments[2]);
+            assertEquals(2, outcome.code());
+            assertTrue(outcome.message().contains("there is no option " + arguments[3]), outcome.message());
+            assertEquals(1, outcome.message().lines().count(), outcome.message());
+        }
     }
 
     private void mistake(int code, String part, Object... options) {

@@ -1,0 +1,34 @@
+package io.invadapter.cli;
+
+import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.FacePicture;
+import java.awt.image.BufferedImage;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+import picocli.CommandLine.TypeConversionException;
+
+/**
+ * What {@code --face} names.
+ *
+ * @param file   a picture, or {@code null} for a sample
+ * @param sample number of a face that comes with the bundled model, from 1
+ */
+record Face(Path file, int sample) {
+    private static final String SAMPLE = "sample:";
+    private static final int SAMPLES = 5;
+
+    static Face of(String text) {
+        if (!text.startsWith(SAMPLE)) {
+            return new Face(Main.path(text), 0);
+        }
+        if (!text.matches(SAMPLE + "[1-" + SAMPLES + "]")) {
+            throw new TypeConversionException("there is no '" + text + "': expected " + SAMPLE + "1 to " + SAMPLE + SAMPLES
+                    + ", or a file");
+        }
+        return new Face(null, text.charAt(SAMPLE.length()) - '0');
+    }
+
+    BufferedImage read(Consumer<String> warnings) {
+        return file == null ? BundledModel.faces().get(sample - 1) : FacePicture.read(file, warnings);
+    }
+}

@@ -1,0 +1,75 @@
+package io.invadapter.cli;
+
+import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.engine.PictureFile;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** Where a command's pictures go: one file, several numbered ones, or standard output. */
+final class Output {
+    private static final String STANDARD_OUTPUT = "-";
+
+    private final Path named;
+    private final int count;
+
+    /**
+     * @param named {@code -} is standard output
+     * @throws InvalidRequestException when a picture could not be written there
+     */
+    Output(Path named, int count) {
+        this.named = named;
+        this.count = count;
+        if (isStandardOutput()) {
+            if (count > 1) {
+                throw new InvalidRequestException("-o -: standard output takes one picture, not " + count);
+            }
+            if (System.console() != null && System.console().isTerminal()) {
+                throw new InvalidRequestException("-o -: standard output is a terminal; send it to a file or a program");
+            }
+        } else {
+            if (PictureFile.Format.of(named).isEmpty()) {
+                throw new InvalidRequestException(named + ": pictures are written as PNG or JPEG; expected a name that ends in "
+                        + ".png, .jpg or .jpeg");
+            }
+            for (int i = 0; i < count; i++) {
+                Checks.writable(file(i));
+            }
+        }
+    }
+
+    private boolean isStandardOutput() {
+        return named.toString().equals(STANDARD_OUTPUT);
+    }
+
+    /** What a picture's place is called. */
+    String name(int index) {
+        return isStandardOutput() ? "standard output" : file(index).toString();
+    }
+
+    private Path file(int index) {
+        if (count == 1) {
+            return named;
+        }
+        String name = named.getFileName().toString();
+        int dot = name.lastIndexOf('.');
+        return named.resolveSibling(name.substring(0, dot) + "-" + (index + 1) + name.substring(dot));
+    }
+
+    /** @param parameters text to carry along, or {@code null} */
+    void write(BufferedImage picture, String parameters, int index) throws IOException {
+        if (isStandardOutput()) {
+            System.out.writeBytes(PictureFile.encode(picture, parameters, PictureFile.Format.PNG));
+            if (System.out.checkError()) {
+                throw new IOException("standard output was closed before the picture was written");
+            }
+        } else {
+            PictureFile.write(picture, parameters, file(index));
+        }
+    }
+
+    /** A line of the command's own: never among a picture's bytes. */
+    void say(String line) {
+        (isStandardOutput() ? System.err : System.out).println(line);
+    }
+}

@@ -1,0 +1,201 @@
+package io.invadapter.engine;
+
+import io.invadapter.engine.model.IdentityLayers;
+import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Locale;
+import java.util.Optional;
+import javax.imageio.IIOImage;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageTypeSpecifier;
+import javax.imageio.ImageWriteParam;
+import javax.imageio.ImageWriter;
+import javax.imageio.metadata.IIOMetadata;
+import javax.imageio.metadata.IIOMetadataNode;
+import javax.imageio.stream.MemoryCacheImageOutputStream;
+import org.w3c.dom.Element;
+
+/** Picture files that carry what they were made of, the way stable-diffusion-webui writes and reads it. */
+public final class PictureFile {
+    private static final String PNG_METADATA = "javax_imageio_png_1.0";
+    private static final String JPEG_METADATA = "javax_imageio_jpeg_image_1.0";
+    private static final float JPEG_QUALITY = 0.95f;
+    /** Of a JPEG's segment, less what Exif takes for itself. */
+    private static final int MAX_EXIF_CHARACTERS = 32_700;
+
+    private PictureFile() {
+    }
+
+    /** What a file can be. */
+    public enum Format {
+        PNG, JPEG;
+
+        /** By the name's ending, {@code .png}, {@code .jpg} or {@code .jpeg}; empty when it is another. */
+        public static Optional<Format> of(Path file) {
+            String name = file.toString().toLowerCase(Locale.ROOT);
+            return name.endsWith(".png") ? Optional.of(PNG)
+                    : name.endsWith(".jpg") || name.endsWith(".jpeg") ? Optional.of(JPEG) : Optional.empty();
+        }
+    }
+
+    /**
+     * What a picture of a request was made of, as webui writes it.
+     *
+     * @param model   the name to put down for it
+     * @param picture its number in the request, from 0
+     */
+    public static String parameters(GenerationRequest request, int picture, Pipeline pipeline, String model) {
+        StringBuilder text = new StringBuilder(request.prompt());
+        if (!request.negativePrompt().isEmpty()) {
+            text.append("\nNegative prompt: ").append(request.negativePrompt());
+        }
+        int width = request.width() == 0 ? pipeline.defaultWidth() : request.width();
+        int height = request.height() == 0 ? pipeline.defaultHeight() : request.height();
+        text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: DDIM, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
+                request.steps(), request.guidanceScale(), request.seed() + picture, width, height, quoted(model)));
+        if (request.face() != null) {
+            double scale = Double.isNaN(request.identityScale()) ? pipeline.defaultIdentityScale() : request.identityScale();
+            text.append(", Inv-Adapter scale: ").append(scale).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
+            if (request.identityLayers() != IdentityLayers.BOTH) {
+                text.append(", Inv-Adapter layers: ").append(request.identityLayers());
+            }
+            if (request.identityRows() != IdentityRows.PROMPT) {
+                text.append(", Inv-Adapter rows: ").append(request.identityRows());
+            }
+        }
+        return text.toString();
+    }
+
+    /** What a reconstruction was made of, in the same form: the caption stands in the prompt's place. */
+    public static String parameters(InversionResult result, String caption, int steps, String model) {
+        BufferedImage picture = result.reconstruction();
+        return String.format(Locale.ROOT, "%s\nSteps: %d, Sampler: DDIM inversion, CFG scale: 1.0, Size: %dx%d, Model: %s, "
+                + "Inv-Adapter reconstruction error: %.4f", caption, steps, picture.getWidth(), picture.getHeight(), quoted(model), result.error());
+    }
+
+    /** A value with a comma, a colon, a quotation mark or a line break needs quotation marks in that form. */
+    private static String quoted(String value) {
+        return value.matches("[^,:\"\n]*") ? value
+                : '"' + value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + '"';
+    }
+
+    /**
+     * Writes a picture beside its place, then moves it there: nothing half-written is ever seen, and a file of that name is
+     * replaced.
+     *
+     * @param parameters text to carry along, or {@code null}
+     * @throws FileSystemException when it cannot be written; names the file
+     */
+    public static void write(BufferedImage picture, String parameters, Path file) throws IOException {
+        Format format = Format.of(file).orElseThrow(() -> new InvalidRequestException(
+                file + ": pictures are written as PNG or JPEG; expected a name that ends in .png, .jpg or .jpeg"));
+        Path beside = file.resolveSibling("." + file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
+        try {
+            try {
+                Files.write(beside, encode(picture, parameters, format));
+                Files.move(beside, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            } finally {
+                Files.deleteIfExists(beside);
+            }
+        } catch (IOException e) {
+            // A full disk names no file.
+            String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
+                    : e instanceof FileSystemException ? "no file can be made there" : e.getMessage();
+            FileSystemException named = new FileSystemException(file.toString(), null, "the picture cannot be written: " + reason);
+            named.initCause(e);
+            throw named;
+        }
+    }
+
+    /**
+     * A picture file's content.
+     *
+     * @param parameters text to carry along, or {@code null}: in a PNG's chunk "parameters", in a JPEG's Exif as the user's
+     *                   comment, of which a JPEG holds the first 32700 characters
+     */
+    public static byte[] encode(BufferedImage picture, String parameters, Format format) {
+        try {
+            if (format == Format.PNG) {
+                return written(picture, "png", parameters);
+            }
+            byte[] jpeg = written(picture, "jpeg", null);
+            return parameters == null ? jpeg : withExif(jpeg, parameters);
+        } catch (IOException e) {
+            throw new IllegalStateException("memory takes what is written", e);
+        }
+    }
+
+    private static byte[] written(BufferedImage picture, String format, String parameters) throws IOException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ImageWriter writer = ImageIO.getImageWritersByFormatName(format).next();
+        // Kept in memory: ImageIO's own streams would want a temporary file.
+        try (MemoryCacheImageOutputStream out = new MemoryCacheImageOutputStream(bytes)) {
+            writer.setOutput(out);
+            ImageWriteParam how = writer.getDefaultWriteParam();
+            IIOMetadata metadata = writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), how);
+            if (format.equals("jpeg")) {
+                how.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
+                how.setCompressionQuality(JPEG_QUALITY);
+                keepColoursSharp(metadata);
+            } else if (parameters != null) {
+                metadata.mergeTree(PNG_METADATA, text(parameters));
+            }
+            writer.write(null, new IIOImage(picture, null, metadata), how);
+        } finally {
+            writer.dispose();
+        }
+        return bytes.toByteArray();
+    }
+
+    /** Colour at every pixel, not at every fourth (4:4:4). */
+    private static void keepColoursSharp(IIOMetadata metadata) throws IOException {
+        IIOMetadataNode root = (IIOMetadataNode) metadata.getAsTree(JPEG_METADATA);
+        Element brightness = (Element) root.getElementsByTagName("componentSpec").item(0);
+        brightness.setAttribute("HsamplingFactor", "1");
+        brightness.setAttribute("VsamplingFactor", "1");
+        metadata.setFromTree(JPEG_METADATA, root);
+    }
+
+    /** Puts a segment with Exif behind the JPEG's first two bytes: a list with a link to a list with the user's comment. */
+    private static byte[] withExif(byte[] jpeg, String parameters) {
+        byte[] comment = parameters.substring(0, Math.min(parameters.length(), MAX_EXIF_CHARACTERS)).getBytes(StandardCharsets.UTF_16BE);
+        int linked = 8 + 2 + 12 + 4;
+        int text = linked + 2 + 12 + 4;
+        int length = 2 + 6 + text + 8 + comment.length;
+        ByteBuffer file = ByteBuffer.allocate(jpeg.length + 2 + length);
+        file.put(jpeg, 0, 2).putShort((short) 0xFFE1).putShort((short) length).put("Exif\0\0".getBytes(StandardCharsets.US_ASCII));
+        file.put("MM".getBytes(StandardCharsets.US_ASCII)).putShort((short) 42).putInt(8);
+        file.putShort((short) 1).putShort((short) 0x8769).putShort((short) 4).putInt(1).putInt(linked).putInt(0);
+        file.putShort((short) 1).putShort((short) 0x9286).putShort((short) 7).putInt(8 + comment.length).putInt(text).putInt(0);
+        file.put("UNICODE\0".getBytes(StandardCharsets.US_ASCII)).put(comment);
+        return file.put(jpeg, 2, jpeg.length - 2).array();
+    }
+
+    /** A tEXt chunk where Latin-1 holds the text, else iTXt. */
+    private static IIOMetadataNode text(String parameters) {
+        boolean latin = StandardCharsets.ISO_8859_1.newEncoder().canEncode(parameters);
+        IIOMetadataNode entry = new IIOMetadataNode(latin ? "tEXtEntry" : "iTXtEntry");
+        entry.setAttribute("keyword", "parameters");
+        if (latin) {
+            entry.setAttribute("value", parameters);
+        } else {
+            entry.setAttribute("compressionFlag", "FALSE");
+            entry.setAttribute("compressionMethod", "0");
+            entry.setAttribute("languageTag", "");
+            entry.setAttribute("translatedKeyword", "");
+            entry.setAttribute("text", parameters);
+        }
+        IIOMetadataNode list = new IIOMetadataNode(latin ? "tEXt" : "iTXt");
+        list.appendChild(entry);
+        IIOMetadataNode root = new IIOMetadataNode(PNG_METADATA);
+        root.appendChild(list);
+        return root;
+    }
+}
