@@ -89,15 +89,15 @@ final class CpuAttention {
 
     /** {@code [heads, rows, keys]}, float32. */
     private Primitive scores(Block b, long queryStride, long keyStride, boolean masked) {
-        return oneDnn.primitive(List.of("scores", b, queryStride, keyStride, masked), () -> {
-            dnnl_memory_desc q = OneDnn.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, queryStride, 1});
-            dnnl_memory_desc k = OneDnn.strided(b.type, new long[] {b.heads, b.size, b.keys}, new long[] {b.size, 1, keyStride});
-            dnnl_memory_desc s = OneDnn.rowMajor(DataType.FLOAT32, b.heads, b.rows, b.keys);
-            OneDnn.PostOps postOps = new OneDnn.PostOps().scale((float) (1 / Math.sqrt(b.size)));
+        return oneDnn.primitive(List.of("scores", b, queryStride, keyStride, masked), d -> {
+            dnnl_memory_desc q = d.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, queryStride, 1});
+            dnnl_memory_desc k = d.strided(b.type, new long[] {b.heads, b.size, b.keys}, new long[] {b.size, 1, keyStride});
+            dnnl_memory_desc s = d.rowMajor(DataType.FLOAT32, b.heads, b.rows, b.keys);
+            Descriptors.PostOps postOps = d.postOps().scale((float) (1 / Math.sqrt(b.size)));
             if (masked) {
                 postOps.binary(dnnl_binary_add, s);
             }
-            Primitive.Builder builder = matmul(q, k, s, postOps);
+            Primitive.Builder builder = matmul(d, q, k, s, postOps);
             if (masked) {
                 builder.postOpArgument(1, s);
             }
@@ -107,29 +107,30 @@ final class CpuAttention {
 
     /** {@code factor * softmax}: scaling the product instead leaves the sum to a plain loop on all but the newest processors. */
     private Primitive softmax(Block b, float factor) {
-        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys, factor), () -> {
-            dnnl_memory_desc s = OneDnn.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
-            dnnl_memory_desc p = OneDnn.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_softmax_forward_primitive_desc_create",
-                    factor == 1 ? null : new OneDnn.PostOps().scale(factor),
-                    (d, a) -> dnnl_softmax_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
-                            dnnl_softmax_accurate, s, p, 1, a));
+        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys, factor), d -> {
+            dnnl_memory_desc s = d.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
+            dnnl_memory_desc p = d.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_softmax_forward_primitive_desc_create",
+                    factor == 1 ? d.postOps() : d.postOps().scale(factor),
+                    (made, engine, attributes) -> dnnl_softmax_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
+                            dnnl_softmax_accurate, s, p, 1, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, s).argument(DNNL_ARG_DST, p).build();
         });
     }
 
     private Primitive weightedSum(Block b, long valueStride, long outStride, boolean accumulate) {
-        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, accumulate), () -> {
-            dnnl_memory_desc p = OneDnn.rowMajor(b.type, b.heads, b.rows, b.keys);
-            dnnl_memory_desc v = OneDnn.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
-            dnnl_memory_desc o = OneDnn.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
-            return matmul(p, v, o, accumulate ? new OneDnn.PostOps().sum() : null).build();
+        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, accumulate), d -> {
+            dnnl_memory_desc p = d.rowMajor(b.type, b.heads, b.rows, b.keys);
+            dnnl_memory_desc v = d.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
+            dnnl_memory_desc o = d.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
+            return matmul(d, p, v, o, accumulate ? d.postOps().sum() : d.postOps()).build();
         });
     }
 
-    private Primitive.Builder matmul(dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c, OneDnn.PostOps postOps) {
-        dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_matmul_primitive_desc_create", postOps,
-                (d, attributes) -> dnnl_matmul_primitive_desc_create(d, oneDnn.engine, a, b, null, c, attributes));
+    private Primitive.Builder matmul(Descriptors d, dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c,
+            Descriptors.PostOps postOps) {
+        dnnl_primitive_desc descriptor = d.primitive("dnnl_matmul_primitive_desc_create", postOps,
+                (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, a, b, null, c, attributes));
         return new Primitive.Builder(oneDnn, descriptor)
                 .argument(DNNL_ARG_SRC, a)
                 .argument(DNNL_ARG_WEIGHTS, b)

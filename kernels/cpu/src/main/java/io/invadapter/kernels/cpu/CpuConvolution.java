@@ -52,10 +52,12 @@ final class CpuConvolution implements Device.Convolution {
         this.padding = padding;
         this.outputType = outputType;
         this.bias = device.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
-        dnnl_primitive_desc typical = descriptor(new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, false));
         long[] strides = {(long) s[1] * s[2] * s[3], (long) s[2] * s[3], s[3], 1};
-        packed.add(PackedWeights.pack(device.oneDnn(), weight, new long[] {s[0], s[1], s[2], s[3]}, strides, layout(typical)));
-        dnnl_primitive_desc_destroy(typical);
+        try (Descriptors d = device.oneDnn().descriptors()) {
+            dnnl_primitive_desc typical = descriptor(d, new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, false));
+            packed.add(PackedWeights.pack(device.oneDnn(), weight, new long[] {s[0], s[1], s[2], s[3]}, strides,
+                    Descriptors.weightsOf(typical)));
+        }
     }
 
     @Override
@@ -101,14 +103,14 @@ final class CpuConvolution implements Device.Convolution {
         OneDnn oneDnn = device.oneDnn();
         return oneDnn.primitive(
                 List.of("convolution", device.precision(), outputType, shape, inChannels, outChannels, height, width, stride, padding),
-                () -> {
-                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(shape))
-                            .argument(DNNL_ARG_SRC, input(shape))
+                d -> {
+                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(d, shape))
+                            .argument(DNNL_ARG_SRC, input(d, shape))
                             .argument(DNNL_ARG_WEIGHTS, weights.layout())
-                            .argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, outChannels))
-                            .argument(DNNL_ARG_DST, output(shape));
+                            .argument(DNNL_ARG_BIAS, d.rowMajor(DataType.FLOAT32, outChannels))
+                            .argument(DNNL_ARG_DST, output(d, shape));
                     if (shape.residual) {
-                        builder.postOpArgument(0, output(shape));
+                        builder.postOpArgument(0, output(d, shape));
                     }
                     return builder.build();
                 });
@@ -118,9 +120,9 @@ final class CpuConvolution implements Device.Convolution {
     private PackedWeights weights(Shape shape) {
         PackedWeights weights = layouts.get(shape);
         if (weights == null) {
-            dnnl_primitive_desc descriptor = descriptor(shape);
-            weights = packed(layout(descriptor));
-            dnnl_primitive_desc_destroy(descriptor);
+            try (Descriptors d = device.oneDnn().descriptors()) {
+                weights = packed(Descriptors.weightsOf(descriptor(d, shape)));
+            }
             if (layouts.size() >= MOST_SHAPES) {
                 layouts.remove(layouts.keySet().iterator().next());
             }
@@ -145,40 +147,36 @@ final class CpuConvolution implements Device.Convolution {
         packed.removeIf(weights -> {
             boolean unused = !layouts.containsValue(weights);
             if (unused) {
-                device.oneDnn().memory().free(weights.address());
+                weights.free(device.oneDnn().memory());
             }
             return unused;
         });
     }
 
     void free() {
-        packed.forEach(weights -> device.oneDnn().memory().free(weights.address()));
+        packed.forEach(weights -> weights.free(device.oneDnn().memory()));
         packed.clear();
     }
 
-    private dnnl_memory_desc input(Shape s) {
-        return OneDnn.featureMap(device.precision().type(), s.batch, s.height, s.width, inChannels);
+    private dnnl_memory_desc input(Descriptors d, Shape s) {
+        return d.featureMap(device.precision().type(), s.batch, s.height, s.width, inChannels);
     }
 
-    private dnnl_memory_desc output(Shape s) {
-        return OneDnn.featureMap(outputType, s.batch, outHeight(s.height), outWidth(s.width), outChannels);
+    private dnnl_memory_desc output(Descriptors d, Shape s) {
+        return d.featureMap(outputType, s.batch, outHeight(s.height), outWidth(s.width), outChannels);
     }
 
-    private static dnnl_memory_desc layout(dnnl_primitive_desc descriptor) {
-        return OneDnn.copyOf(dnnl_primitive_desc_query_md(descriptor, dnnl_query_weights_md, 0));
-    }
-
-    private dnnl_primitive_desc descriptor(Shape shape) {
-        OneDnn.PostOps postOps = new OneDnn.PostOps();
+    private dnnl_primitive_desc descriptor(Descriptors d, Shape shape) {
+        Descriptors.PostOps postOps = d.postOps();
         if (shape.residual) {
-            postOps.binary(dnnl_binary_add, output(shape));
+            postOps.binary(dnnl_binary_add, output(d, shape));
         }
-        return OneDnn.descriptor("dnnl_convolution_forward_primitive_desc_create", postOps, (d, a) ->
-                dnnl_convolution_forward_primitive_desc_create(d, device.oneDnn().engine, dnnl_forward_inference,
-                        dnnl_convolution_direct, input(shape),
-                        OneDnn.any(device.precision().type(), outChannels, inChannels, height, width),
-                        OneDnn.rowMajor(DataType.FLOAT32, outChannels), output(shape),
+        return d.primitive("dnnl_convolution_forward_primitive_desc_create", postOps, (made, engine, attributes) ->
+                dnnl_convolution_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
+                        dnnl_convolution_direct, input(d, shape),
+                        d.any(device.precision().type(), outChannels, inChannels, height, width),
+                        d.rowMajor(DataType.FLOAT32, outChannels), output(d, shape),
                         new long[] {stride, stride}, new long[] {0, 0}, new long[] {padding.top(), padding.left()},
-                        new long[] {padding.bottom(), padding.right()}, a));
+                        new long[] {padding.bottom(), padding.right()}, attributes));
     }
 }

@@ -30,6 +30,7 @@ final class CpuDevice implements Device {
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
     private final List<Long> owned = new ArrayList<>();
+    private final List<PackedWeights> packed = new ArrayList<>();
     private final List<CpuConvolution> convolutions = new ArrayList<>();
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final long[] workspaces = new long[2];
@@ -217,16 +218,16 @@ final class CpuDevice implements Device {
         return NativeMemory.view(tensor.address(), tensor.bytes());
     }
 
-    /** Memory that belongs to weights and is freed with the device. */
-    void own(long address) {
-        owned.add(address);
+    /** Weights that are freed with the device. */
+    void own(PackedWeights weights) {
+        packed.add(weights);
     }
 
     /** Keeps a weight in plain row-major order. */
     long store(DataType type, HostTensor source) {
         long bytes = source.elements() * type.bytes();
         long address = oneDnn.memory().allocate(bytes);
-        own(address);
+        owned.add(address);
         Floats.write(source.toFloats(), type, NativeMemory.view(address, bytes));
         return address;
     }
@@ -324,12 +325,12 @@ final class CpuDevice implements Device {
         Tensor y = allocate(type, arguments.mixTokens(x, mixer));
         int batch = x.batch();
         int channels = x.channels();
-        oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), () -> {
-            dnnl_memory_desc weights = OneDnn.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
-            dnnl_memory_desc in = OneDnn.rowMajor(type, batch, mixer.inTokens, channels);
-            dnnl_memory_desc out = OneDnn.rowMajor(type, batch, mixer.outTokens, channels);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_matmul_primitive_desc_create", null,
-                    (d, attributes) -> dnnl_matmul_primitive_desc_create(d, oneDnn.engine, weights, in, null, out, attributes));
+        oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), d -> {
+            dnnl_memory_desc weights = d.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
+            dnnl_memory_desc in = d.rowMajor(type, batch, mixer.inTokens, channels);
+            dnnl_memory_desc out = d.rowMajor(type, batch, mixer.outTokens, channels);
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_matmul_primitive_desc_create", d.postOps(),
+                    (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, weights, in, null, out, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, weights)
                     .argument(DNNL_ARG_WEIGHTS, in).argument(DNNL_ARG_DST, out).build();
         }).run(mixer.address, x.address(), y.address());
@@ -366,13 +367,13 @@ final class CpuDevice implements Device {
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
         int positions = x.positions();
-        oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels, groups, epsilon, silu), () -> {
-            dnnl_memory_desc map = OneDnn.featureMap(x.type(), batch, 1, positions, w.channels);
-            dnnl_memory_desc vector = OneDnn.rowMajor(DataType.FLOAT32, w.channels);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_group_normalization_forward_primitive_desc_create",
-                    silu ? new OneDnn.PostOps().silu() : null,
-                    (d, a) -> dnnl_group_normalization_forward_primitive_desc_create(d, oneDnn.engine,
-                            dnnl_forward_inference, map, map, groups, epsilon, dnnl_use_scale | dnnl_use_shift, a));
+        oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels, groups, epsilon, silu), d -> {
+            dnnl_memory_desc map = d.featureMap(x.type(), batch, 1, positions, w.channels);
+            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_group_normalization_forward_primitive_desc_create",
+                    silu ? d.postOps().silu() : d.postOps(),
+                    (made, engine, attributes) -> dnnl_group_normalization_forward_primitive_desc_create(made, engine,
+                            dnnl_forward_inference, map, map, groups, epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, map).argument(DNNL_ARG_DST, map)
                     .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
         }).run(x.address(), y.address(), w.scale, w.shift);
@@ -385,12 +386,12 @@ final class CpuDevice implements Device {
         arguments.layerNorm(x, w);
         Tensor y = allocate(x.type(), x.shape());
         int rows = Math.toIntExact(x.elements() / w.channels);
-        oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), () -> {
-            dnnl_memory_desc matrix = OneDnn.rowMajor(x.type(), rows, w.channels);
-            dnnl_memory_desc vector = OneDnn.rowMajor(DataType.FLOAT32, w.channels);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_layer_normalization_forward_primitive_desc_create",
-                    null, (d, a) -> dnnl_layer_normalization_forward_primitive_desc_create(d, oneDnn.engine,
-                            dnnl_forward_inference, matrix, matrix, null, epsilon, dnnl_use_scale | dnnl_use_shift, a));
+        oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), d -> {
+            dnnl_memory_desc matrix = d.rowMajor(x.type(), rows, w.channels);
+            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_layer_normalization_forward_primitive_desc_create",
+                    d.postOps(), (made, engine, attributes) -> dnnl_layer_normalization_forward_primitive_desc_create(made, engine,
+                            dnnl_forward_inference, matrix, matrix, null, epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, matrix).argument(DNNL_ARG_DST, matrix)
                     .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
         }).run(x.address(), y.address(), w.scale, w.shift);
@@ -413,12 +414,12 @@ final class CpuDevice implements Device {
         int w = x.size(2);
         int c = x.channels();
         Tensor doubled = allocate(x.type(), b, 2 * h, 2 * w, c);
-        oneDnn.primitive(List.of("upsample", x.type(), b, h, w, c), () -> {
-            dnnl_memory_desc in = OneDnn.featureMap(x.type(), b, h, w, c);
-            dnnl_memory_desc out = OneDnn.featureMap(x.type(), b, 2L * h, 2L * w, c);
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_resampling_forward_primitive_desc_create", null,
-                    (d, a) -> dnnl_resampling_forward_primitive_desc_create(d, oneDnn.engine, dnnl_forward_inference,
-                            dnnl_resampling_nearest, new float[] {2, 2}, in, out, a));
+        oneDnn.primitive(List.of("upsample", x.type(), b, h, w, c), d -> {
+            dnnl_memory_desc in = d.featureMap(x.type(), b, h, w, c);
+            dnnl_memory_desc out = d.featureMap(x.type(), b, 2L * h, 2L * w, c);
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_resampling_forward_primitive_desc_create", d.postOps(),
+                    (made, engine, attributes) -> dnnl_resampling_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
+                            dnnl_resampling_nearest, new float[] {2, 2}, in, out, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, in).argument(DNNL_ARG_DST, out).build();
         }).run(x.address(), doubled.address());
         return height == 2 * h && width == 2 * w ? doubled : cut(doubled, height, width);
@@ -449,11 +450,11 @@ final class CpuDevice implements Device {
     private void copyRows(Tensor from, Tensor to, long offset) {
         DataType type = from.type();
         long rows = (long) from.batch() * from.positions();
-        oneDnn.primitive(List.of("copy rows", type, rows, from.channels(), to.channels()), () -> {
-            dnnl_memory_desc narrow = OneDnn.rowMajor(type, rows, from.channels());
-            dnnl_memory_desc wide = OneDnn.strided(type, new long[] {rows, from.channels()}, new long[] {to.channels(), 1});
-            dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_reorder_primitive_desc_create", null,
-                    (d, a) -> dnnl_reorder_primitive_desc_create(d, narrow, oneDnn.engine, wide, oneDnn.engine, a));
+        oneDnn.primitive(List.of("copy rows", type, rows, from.channels(), to.channels()), d -> {
+            dnnl_memory_desc narrow = d.rowMajor(type, rows, from.channels());
+            dnnl_memory_desc wide = d.strided(type, new long[] {rows, from.channels()}, new long[] {to.channels(), 1});
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_reorder_primitive_desc_create", d.postOps(),
+                    (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, narrow, engine, wide, engine, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, narrow).argument(DNNL_ARG_TO, wide).build();
         }).run(from.address(), to.address() + offset);
     }
@@ -534,6 +535,8 @@ final class CpuDevice implements Device {
         freeWorkspaces();
         owned.forEach(oneDnn.memory()::free);
         owned.clear();
+        packed.forEach(weights -> weights.free(oneDnn.memory()));
+        packed.clear();
         convolutions.forEach(CpuConvolution::free);
         convolutions.clear();
         oneDnn.close();

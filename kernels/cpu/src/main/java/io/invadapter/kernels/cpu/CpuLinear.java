@@ -28,12 +28,14 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         int out = weight.shape()[0];
         int in = weight.shape()[1];
         DataType type = device.precision().type();
-        dnnl_primitive_desc chosen = descriptor(device.oneDnn(), type, TYPICAL_ROWS, in, out,
-                OneDnn.any(type, in, out), bias != null, Device.Activation.NONE, Combine.NOTHING);
-        dnnl_memory_desc layout = OneDnn.copyOf(dnnl_primitive_desc_query_md(chosen, dnnl_query_weights_md, 0));
-        dnnl_primitive_desc_destroy(chosen);
-        PackedWeights packed = PackedWeights.pack(device.oneDnn(), weight, new long[] {in, out}, new long[] {1, in}, layout);
-        device.own(packed.address());
+        PackedWeights packed;
+        try (Descriptors d = device.oneDnn().descriptors()) {
+            dnnl_primitive_desc typical = descriptor(d, type, TYPICAL_ROWS, in, out, d.any(type, in, out), bias != null,
+                    Device.Activation.NONE, Combine.NOTHING);
+            packed = PackedWeights.pack(device.oneDnn(), weight, new long[] {in, out}, new long[] {1, in},
+                    Descriptors.weightsOf(typical));
+        }
+        device.own(packed);
         return new CpuLinear(in, out, packed, bias == null ? 0 : device.store(DataType.FLOAT32, bias));
     }
 
@@ -42,7 +44,7 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         int rows = Math.toIntExact(x.elements() / inFeatures);
         Primitive matmul = oneDnn.primitive(
                 List.of("linear", x.type(), rows, inFeatures, outFeatures, bias != 0, activation, combine),
-                () -> primitive(oneDnn, x.type(), rows, activation, combine));
+                d -> primitive(oneDnn, d, x.type(), rows, activation, combine));
         if (bias != 0 && combine != Combine.NOTHING) {
             matmul.run(x.address(), weights.address(), y.address(), bias, operand.address());
         } else if (bias != 0) {
@@ -54,16 +56,16 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         }
     }
 
-    private Primitive primitive(OneDnn oneDnn, DataType type, int rows, Device.Activation activation, Combine combine) {
-        dnnl_primitive_desc descriptor = descriptor(oneDnn, type, rows, inFeatures, outFeatures, weights.layout(),
+    private Primitive primitive(OneDnn oneDnn, Descriptors d, DataType type, int rows, Device.Activation activation, Combine combine) {
+        dnnl_primitive_desc descriptor = descriptor(d, type, rows, inFeatures, outFeatures, weights.layout(),
                 bias != 0, activation, combine);
-        dnnl_memory_desc output = OneDnn.rowMajor(type, rows, outFeatures);
+        dnnl_memory_desc output = d.rowMajor(type, rows, outFeatures);
         Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor)
-                .argument(DNNL_ARG_SRC, OneDnn.rowMajor(type, rows, inFeatures))
+                .argument(DNNL_ARG_SRC, d.rowMajor(type, rows, inFeatures))
                 .argument(DNNL_ARG_WEIGHTS, weights.layout())
                 .argument(DNNL_ARG_DST, output);
         if (bias != 0) {
-            builder.argument(DNNL_ARG_BIAS, OneDnn.rowMajor(DataType.FLOAT32, 1, outFeatures));
+            builder.argument(DNNL_ARG_BIAS, d.rowMajor(DataType.FLOAT32, 1, outFeatures));
         }
         if (combine != Combine.NOTHING) {
             builder.postOpArgument(activation == Device.Activation.NONE ? 0 : 1, output);
@@ -71,10 +73,10 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         return builder.build();
     }
 
-    private static dnnl_primitive_desc descriptor(OneDnn oneDnn, DataType type, int rows, int in, int out,
+    private static dnnl_primitive_desc descriptor(Descriptors d, DataType type, int rows, int in, int out,
             dnnl_memory_desc layout, boolean bias, Device.Activation activation, Combine combine) {
-        dnnl_memory_desc output = OneDnn.rowMajor(type, rows, out);
-        OneDnn.PostOps postOps = new OneDnn.PostOps();
+        dnnl_memory_desc output = d.rowMajor(type, rows, out);
+        Descriptors.PostOps postOps = d.postOps();
         switch (activation) {
             case NONE -> { }
             case SILU -> postOps.silu();
@@ -86,9 +88,9 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
             case ADD -> postOps.binary(dnnl_binary_add, output);
             case MULTIPLY -> postOps.binary(dnnl_binary_mul, output);
         }
-        dnnl_memory_desc biasLayout = bias ? OneDnn.rowMajor(DataType.FLOAT32, 1, out) : null;
-        return OneDnn.descriptor("dnnl_matmul_primitive_desc_create", postOps, (d, a) ->
-                dnnl_matmul_primitive_desc_create(d, oneDnn.engine, OneDnn.rowMajor(type, rows, in), layout, biasLayout,
-                        output, a));
+        dnnl_memory_desc biasLayout = bias ? d.rowMajor(DataType.FLOAT32, 1, out) : null;
+        return d.primitive("dnnl_matmul_primitive_desc_create", postOps, (made, engine, attributes) ->
+                dnnl_matmul_primitive_desc_create(made, engine, d.rowMajor(type, rows, in), layout, biasLayout,
+                        output, attributes));
     }
 }

@@ -3,6 +3,7 @@ package io.invadapter.kernels.cpu;
 import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
 import java.lang.foreign.MemorySegment;
@@ -35,8 +36,8 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
         } else if (staged) {
             NativeMemory.view(from, sourceBytes).copyFrom(source.data());
         }
-        try {
-            return reorder(oneDnn, OneDnn.strided(sourceType, shape, strides), from, layout);
+        try (Descriptors d = oneDnn.descriptors()) {
+            return reorder(oneDnn, d.strided(sourceType, shape, strides), from, layout);
         } finally {
             if (staged) {
                 memory.free(from, sourceBytes);
@@ -61,15 +62,26 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
     }
 
     private static PackedWeights reorder(OneDnn oneDnn, dnnl_memory_desc fromLayout, long from, dnnl_memory_desc layout) {
-        dnnl_primitive_desc descriptor = OneDnn.descriptor("dnnl_reorder_primitive_desc_create", null,
-                (d, a) -> dnnl_reorder_primitive_desc_create(d, fromLayout, oneDnn.engine, layout, oneDnn.engine, a));
-        long to = oneDnn.memory().allocate(dnnl_memory_desc_get_size(layout));
-        try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)
-                .argument(DNNL_ARG_FROM, fromLayout)
-                .argument(DNNL_ARG_TO, layout)
-                .build()) {
-            reorder.run(from, to);
+        PackedWeights packed = new PackedWeights(new dnnl_memory_desc(), oneDnn.memory().allocate(dnnl_memory_desc_get_size(layout)));
+        try (Descriptors d = oneDnn.descriptors()) {
+            OneDnn.check("dnnl_memory_desc_clone", dnnl_memory_desc_clone(packed.layout, layout));
+            dnnl_primitive_desc descriptor = d.primitive("dnnl_reorder_primitive_desc_create", d.postOps(),
+                    (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, fromLayout, engine, layout, engine, attributes));
+            try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)
+                    .argument(DNNL_ARG_FROM, fromLayout)
+                    .argument(DNNL_ARG_TO, layout)
+                    .build()) {
+                reorder.run(from, packed.address);
+            }
+            return packed;
+        } catch (DeviceException e) {
+            packed.free(oneDnn.memory());
+            throw e;
         }
-        return new PackedWeights(layout, to);
+    }
+
+    void free(NativeMemory memory) {
+        memory.free(address);
+        dnnl_memory_desc_destroy(layout);
     }
 }

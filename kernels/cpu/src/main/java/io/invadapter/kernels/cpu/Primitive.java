@@ -2,7 +2,10 @@ package io.invadapter.kernels.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.*;
 
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cpu.NativeMemory.Address;
+import java.util.ArrayList;
+import java.util.List;
 import org.bytedeco.dnnl.dnnl_exec_arg_t;
 import org.bytedeco.dnnl.dnnl_memory;
 import org.bytedeco.dnnl.dnnl_memory_desc;
@@ -15,7 +18,7 @@ final class Primitive implements AutoCloseable {
 
     private final OneDnn oneDnn;
     private final dnnl_primitive primitive = new dnnl_primitive();
-    private final dnnl_memory[] memories;
+    private final List<dnnl_memory> memories = new ArrayList<>();
     /** In memory of our own: JavaCPP's is collected, and counted against limits that other libraries set. */
     private final dnnl_exec_arg_t arguments;
     private final long argumentsAddress;
@@ -26,8 +29,8 @@ final class Primitive implements AutoCloseable {
     static final class Builder {
         private final OneDnn oneDnn;
         private final dnnl_primitive_desc descriptor;
-        private final java.util.List<Integer> ids = new java.util.ArrayList<>();
-        private final java.util.List<dnnl_memory_desc> descriptors = new java.util.ArrayList<>();
+        private final List<Integer> ids = new ArrayList<>();
+        private final List<dnnl_memory_desc> layouts = new ArrayList<>();
 
         Builder(OneDnn oneDnn, dnnl_primitive_desc descriptor) {
             this.oneDnn = oneDnn;
@@ -36,7 +39,7 @@ final class Primitive implements AutoCloseable {
 
         Builder argument(int id, dnnl_memory_desc layout) {
             ids.add(id);
-            descriptors.add(layout);
+            layouts.add(layout);
             return this;
         }
 
@@ -52,44 +55,45 @@ final class Primitive implements AutoCloseable {
 
     private Primitive(Builder b) {
         this.oneDnn = b.oneDnn;
-        OneDnn.check("dnnl_primitive_create", dnnl_primitive_create(primitive, b.descriptor));
         dnnl_memory_desc scratchpad = dnnl_primitive_desc_query_md(b.descriptor, dnnl_query_scratchpad_md, 0);
         this.scratchpadBytes = scratchpad == null ? 0 : dnnl_memory_desc_get_size(scratchpad);
         if (scratchpadBytes > 0) {
             b.argument(DNNL_ARG_SCRATCHPAD, scratchpad);
         }
-        this.memories = new dnnl_memory[b.ids.size()];
-        this.argumentsAddress = oneDnn.memory().allocate((long) memories.length * ARGUMENT_BYTES);
+        this.argumentsAddress = oneDnn.memory().allocate((long) b.ids.size() * ARGUMENT_BYTES);
         this.arguments = new dnnl_exec_arg_t(new Address(argumentsAddress));
-        for (int i = 0; i < memories.length; i++) {
-            memories[i] = new dnnl_memory();
-            OneDnn.check("dnnl_memory_create",
-                    dnnl_memory_create(memories[i], b.descriptors.get(i), oneDnn.engine, null));
-            arguments.position(i).arg(b.ids.get(i)).memory(memories[i]);
+        try {
+            OneDnn.check("dnnl_primitive_create", dnnl_primitive_create(primitive, b.descriptor));
+            for (int i = 0; i < b.ids.size(); i++) {
+                dnnl_memory memory = new dnnl_memory();
+                OneDnn.check("dnnl_memory_create", dnnl_memory_create(memory, b.layouts.get(i), oneDnn.engine, null));
+                memories.add(memory);
+                arguments.position(i).arg(b.ids.get(i)).memory(memory);
+            }
+        } catch (DeviceException e) {
+            close();
+            throw e;
         }
         arguments.position(0);
-        dnnl_primitive_desc_destroy(b.descriptor);
     }
 
     /** Runs on one address for each argument and waits. */
     void run(long... addresses) {
         for (int i = 0; i < addresses.length; i++) {
-            dnnl_memory_set_data_handle(memories[i], address.at(addresses[i]));
+            dnnl_memory_set_data_handle(memories.get(i), address.at(addresses[i]));
         }
         if (scratchpadBytes > 0) {
-            dnnl_memory_set_data_handle(memories[memories.length - 1],
+            dnnl_memory_set_data_handle(memories.getLast(),
                     address.at(oneDnn.scratchpad(scratchpadBytes)));
         }
         OneDnn.check("dnnl_primitive_execute",
-                dnnl_primitive_execute(primitive, oneDnn.stream, memories.length, arguments));
+                dnnl_primitive_execute(primitive, oneDnn.stream, memories.size(), arguments));
         OneDnn.check("dnnl_stream_wait", dnnl_stream_wait(oneDnn.stream));
     }
 
     @Override
     public void close() {
-        for (dnnl_memory memory : memories) {
-            dnnl_memory_destroy(memory);
-        }
+        memories.forEach(memory -> dnnl_memory_destroy(memory));
         dnnl_primitive_destroy(primitive);
         oneDnn.memory().free(argumentsAddress);
     }
