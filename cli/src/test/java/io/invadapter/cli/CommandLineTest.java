@@ -17,6 +17,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -250,6 +252,19 @@ class CommandLineTest {
         run("generate", "--prompt", "портрет 🙂", "--steps", 1, "--seed", 1, "-q", "-o", out);
         String bytes = new String(Files.readAllBytes(out), StandardCharsets.UTF_8);
         assertTrue(bytes.contains("iTXtparameters") && bytes.contains("портрет 🙂\nSteps: 1"));
+    }
+
+    @Test
+    void theCommandsOfTheReadmeAreUnderstood() throws IOException {
+        List<String> lines = Files.readAllLines(Path.of(System.getProperty("basedir", ".")).resolve("../README.md")).stream()
+                .filter(line -> line.matches("(printf .*\\| )?\\./invadapter .*")).toList();
+        assertTrue(lines.size() > 10, lines.toString());
+        for (String line : lines) {
+            String command = line.replaceFirst(".*\\./invadapter ", "").replaceFirst(" [#>] ?.*", "").replaceAll("[\\[\\]]", "");
+            String[] words = Pattern.compile("\"([^\"]*)\"|\\S+").matcher(command).results()
+                    .map(word -> word.group(1) != null ? word.group(1) : word.group()).toArray(String[]::new);
+            Main.commandLine().parseArgs(words);
+        }
     }
 
     @Test
