@@ -1,29 +1,34 @@
 package io.invadapter.engine;
 
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
+import io.invadapter.engine.Identities.Person;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.kernels.Device;
-import java.awt.image.BufferedImage;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.CancellationException;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
-/** Requests that go through the network together, from texts and faces to pictures. */
+/**
+ * Orders of one kind, from texts and faces to pictures, as many at a time as go through the network together. What is wrong
+ * with one order ends that one, and what is finished of another stays finished.
+ */
 final class Batch {
+    /** Pictures of a face that cannot be kept from one to the next take the steps together on any device, this many at most. */
+    private static final int SIDE_BY_SIDE = 4;
 
-    /** What requests of one batch must agree in. */
+    /** What requests must agree in to go through the network together. */
     record Kind(int width, int height, int steps, IdentityLayers layers, IdentityRows rows) {
-        static Kind of(GenerationRequest request, int defaultWidth, int defaultHeight) {
-            return new Kind(request.width() == 0 ? defaultWidth : request.width(),
-                    request.height() == 0 ? defaultHeight : request.height(), request.steps(), request.identityLayers(),
-                    request.identityRows());
+
+        /** @param request without anything left open */
+        static Kind of(GenerationRequest request) {
+            return new Kind(request.width(), request.height(), request.steps(), request.identityLayers(), request.identityRows());
         }
 
         @Override
@@ -32,196 +37,204 @@ final class Batch {
         }
     }
 
-    /** A face with what decides how its keys and values come out. */
-    private record Person(String key, BufferedImage face, float[] caption) {
+    /** One picture of an order. */
+    private record Picture(Order order, int index) {
+        boolean isOpen() {
+            return order.isOpen() && !order.has(index);
+        }
+
+        boolean isGuided() {
+            return order.request().guidanceScale() > 1;
+        }
     }
 
+    private final Workshop workshop;
     private final StableDiffusion model;
-    private final EmbeddedAttentionAdapter adapter;
-    private final Diffusion diffusion;
-    private final IdentityCache cache;
-    private final String weights;
+    private final Device device;
     private final Kind kind;
-    private final List<GenerationRequest> requests;
-    private final List<Set<String>> warnings = new ArrayList<>();
+    private final List<Order> orders;
     private final Map<String, float[]> texts = new HashMap<>();
+    private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
+    private final Map<Order, Person> people = new HashMap<>();
 
-    /** @param weights fingerprint of model and adapter, or what stands for it while only this process keeps identities */
-    Batch(StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, IdentityCache cache, String weights,
-            Kind kind, List<GenerationRequest> requests) {
-        this.model = model;
-        this.adapter = adapter;
-        this.diffusion = diffusion;
-        this.cache = cache;
-        this.weights = weights;
-        this.kind = kind;
-        this.requests = requests;
-        requests.forEach(request -> warnings.add(new LinkedHashSet<>()));
+    Batch(Workshop workshop, List<Order> orders) {
+        this.workshop = workshop;
+        this.model = workshop.model();
+        this.device = model.device();
+        this.kind = orders.getFirst().kind();
+        this.orders = orders;
     }
 
     /**
-     * One result for each request, {@code null} for one that was cancelled.
+     * Finishes the orders, or finds out why they cannot be.
      *
-     * @throws CancellationException when all were
+     * @throws DeviceException when the device fails; memory that runs out is no such failure
      */
-    List<GenerationResult> run() {
-        throwWhenNobodyWaits();
-        List<Diffusion.Guidance> guidance = new ArrayList<>();
-        List<Latents> noise = new ArrayList<>();
-        for (int r = 0; r < requests.size(); r++) {
-            GenerationRequest request = requests.get(r);
-            Diffusion.Guidance own = new Diffusion.Guidance(encode(request.prompt(), "prompt", r),
-                    encode(request.negativePrompt(), "negative prompt", r), request.guidanceScale());
-            for (int i = 0; i < request.count(); i++) {
-                guidance.add(own);
-                noise.add(SeededNoise.latents(request.seed() + i, model.vae().latentChannels(),
-                        kind.height / model.vae().factor(), kind.width / model.vae().factor()));
+    void run() {
+        for (Order order : orders) {
+            try {
+                workshop.withRoom(() -> prepare(order));
+            } catch (OutOfDeviceMemoryException e) {
+                order.fail(e);
             }
         }
-        Latents start = Latents.stack(noise);
-        Latents clean;
-        try {
-            clean = generate(start, guidance, true);
-        } catch (IdentityCache.LostException e) {
-            clean = generate(start, guidance, false);
+        List<List<Picture>> parts = parts();
+        for (Order order : orders) {
+            order.expectBatches((int) parts.stream().filter(part -> part.stream().anyMatch(p -> p.order == order)).count());
         }
-        return results(clean);
+        parts.forEach(this::run);
     }
 
-    private float[] encode(String text, String what, int request) {
+    private void prepare(Order order) {
+        GenerationRequest request = order.request();
+        try {
+            Wanted.run(device, order::isOpen, () -> {
+                guidance.put(order, new Diffusion.Guidance(encode(request.prompt(), "prompt", order),
+                        encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale()));
+                if (request.identityScale() != 0) {
+                    people.put(order, workshop.identities().person(request.face(), request.caption(),
+                            encode(request.caption(), "caption", order), kind.steps));
+                }
+            });
+        } catch (DeviceException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            order.fail(e);
+        }
+    }
+
+    private float[] encode(String text, String what, Order order) {
         ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
         if (!encoding.cut().isEmpty()) {
-            warnings.get(request).add("the " + what + " is longer than " + model.textEncoder().maxTokens()
+            order.warn("the " + what + " is longer than " + model.textEncoder().maxTokens()
                     + " tokens; this was cut from its end: " + encoding.cut());
         }
         return texts.computeIfAbsent(Arrays.toString(encoding.ids()), ids -> model.textEncoder().encode(encoding.ids()));
     }
 
-    // --- identities -------------------------------------------------------------------------------------------------
-
-    private Latents generate(Latents start, List<Diffusion.Guidance> guidance, boolean fromCache) {
-        cache.beginBatch();
-        Map<String, Person> people = new LinkedHashMap<>();
-        int[] ofPictures = new int[start.batch()];
-        double[] scales = new double[start.batch()];
-        int picture = 0;
-        for (int r = 0; r < requests.size(); r++) {
-            GenerationRequest request = requests.get(r);
-            double scale = scale(request);
-            if (scale != 0) {
-                Person person = person(request, r);
-                people.putIfAbsent(person.key, person);
-                Arrays.fill(ofPictures, picture, picture + request.count(), List.copyOf(people.keySet()).indexOf(person.key));
-                Arrays.fill(scales, picture, picture + request.count(), scale);
+    private List<List<Picture>> parts() {
+        List<Picture> open = new ArrayList<>();
+        for (Order order : orders) {
+            if (order.isOpen()) {
+                Arrays.stream(order.missing()).forEach(i -> open.add(new Picture(order, i)));
             }
-            picture += request.count();
         }
-        if (people.isEmpty()) {
-            return diffusion.generate(start, guidance, kind.steps, null, steps("generating")).latents();
+        int most = workshop.picturesPerBatch();
+        if (!people.isEmpty() && !workshop.identities().canKeep(kind.steps)) {
+            most = Math.max(most, SIDE_BY_SIDE);
         }
-        List<Person> all = List.copyOf(people.values());
-        int size = adapter.identityLatentSize();
-        int elements = adapter.featureElements(size, size);
-        if (fromCache && all.stream().allMatch(person -> cache.contains(person.key, kind.steps, elements))) {
-            Diffusion.Keeper keeper = (step, features) -> {
-                for (int i = 0; i < all.size(); i++) {
-                    cache.load(all.get(i).key, step, features, i);
-                }
-            };
-            return sample(start, guidance, new Diffusion.Stored(all.size(), keeper), ofPictures, scales);
+        List<List<Picture>> parts = new ArrayList<>();
+        if (device.prefersLargeBatches()) {
+            // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
+            split(open.stream().filter(Picture::isGuided).toList(), most, parts);
+            split(open.stream().filter(p -> !p.isGuided()).toList(), most, parts);
+        } else {
+            split(open, most, parts);
         }
-        return computed(start, guidance, all, elements, ofPictures, scales);
+        return parts;
     }
 
-    /** Inverts the faces and takes them through the steps beside the pictures, keeping their keys and values for later. */
-    private Latents computed(Latents start, List<Diffusion.Guidance> guidance, List<Person> people, int elements,
-            int[] ofPictures, double[] scales) {
-        List<Latents> faces = new ArrayList<>();
-        people.forEach(person -> faces.add(FacePicture.encode(person.face, model.vae())));
-        List<float[]> captions = people.stream().map(Person::caption).toList();
-        Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, kind.steps, steps("inverting"));
-        if (!cache.accepts(kind.steps, elements)) {
-            return sample(start, guidance, new Diffusion.Inverted(inverted, captions, null), ofPictures, scales);
+    private static void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
+        for (int i = 0; i < pictures.size(); i += most) {
+            parts.add(pictures.subList(i, Math.min(i + most, pictures.size())));
         }
-        List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, kind.steps, elements)).toList();
+    }
+
+    // --- one part ---------------------------------------------------------------------------------------------------
+
+    /** In halves when there is not enough memory for all of it. */
+    private void run(List<Picture> part) {
         try {
-            Diffusion.Keeper keeper = (step, features) -> {
-                for (int i = 0; i < writers.size(); i++) {
-                    writers.get(i).store(step, features, i);
-                }
-            };
-            Latents clean = sample(start, guidance, new Diffusion.Inverted(inverted, captions, keeper), ofPictures, scales);
-            writers.forEach(IdentityCache.Writer::finish);
-            return clean;
-        } catch (RuntimeException | Error e) {
-            writers.forEach(IdentityCache.Writer::abandon);
+            workshop.withRoom(() -> make(part));
+        } catch (OutOfDeviceMemoryException e) {
+            List<Picture> open = open(part);
+            if (open.size() == 1) {
+                open.getFirst().order.fail(e);
+            } else if (!open.isEmpty()) {
+                int half = open.size() / 2;
+                workshop.notice(device.name() + ": no memory for " + open.size() + " pictures at once, so they are made in two parts ("
+                        + e.getMessage() + ")");
+                run(open.subList(0, half));
+                run(open.subList(half, open.size()));
+            }
+        }
+    }
+
+    private static List<Picture> open(List<Picture> part) {
+        return part.stream().filter(Picture::isOpen).toList();
+    }
+
+    private void make(List<Picture> part) {
+        List<Picture> pictures = open(part);
+        if (pictures.isEmpty()) {
+            return;
+        }
+        Latents noise = Latents.stack(pictures.stream().map(this::noise).toList());
+        List<Diffusion.Guidance> ofPictures = pictures.stream().map(picture -> guidance.get(picture.order)).toList();
+        List<Person> faces = pictures.stream().map(picture -> people.get(picture.order)).toList();
+        double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
+        Latents clean;
+        try {
+            clean = workshop.identities().sample(noise, ofPictures, faces, scales, kind, inverting(pictures), generating(pictures));
+        } catch (CancellationException e) {
+            return;
+        }
+        for (int i = 0; i < pictures.size(); i++) {
+            decode(pictures.get(i), clean.row(i));
+        }
+    }
+
+    private Latents noise(Picture picture) {
+        return SeededNoise.latents(picture.order.request().seed() + picture.index, model.vae().latentChannels(),
+                kind.height / model.vae().factor(), kind.width / model.vae().factor());
+    }
+
+    private void decode(Picture picture, Latents latents) {
+        try {
+            picture.order.finish(picture.index, latents, Wanted.get(device, picture::isOpen, () -> FacePicture.decode(latents, model.vae())));
+        } catch (CancellationException e) {
+            // The order knows why.
+        } catch (DeviceException e) {
             throw e;
+        } catch (RuntimeException e) {
+            picture.order.fail(e);
         }
     }
 
-    private Latents sample(Latents start, List<Diffusion.Guidance> guidance, Diffusion.People people, int[] ofPictures,
-            double[] scales) {
-        Diffusion.IdentityControl identity =
-                new Diffusion.IdentityControl(adapter, people, ofPictures, scales, kind.layers, kind.rows);
-        return diffusion.generate(start, guidance, kind.steps, identity, steps("generating")).latents();
-    }
+    // --- progress ---------------------------------------------------------------------------------------------------
 
-    private double scale(GenerationRequest request) {
-        if (request.face() == null) {
-            return 0;
-        }
-        return Double.isNaN(request.identityScale()) ? adapter.defaultScale() : request.identityScale();
-    }
-
-    private Person person(GenerationRequest request, int index) {
-        BufferedImage face = FacePicture.square(request.face(), adapter.identityLatentSize() * model.vae().factor());
-        float[] caption = encode(request.caption(), "caption", index);
-        int width = face.getWidth();
-        Device device = model.device();
-        // cuda:0 and cuda:1 compute the same.
-        String kindOfDevice = device.name().split(":")[0];
-        String key = new Fingerprint().add(weights).add(kindOfDevice).add(device.precision().toString())
-                .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
-                .add(model.tokenizer().encode(request.caption()).ids())
-                .add(model.schedule().timesteps(kind.steps)).value();
-        return new Person(key, face, caption);
-    }
-
-    // --- results ----------------------------------------------------------------------------------------------------
-
-    private List<GenerationResult> results(Latents clean) {
-        List<GenerationResult> results = new ArrayList<>();
-        int picture = 0;
-        for (int r = 0; r < requests.size(); r++) {
-            GenerationRequest request = requests.get(r);
-            List<BufferedImage> images = new ArrayList<>();
-            List<Latents> latents = new ArrayList<>();
-            for (int i = 0; i < request.count() && !request.cancellation().isCancelled(); i++) {
-                latents.add(clean.row(picture + i));
-                images.add(FacePicture.decode(clean.row(picture + i), model.vae()));
-                request.listener().onStep("decoding", i + 1, request.count());
-                request.listener().onPicture(i, images.getLast());
+    private static Diffusion.StepListener inverting(List<Picture> pictures) {
+        return new Diffusion.StepListener() {
+            @Override
+            public void step(int done, int steps, Supplier<Latents> latents) {
+                pictures.stream().map(Picture::order).distinct().filter(order -> order.request().identityScale() != 0)
+                        .forEach(order -> order.inverting(done));
             }
-            picture += request.count();
-            results.add(request.cancellation().isCancelled() ? null : new GenerationResult(images, latents, List.copyOf(warnings.get(r))));
-        }
-        return results;
-    }
 
-    private Diffusion.StepListener steps(String phase) {
-        return (done, steps, latents) -> {
-            for (GenerationRequest request : requests) {
-                if (!request.cancellation().isCancelled()) {
-                    request.listener().onStep(phase, done, steps);
-                }
+            @Override
+            public boolean wants(int face) {
+                return pictures.stream().anyMatch(Picture::isOpen);
             }
-            throwWhenNobodyWaits();
         };
     }
 
-    private void throwWhenNobodyWaits() {
-        if (requests.stream().allMatch(request -> request.cancellation().isCancelled())) {
-            throw new CancellationException("the request was cancelled");
-        }
+    private Diffusion.StepListener generating(List<Picture> pictures) {
+        return new Diffusion.StepListener() {
+            @Override
+            public void step(int done, int steps, Supplier<Latents> latents) {
+                for (Order order : pictures.stream().map(Picture::order).distinct().toList()) {
+                    int[] own = IntStream.range(0, pictures.size()).filter(i -> pictures.get(i).order == order).toArray();
+                    order.generating(own.length, done, () -> {
+                        Latents all = latents.get();
+                        return Arrays.stream(own).mapToObj(i -> workshop.preview().picture(all, i)).toList();
+                    });
+                }
+            }
+
+            @Override
+            public boolean wants(int picture) {
+                return pictures.get(picture).isOpen();
+            }
+        };
     }
 }

@@ -4,12 +4,15 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CopyOnWriteArrayList;
 
-/** Stops a request between two steps, from any thread. */
+/** Stops a request, from any thread. */
 public final class Cancellation {
     private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
     private volatile boolean cancelled;
 
-    /** The request ends with a {@link CancellationException} before its next step. */
+    /**
+     * The request ends with a {@link CancellationException}: before its next step, or within one on a device that computes
+     * operator by operator, as a CPU does.
+     */
     public void cancel() {
         cancelled = true;
         listeners.forEach(Runnable::run);
@@ -29,11 +32,5 @@ public final class Cancellation {
 
     public boolean isCancelled() {
         return cancelled;
-    }
-
-    void check() {
-        if (cancelled) {
-            throw new CancellationException("the request was cancelled");
-        }
     }
 }

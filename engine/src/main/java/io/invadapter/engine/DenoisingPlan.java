@@ -12,6 +12,8 @@ import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntPredicate;
+import java.util.stream.IntStream;
 
 /**
  * One denoising step for batches of one shape: its tensors and its operators, recorded once and run for every step of every
@@ -22,12 +24,28 @@ final class DenoisingPlan implements AutoCloseable {
     /**
      * Everything that decides which operators a step consists of.
      *
-     * @param guided two rows for each picture
+     * @param parts  of the pictures: each goes through the network by itself
      * @param people or {@code null} for the plain model
      * @param tokens of each text
      */
-    record Shape(int pictures, int height, int width, boolean guided, People people, int tokens) {
-        int guidedRows() {
+    record Shape(List<Part> parts, int height, int width, People people, int tokens) {
+        int pictures() {
+            return parts.stream().mapToInt(Part::pictures).sum();
+        }
+
+        int rows() {
+            return parts.stream().mapToInt(Part::rows).sum();
+        }
+    }
+
+    /**
+     * Pictures that go through the network together.
+     *
+     * @param guided     two rows for each picture: those of the negative prompts, then those of the prompts
+     * @param customised whether the identities go into them
+     */
+    record Part(int pictures, boolean guided, boolean customised) {
+        int rows() {
             return guided ? 2 * pictures : pictures;
         }
     }
@@ -45,12 +63,21 @@ final class DenoisingPlan implements AutoCloseable {
 
     /** Where the identities' keys and values come from. */
     enum Source {
-        /** From rows of their own in the pictures' batch. */
+        /** From rows of their own in the pictures' batch, of which there is one part. */
         TOGETHER,
-        /** From a pass of their own before the pictures'. */
+        /** From a pass of their own, all together, before that of the pictures, of which there is one part. */
         APART,
+        /** From a pass of its own for each. */
+        ONE_BY_ONE,
         /** From {@link #features}, filled by the caller. */
         STORED
+    }
+
+    /** A piece of a step, for some of the pictures. */
+    private record Work(Device.Recording recording, int firstPicture, int pictures) {
+        boolean wanted(IntPredicate picture) {
+            return IntStream.range(firstPicture, firstPicture + pictures).anyMatch(picture);
+        }
     }
 
     private final Device device;
@@ -67,7 +94,7 @@ final class DenoisingPlan implements AutoCloseable {
     private final Tensor rowIdentities;
     private final Tensor rowScales;
     private final IdentityFeatures features;
-    private final Device.Recording recording;
+    private final List<Work> works = new ArrayList<>();
     private final List<Tensor> owned = new ArrayList<>();
 
     /** @param adapter may be {@code null} for a shape without people */
@@ -80,20 +107,20 @@ final class DenoisingPlan implements AutoCloseable {
         boolean computed = people != null && people.source != Source.STORED;
         identityRows = computed ? people.count : 0;
         int channels = unet.config().inChannels();
-        int rows = identityRows + shape.guidedRows();
+        int rows = identityRows + shape.rows();
         // In a scope until all of it is there: when memory runs out in between, nothing stays behind.
         try (Scope scope = device.scope()) {
             timestep = own(DataType.FLOAT32, 1);
             factors = own(DataType.FLOAT32, 2);
-            latents = own(DataType.FLOAT32, shape.pictures, shape.height, shape.width, channels);
-            guidance = shape.guided ? own(DataType.FLOAT32, shape.pictures) : null;
+            latents = own(DataType.FLOAT32, shape.pictures(), shape.height, shape.width, channels);
+            guidance = own(DataType.FLOAT32, shape.pictures());
             contexts = own(device.precision().type(), rows, shape.tokens, unet.config().contextChannels());
             identityLatents = computed ? own(DataType.FLOAT32, people.count, people.height, people.width, channels) : null;
             rowIdentities = people == null ? null : own(DataType.INT32, rows);
             rowScales = people == null ? null : own(DataType.FLOAT32, rows);
             features = people == null || people.source == Source.TOGETHER && !people.keep ? null
                     : adapter.features(people.count, people.height, people.width);
-            recording = device.record(this::work);
+            record();
             owned.forEach(device::keep);
             if (features != null) {
                 features.keep();
@@ -111,30 +138,31 @@ final class DenoisingPlan implements AutoCloseable {
         return adapter;
     }
 
+    int pictures() {
+        return shape.pictures();
+    }
+
     /** The identities' keys and values of the last step run, or of the next when they are stored; else {@code null}. */
     IdentityFeatures features() {
         return features;
     }
 
-    /** @param texts of the identities' rows, then of the negative prompts, then of the prompts: {@code [S, contextChannels]} each */
-    void start(Latents noise, float[][] texts, double[] scales) {
+    /**
+     * @param texts  of the identities' rows, then of the rows of every part: {@code [S, contextChannels]} each
+     * @param scales of guidance, for each picture
+     */
+    void start(Latents noise, float[][] texts, float[] scales) {
         device.write(latents, noise.channelsLast());
         device.write(contexts, UNet.joined(texts));
-        if (guidance != null) {
-            float[] rounded = new float[scales.length];
-            for (int i = 0; i < scales.length; i++) {
-                rounded[i] = (float) scales[i];
-            }
-            device.write(guidance, rounded);
-        }
+        device.write(guidance, scales);
     }
 
     /**
      * The people of the batch.
      *
      * @param noise  inverted; {@code null} when their keys and values are stored
-     * @param people of each guided row
-     * @param scales lambda of each guided row
+     * @param people of each row of the parts
+     * @param scales lambda of each row of the parts
      */
     void startIdentities(Latents noise, int[] people, float[] scales) {
         if (identityLatents != null) {
@@ -149,11 +177,17 @@ final class DenoisingPlan implements AutoCloseable {
         device.write(rowScales, allScales);
     }
 
-    /** Moves all latents by one noise level. */
-    void step(NoiseSchedule.Level level) {
+    /**
+     * Moves the latents by one noise level.
+     *
+     * @param wanted whether somebody still waits for a picture; what nobody waits for may stay behind
+     */
+    void step(NoiseSchedule.Level level, IntPredicate wanted) {
         device.write(timestep, new float[] {level.timestep()});
         device.write(factors, level.factors());
-        recording.run();
+        for (Work work : works) {
+            Wanted.run(device, () -> work.wanted(wanted), work.recording::run);
+        }
     }
 
     Latents latents() {
@@ -165,45 +199,76 @@ final class DenoisingPlan implements AutoCloseable {
         return identityLatents == null ? null : Latents.download(device, identityLatents);
     }
 
-    /** What is recorded. The identities move by the same DDIM step as the pictures, without guidance. */
-    private void work() {
-        People people = shape.people;
-        int rows = shape.guidedRows();
-        if (people == null) {
-            Tensor noise = unet.forward(pictures(), timestep, contexts, IdentityAttention.NONE);
-            device.ddimStep(latents, noise, guidance, factors);
-        } else if (people.source == Source.TOGETHER) {
-            Tensor batch = shape.guided ? device.toActivations(identityLatents, latents, latents)
-                    : device.toActivations(identityLatents, latents);
-            Tensor noise = unet.forward(batch, timestep, contexts,
-                    adapter.together(people.count, rowIdentities, rowScales, people.layers, features));
-            device.ddimStep(identityLatents, noise.rows(0, people.count), null, factors);
-            device.ddimStep(latents, noise.rows(people.count, rows), guidance, factors);
-        } else {
-            if (people.source == Source.APART) {
-                identityPass();
+    // --- what is recorded -------------------------------------------------------------------------------------------
+
+    private void record() {
+        Source source = shape.people == null ? null : shape.people.source;
+        if (source == Source.TOGETHER) {
+            record(this::together, 0, shape.pictures());
+            return;
+        }
+        if (source == Source.APART) {
+            // One recording, for each holds memory of its own.
+            record(() -> {
+                identityPass(0, identityRows);
+                pass(shape.parts.getFirst(), 0, identityRows);
+            }, 0, shape.pictures());
+            return;
+        }
+        if (source == Source.ONE_BY_ONE) {
+            for (int i = 0; i < identityRows; i++) {
+                int identity = i;
+                record(() -> identityPass(identity, 1), 0, shape.pictures());
             }
-            Tensor noise = unet.forward(pictures(), timestep, contexts.rows(identityRows, rows), adapter.inject(features,
-                    rowIdentities.rows(identityRows, rows), rowScales.rows(identityRows, rows), people.layers));
-            device.ddimStep(latents, noise, guidance, factors);
+        }
+        int picture = 0;
+        int row = identityRows;
+        for (Part part : shape.parts) {
+            int firstPicture = picture;
+            int firstRow = row;
+            record(() -> pass(part, firstPicture, firstRow), firstPicture, part.pictures);
+            picture += part.pictures;
+            row += part.rows();
         }
     }
 
-    private void identityPass() {
+    private void record(Runnable work, int firstPicture, int pictures) {
+        works.add(new Work(device.record(work), firstPicture, pictures));
+    }
+
+    /** The identities move by the same DDIM step as the pictures, without guidance. */
+    private void together() {
+        Part part = shape.parts.getFirst();
+        int people = shape.people.count;
+        Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
+                : device.toActivations(identityLatents, latents);
+        Tensor noise = unet.forward(batch, timestep, contexts,
+                adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
+        device.ddimStep(identityLatents, noise.rows(0, people), null, factors);
+        device.ddimStep(latents, noise.rows(people, part.rows()), part.guided ? guidance : null, factors);
+    }
+
+    private void identityPass(int first, int count) {
         try (Scope scope = device.scope()) {
-            Tensor noise = unet.forward(device.toActivations(identityLatents), timestep, contexts.rows(0, identityRows),
-                    adapter.record(features));
-            device.ddimStep(identityLatents, noise, null, factors);
+            Tensor own = identityLatents.rows(first, count);
+            Tensor noise = unet.forward(device.toActivations(own), timestep, contexts.rows(first, count),
+                    adapter.record(features, first));
+            device.ddimStep(own, noise, null, factors);
         }
     }
 
-    private Tensor pictures() {
-        return shape.guided ? device.toActivations(latents, latents) : device.toActivations(latents);
+    private void pass(Part part, int firstPicture, int firstRow) {
+        Tensor own = latents.rows(firstPicture, part.pictures);
+        IdentityAttention identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
+                rowScales.rows(firstRow, part.rows()), shape.people.layers) : IdentityAttention.NONE;
+        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), timestep,
+                contexts.rows(firstRow, part.rows()), identity);
+        device.ddimStep(own, noise, part.guided ? guidance.rows(firstPicture, part.pictures) : null, factors);
     }
 
     @Override
     public void close() {
-        recording.close();
+        works.forEach(work -> work.recording.close());
         owned.forEach(device::release);
         if (features != null) {
             features.close();

@@ -11,7 +11,10 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CancellationException;
+import java.util.function.IntPredicate;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 
 /**
  * The loops: DDIM inversion, DDIM sampling with guidance, and sampling with the identity beside it. Used by one thread at a
@@ -29,6 +32,11 @@ public final class Diffusion implements AutoCloseable {
     /** Told after every step; {@code latents} copies the current ones from the device when asked. */
     public interface StepListener {
         void step(int done, int steps, Supplier<Latents> latents);
+
+        /** Whether somebody still waits for row number {@code picture}; asked before and, on some devices, within every step. */
+        default boolean wants(int picture) {
+            return true;
+        }
     }
 
     /** @param prompt text encoder output {@code [S, C]}; @param negative the same for the negative prompt; @param scale 1 or less: no guidance */
@@ -97,6 +105,7 @@ public final class Diffusion implements AutoCloseable {
      * noise last.
      *
      * @param captions of each row
+     * @throws CancellationException when the listener wants none of the rows any more
      */
     public List<Latents> invert(Latents z0, List<float[]> captions, int steps, StepListener listener) {
         List<Latents> trajectory = new ArrayList<>(List.of(z0));
@@ -118,10 +127,10 @@ public final class Diffusion implements AutoCloseable {
     }
 
     private Latents walk(Latents start, List<float[]> captions, NoiseSchedule.Level[] levels, StepListener listener) {
-        DenoisingPlan plan = plan(shape(start, false, null), null);
-        plan.start(start, captions.toArray(float[][]::new), null);
+        DenoisingPlan plan = plan(shape(start, parts(start.batch(), row -> false, row -> false), null), null);
+        plan.start(start, captions.toArray(float[][]::new), new float[start.batch()]);
         for (int i = 0; i < levels.length; i++) {
-            plan.step(levels[i]);
+            step(plan, levels[i], listener);
             listener.step(i + 1, levels.length, plan::latents);
         }
         return plan.latents();
@@ -134,31 +143,37 @@ public final class Diffusion implements AutoCloseable {
      * @param noise    where to start, a row for each picture
      * @param guidance of each picture
      * @param identity or {@code null}
+     * @throws CancellationException when the listener wants none of the pictures any more; of those that it did not want at
+     *         some time the latents are undefined
      */
     public Result generate(Latents noise, List<Guidance> guidance, int steps, IdentityControl identity, StepListener listener) {
-        boolean guided = guidance.stream().anyMatch(g -> g.scale > 1);
         boolean customised = identity != null && Arrays.stream(identity.scales).anyMatch(scale -> scale != 0);
         DenoisingPlan.People people = customised ? people(noise, identity) : null;
-        DenoisingPlan plan = plan(shape(noise, guided, people), customised ? identity.adapter : null);
+        List<DenoisingPlan.Part> parts = parts(noise.batch(), i -> guidance.get(i).scale > 1, i -> customised && identity.scales[i] != 0);
+        DenoisingPlan plan = plan(shape(noise, parts, people), customised ? identity.adapter : null);
         List<float[]> texts = new ArrayList<>();
         if (customised && identity.people instanceof Inverted inverted) {
             texts.addAll(inverted.captions);
         }
-        if (guided) {
-            // A picture that wants none beside one that does: eps_negative + 1 (eps_prompt - eps_negative) is eps_prompt.
-            guidance.forEach(g -> texts.add(g.negative));
+        for (Row row : rows(parts)) {
+            Guidance own = guidance.get(row.picture);
+            texts.add(row.negative ? own.negative : own.prompt);
         }
-        guidance.forEach(g -> texts.add(g.prompt));
-        plan.start(noise, texts.toArray(float[][]::new), guidance.stream().mapToDouble(g -> Math.max(1, g.scale)).toArray());
+        float[] scales = new float[guidance.size()];
+        for (int i = 0; i < scales.length; i++) {
+            // A picture that wants none beside one that does: eps_negative + 1 (eps_prompt - eps_negative) is eps_prompt.
+            scales[i] = (float) Math.max(1, guidance.get(i).scale);
+        }
+        plan.start(noise, texts.toArray(float[][]::new), scales);
         if (customised) {
-            startIdentities(plan, identity, guided);
+            startIdentities(plan, identity, rows(parts));
         }
         NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
         for (int i = 0; i < levels.length; i++) {
             if (customised && identity.people instanceof Stored stored) {
                 stored.keeper.exchange(i, plan.features());
             }
-            plan.step(levels[i]);
+            step(plan, levels[i], listener);
             if (customised && identity.people instanceof Inverted inverted && inverted.keeper != null) {
                 inverted.keeper.exchange(i, plan.features());
             }
@@ -167,13 +182,46 @@ public final class Diffusion implements AutoCloseable {
         return new Result(plan.latents(), customised ? plan.identityLatents() : null);
     }
 
+    private static void step(DenoisingPlan plan, NoiseSchedule.Level level, StepListener listener) {
+        plan.step(level, listener::wants);
+        if (IntStream.range(0, plan.pictures()).noneMatch(listener::wants)) {
+            throw new CancellationException("nobody waits for these pictures");
+        }
+    }
+
+    /** Everything at once where that pays; elsewhere each picture by itself, so that it does not matter what is beside it. */
+    private List<DenoisingPlan.Part> parts(int pictures, IntPredicate guided, IntPredicate customised) {
+        IntStream all = IntStream.range(0, pictures);
+        return device.prefersLargeBatches()
+                ? List.of(new DenoisingPlan.Part(pictures, all.anyMatch(guided), IntStream.range(0, pictures).anyMatch(customised)))
+                : all.mapToObj(i -> new DenoisingPlan.Part(1, guided.test(i), customised.test(i))).toList();
+    }
+
+    /** A row of the network's batch. */
+    private record Row(int picture, boolean negative) {
+    }
+
+    /** In the order of the plan. */
+    private static List<Row> rows(List<DenoisingPlan.Part> parts) {
+        List<Row> rows = new ArrayList<>();
+        int first = 0;
+        for (DenoisingPlan.Part part : parts) {
+            for (int i = 0; i < part.rows(); i++) {
+                rows.add(new Row(first + i % part.pictures(), part.guided() && i < part.pictures()));
+            }
+            first += part.pictures();
+        }
+        return rows;
+    }
+
     private DenoisingPlan.People people(Latents noise, IdentityControl identity) {
         return switch (identity.people) {
             case Inverted inverted -> {
                 Latents own = inverted.noise;
-                boolean together = device.prefersLargeBatches() && own.height() == noise.height() && own.width() == noise.width();
-                yield new DenoisingPlan.People(inverted.count(), own.height(), own.width(),
-                        together ? DenoisingPlan.Source.TOGETHER : DenoisingPlan.Source.APART, inverted.keeper != null,
+                DenoisingPlan.Source source = !device.prefersLargeBatches() ? DenoisingPlan.Source.ONE_BY_ONE
+                        : own.height() == noise.height() && own.width() == noise.width() ? DenoisingPlan.Source.TOGETHER
+                        : DenoisingPlan.Source.APART;
+                yield new DenoisingPlan.People(inverted.count(), own.height(), own.width(), source, inverted.keeper != null,
                         identity.layers);
             }
             case Stored stored -> {
@@ -183,22 +231,19 @@ public final class Diffusion implements AutoCloseable {
         };
     }
 
-    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, boolean guided) {
-        int pictures = identity.ofPictures.length;
-        int rows = guided ? 2 * pictures : pictures;
-        int[] people = new int[rows];
-        float[] scales = new float[rows];
-        for (int i = 0; i < rows; i++) {
-            people[i] = identity.ofPictures[i % pictures];
-            boolean negative = guided && i < pictures;
-            scales[i] = negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[i % pictures];
+    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, List<Row> rows) {
+        int[] people = new int[rows.size()];
+        float[] scales = new float[rows.size()];
+        for (int i = 0; i < people.length; i++) {
+            Row row = rows.get(i);
+            people[i] = identity.ofPictures[row.picture];
+            scales[i] = row.negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[row.picture];
         }
         plan.startIdentities(identity.people instanceof Inverted inverted ? inverted.noise : null, people, scales);
     }
 
-    private DenoisingPlan.Shape shape(Latents latents, boolean guided, DenoisingPlan.People people) {
-        return new DenoisingPlan.Shape(latents.batch(), latents.height(), latents.width(), guided, people,
-                model.textEncoder().maxTokens());
+    private DenoisingPlan.Shape shape(Latents latents, List<DenoisingPlan.Part> parts, DenoisingPlan.People people) {
+        return new DenoisingPlan.Shape(parts, latents.height(), latents.width(), people, model.textEncoder().maxTokens());
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {

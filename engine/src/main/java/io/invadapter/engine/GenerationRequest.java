@@ -7,11 +7,13 @@ import java.util.Objects;
 /**
  * What to make. {@link #builder()} fills in the rest.
  *
- * @param face          the person to keep, or {@code null} for plain text to image
+ * @param face          the person to keep, of at least 16 x 16 pixels, or {@code null} for plain text to image
  * @param caption       describes the face's picture, for its inversion
- * @param guidanceScale 1 or less: no guidance
- * @param identityScale lambda, 0 to about 1.2; not a number: what the adapter recommends
+ * @param steps         1 to 1000; 0: the model's own
+ * @param guidanceScale 0 to 100, 1 or less: no guidance; not a number: the model's own
+ * @param identityScale lambda, 0 to 5, of which up to about 1.2 is useful; not a number: what the adapter recommends
  * @param seed          of the first picture; the others take seed + 1, seed + 2, …
+ * @param count         of pictures, 1 to 1000
  * @param width         in pixels; 0: the model's own
  * @param height        in pixels; 0: the model's own
  */
@@ -21,18 +23,33 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
     private static final int MAX_SIZE = 4096;
+    private static final double MAX_GUIDANCE = 100;
+    private static final double MAX_IDENTITY_SCALE = 5;
+    /** Of a face: fewer pixels show none. */
+    private static final int MIN_FACE = 16;
 
     /**
      * Refuses what no model can do; what depends on the model is found when the request is carried out.
      *
      * @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here
+     * @throws NullPointerException    when anything but the face is {@code null}; the message says which
      */
     public GenerationRequest {
+        Objects.requireNonNull(prompt, "prompt");
+        Objects.requireNonNull(negativePrompt, "negativePrompt");
+        Objects.requireNonNull(caption, "caption");
+        Objects.requireNonNull(identityLayers, "identityLayers");
+        Objects.requireNonNull(identityRows, "identityRows");
+        Objects.requireNonNull(listener, "listener");
+        Objects.requireNonNull(cancellation, "cancellation");
         requireCharacters("prompt", prompt);
         requireCharacters("negative prompt", negativePrompt);
         requireCharacters("caption", caption);
-        if (steps < 1 || steps > MAX_STEPS) {
-            throw new InvalidRequestException("steps must be between 1 and " + MAX_STEPS + ", not " + steps);
+        if (face != null) {
+            requireFace(face);
+        }
+        if (steps != 0) {
+            requireSteps(steps);
         }
         if (count < 1 || count > MAX_COUNT) {
             throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
@@ -40,11 +57,31 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         if (width < 0 || height < 0 || width > MAX_SIZE || height > MAX_SIZE) {
             throw new InvalidRequestException("size " + width + "x" + height + ": width and height must be between 1 and " + MAX_SIZE);
         }
-        if (!Double.isFinite(guidanceScale)) {
-            throw new InvalidRequestException("guidance must be a finite number, not " + guidanceScale);
+        if (!Double.isNaN(guidanceScale)) {
+            requireGuidance(guidanceScale);
         }
-        if (Double.isInfinite(identityScale)) {
-            throw new InvalidRequestException("the identity's scale must be a finite number, not " + identityScale);
+        if (identityScale < 0 || identityScale > MAX_IDENTITY_SCALE) {
+            throw new InvalidRequestException("the identity's scale must be between 0 and " + (int) MAX_IDENTITY_SCALE + ", not "
+                    + identityScale);
+        }
+    }
+
+    static void requireFace(BufferedImage face) {
+        if (face.getWidth() < MIN_FACE || face.getHeight() < MIN_FACE) {
+            throw new InvalidRequestException("the face's picture has " + face.getWidth() + " x " + face.getHeight()
+                    + " pixels, too few to show one; expected at least " + MIN_FACE + " x " + MIN_FACE);
+        }
+    }
+
+    static void requireSteps(int steps) {
+        if (steps < 1 || steps > MAX_STEPS) {
+            throw new InvalidRequestException("steps must be between 1 and " + MAX_STEPS + ", not " + steps);
+        }
+    }
+
+    private static void requireGuidance(double scale) {
+        if (!(scale >= 0 && scale <= MAX_GUIDANCE)) {
+            throw new InvalidRequestException("guidance must be between 0 and " + (int) MAX_GUIDANCE + ", not " + scale);
         }
     }
 
@@ -64,9 +101,13 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         return new Builder();
     }
 
-    GenerationRequest with(Cancellation other) {
-        return new GenerationRequest(prompt, negativePrompt, face, caption, steps, guidanceScale, identityScale, seed, count, width,
-                height, identityLayers, identityRows, listener, other);
+    /** With the model's own numbers where this request leaves them open. */
+    GenerationRequest filled(int ownSteps, double ownGuidance, double ownIdentityScale, int ownWidth, int ownHeight) {
+        return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps,
+                Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale,
+                face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, seed, count,
+                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, listener,
+                cancellation);
     }
 
     /** Collects a request. */
@@ -75,8 +116,8 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         private String negativePrompt = "";
         private BufferedImage face;
         private String caption = "a portrait of a person";
-        private int steps = 50;
-        private double guidanceScale = 7.5;
+        private Integer steps;
+        private Double guidanceScale;
         private double identityScale = Double.NaN;
         private long seed;
         private int count = 1;
@@ -91,12 +132,12 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
 
         public Builder prompt(String value) {
-            prompt = Objects.requireNonNull(value);
+            prompt = Objects.requireNonNull(value, "prompt");
             return this;
         }
 
         public Builder negativePrompt(String value) {
-            negativePrompt = Objects.requireNonNull(value);
+            negativePrompt = Objects.requireNonNull(value, "negativePrompt");
             return this;
         }
 
@@ -106,7 +147,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
 
         public Builder caption(String value) {
-            caption = Objects.requireNonNull(value);
+            caption = Objects.requireNonNull(value, "caption");
             return this;
         }
 
@@ -142,28 +183,35 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
 
         public Builder identityLayers(IdentityLayers value) {
-            identityLayers = Objects.requireNonNull(value);
+            identityLayers = Objects.requireNonNull(value, "identityLayers");
             return this;
         }
 
         public Builder identityRows(IdentityRows value) {
-            identityRows = Objects.requireNonNull(value);
+            identityRows = Objects.requireNonNull(value, "identityRows");
             return this;
         }
 
         public Builder listener(ProgressListener value) {
-            listener = Objects.requireNonNull(value);
+            listener = Objects.requireNonNull(value, "listener");
             return this;
         }
 
         public Builder cancellation(Cancellation value) {
-            cancellation = Objects.requireNonNull(value);
+            cancellation = Objects.requireNonNull(value, "cancellation");
             return this;
         }
 
+        /** @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here */
         public GenerationRequest build() {
-            return new GenerationRequest(prompt, negativePrompt, face, caption, steps, guidanceScale, identityScale, seed,
-                    count, width, height, identityLayers, identityRows, listener, cancellation);
+            if (steps != null) {
+                requireSteps(steps);
+            }
+            if (guidanceScale != null) {
+                requireGuidance(guidanceScale);
+            }
+            return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps,
+                    guidanceScale == null ? Double.NaN : guidanceScale, identityScale, seed, count, width, height, identityLayers, identityRows, listener, cancellation);
         }
     }
 }

@@ -12,4 +12,11 @@ import java.util.List;
  * @param warnings one sentence each, e.g. what was cut from a prompt
  */
 public record GenerationResult(List<BufferedImage> images, List<Latents> latents, List<String> warnings) {
+
+    /** Copies the lists. */
+    public GenerationResult {
+        images = List.copyOf(images);
+        latents = List.copyOf(latents);
+        warnings = List.copyOf(warnings);
+    }
 }

@@ -10,6 +10,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * Keys and values of identities, for every step, so that the next picture of the same face needs neither its inversion nor
@@ -58,10 +59,11 @@ final class IdentityCache implements AutoCloseable {
     private long hostBytes;
     private long batch;
 
-    IdentityCache(Device device, IdentityBudget budget) {
+    /** @param notices see {@link IdentityFolder} */
+    IdentityCache(Device device, IdentityBudget budget, Consumer<String> notices) {
         this.device = device;
         this.budget = budget;
-        this.folder = budget.folder() == null ? null : new IdentityFolder(budget.folder(), budget.diskBytes());
+        this.folder = budget.folder() == null ? null : new IdentityFolder(budget.folder(), budget.diskBytes(), notices);
     }
 
     private long bytes(int stepElements) {
@@ -152,7 +154,7 @@ final class IdentityCache implements AutoCloseable {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment bytes = arena.allocate(entry.stepBytes, ALIGNMENT);
             if (!folder.read(entry.key, step, bytes)) {
-                drop(entry);
+                forget(entry);
                 throw new LostException();
             }
             device.write(tensor, bytes);
@@ -334,12 +336,17 @@ final class IdentityCache implements AutoCloseable {
         }
     }
 
-    private void drop(Entry entry) {
+    /** Here; what is in the folder stays. */
+    private void forget(Entry entry) {
         entries.remove(entry.key);
         for (int i = 0; i < entry.places.length; i++) {
             release(entry, i);
             entry.places[i] = null;
         }
+    }
+
+    private void drop(Entry entry) {
+        forget(entry);
         if (folder != null) {
             folder.remove(entry.key);
         }

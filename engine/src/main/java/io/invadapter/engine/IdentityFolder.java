@@ -9,6 +9,9 @@ import java.io.File;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
@@ -17,6 +20,7 @@ import java.util.Comparator;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
@@ -36,20 +40,40 @@ final class IdentityFolder {
 
     private final Path root;
     private final long budget;
+    private final Consumer<String> notices;
     private final Set<String> inUse = new HashSet<>();
+    /** Whether the last attempt to write was told to have failed: the next ones need not be. */
+    private boolean failing;
 
     /**
-     * @param budget in bytes
-     * @throws UncheckedIOException when the folder cannot be made
+     * @param budget  in bytes
+     * @param notices told when nothing can be kept here, with the reason; pictures are made all the same
      */
-    IdentityFolder(Path root, long budget) {
+    IdentityFolder(Path root, long budget, Consumer<String> notices) {
         this.root = root;
         this.budget = budget;
+        this.notices = notices;
         try {
             Files.createDirectories(root);
         } catch (IOException e) {
-            throw new UncheckedIOException("the identity cache " + root + " cannot be made: " + e.getMessage(), e);
+            tell(e);
         }
+    }
+
+    private void tell(Exception e) {
+        if (!failing) {
+            failing = true;
+            notices.accept("the identity cache " + root + " cannot be written, so faces are computed anew for each picture: " + reason(e));
+        }
+    }
+
+    private static String reason(Exception e) {
+        return switch (e.getCause() instanceof IOException cause ? cause : e) {
+            case FileAlreadyExistsException exists -> exists.getFile() + " is no folder";
+            case AccessDeniedException denied -> denied.getFile() + ": access denied";
+            case FileSystemException failed when failed.getReason() != null -> failed.getReason();
+            case Exception other -> String.valueOf(other.getMessage());
+        };
     }
 
     /** Steps of that size for which there is room, when nothing else is kept. */
@@ -67,14 +91,19 @@ final class IdentityFolder {
         return size > stepBytes && size <= stepBytes + HEADER_BYTES;
     }
 
-    /** @return whether the step was read and is what was written */
+    /** @return whether the step was read and is what was written; an identity with a damaged step is removed */
     boolean read(String key, int step, MemorySegment bytes) {
         try (WeightSource source = Safetensors.open(file(key, step))) {
             bytes.copyFrom(source.tensor(TENSOR, bytes.byteSize()).data());
-            if (!checksum(bytes).equals(source.metadata().get(CHECKSUM))) {
+            if (!checksum(key, step, bytes).equals(source.metadata().get(CHECKSUM))) {
+                remove(key);
                 return false;
             }
-        } catch (WeightException | UncheckedIOException e) {
+        } catch (WeightException e) {
+            // A file that cannot be read now, for want of file handles or because of an interrupt, is not damaged.
+            if (!(e.getCause() instanceof IOException)) {
+                remove(key);
+            }
             return false;
         }
         try {
@@ -105,22 +134,27 @@ final class IdentityFolder {
                     return false;
                 }
                 Files.createDirectories(root.resolve(key));
-                new SafetensorsWriter().metadata("format", "inv-adapter-identity").metadata(CHECKSUM, checksum(bytes))
+                new SafetensorsWriter().metadata("format", "inv-adapter-identity")
+                        .metadata(CHECKSUM, checksum(key, step, bytes))
                         .add(TENSOR, DType.U8, new long[] {bytes.byteSize()}, bytes).write(file(key, step));
+                failing = false;
                 return true;
             } catch (IOException | UncheckedIOException | WeightException e) {
+                tell(e);
                 return false;
             }
         }
     }
 
-    private static String checksum(MemorySegment bytes) {
-        return Long.toHexString(Fingerprint.checksum(bytes));
+    /** Of the values and of where they belong: another step's file is as good as damaged. */
+    private static String checksum(String key, int step, MemorySegment bytes) {
+        return new Fingerprint().add(key).add(step).add(Long.toHexString(Fingerprint.checksum(bytes))).value();
     }
 
     /** Removes what was used longest ago. */
     private boolean makeRoom(String key, long bytes) throws IOException {
         List<Path> identities;
+        Files.createDirectories(root);
         try (Stream<Path> listed = Files.list(root)) {
             identities = listed.filter(path -> KEY.matcher(path.getFileName().toString()).matches())
                     .sorted(Comparator.comparing(path -> path.toFile().lastModified())).toList();

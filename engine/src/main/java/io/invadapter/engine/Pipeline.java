@@ -1,10 +1,8 @@
 package io.invadapter.engine;
 
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.Latents;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.Safetensors;
@@ -14,7 +12,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CancellationException;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -30,21 +27,25 @@ import java.util.function.Supplier;
  * }
  * }
  *
- * <p>Any number of threads may call at once; the device works on one request at a time, in the order they came. A server
- * takes a {@link PipelinePool}, which queues requests, shares them among devices and joins what fits into one batch.
+ * <p>Any number of threads may call at once: they wait while one thread of the pipeline's own does the computing, in the order
+ * in which they came. A thread that is interrupted while it waits gets a {@link CancellationException}, soon, and stays
+ * interrupted; its request is cancelled. A server takes a {@link PipelinePool}, which queues requests, shares them among
+ * devices and joins what fits into one batch.
+ *
+ * <p>The same request gives the same bytes on the same kind of device. On one that prefers large batches (a GPU) a picture may
+ * differ in its last bits by how many are made beside it; elsewhere each is made by itself and it never does.
  *
  * <p>Of each face the keys and values of every step are kept as far as {@link Builder#identityBudget} allows: the next picture
  * of the same face, caption and number of steps is made faster by its inversion and its rows.
  */
 public final class Pipeline implements AutoCloseable {
-    private final Device device;
-    private final StableDiffusion model;
+    /** On a device that prefers large batches; more take memory and save little. */
+    private static final int LARGE_BATCH = 8;
+
+    private final DeviceThread thread;
+    private final Workshop workshop;
     private final EmbeddedAttentionAdapter adapter;
-    private final Diffusion diffusion;
-    private final IdentityCache cache;
-    private final String weights;
-    private final ReentrantLock turn = new ReentrantLock(true);
-    private boolean closed;
+    private final ModelDefaults defaults;
 
     public static Builder builder() {
         return new Builder();
@@ -57,7 +58,8 @@ public final class Pipeline implements AutoCloseable {
         private String device = "auto";
         private Precision precision;
         private IdentityBudget identityBudget;
-        private Consumer<String> notices = notice -> { };
+        private int picturesPerBatch;
+        private Consumer<String> notices = Log::warning;
 
         private Builder() {
         }
@@ -76,7 +78,7 @@ public final class Pipeline implements AutoCloseable {
 
         /** {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:n}. */
         public Builder device(String value) {
-            device = value;
+            device = Objects.requireNonNull(value, "device");
             return this;
         }
 
@@ -95,9 +97,28 @@ public final class Pipeline implements AutoCloseable {
             return this;
         }
 
-        /** Told why {@code auto} passed a device over. */
+        /**
+         * How many pictures go through the network together at most; what is more is made in several batches, one after the
+         * other. When nothing is said: 8 on a device that prefers large batches, elsewhere 1, for there it is as fast and the
+         * first picture is done sooner (4, when what they need of a face cannot be kept from one to the next).
+         *
+         * @throws IllegalArgumentException when it is less than 1
+         */
+        public Builder picturesPerBatch(int value) {
+            if (value < 1) {
+                throw new IllegalArgumentException("a batch has room for at least 1 picture, not " + value);
+            }
+            picturesPerBatch = value;
+            return this;
+        }
+
+        /**
+         * Told, in one sentence each, what whoever runs the program should know: why {@code auto} passed a device over, that
+         * faces are not kept because the disk is full, that a batch had to be split. When nothing is said, the logger
+         * {@code io.invadapter} of {@link System.Logger} is.
+         */
         public Builder notices(Consumer<String> value) {
-            notices = value;
+            notices = Objects.requireNonNull(value, "notices");
             return this;
         }
 
@@ -106,26 +127,40 @@ public final class Pipeline implements AutoCloseable {
          *
          * @throws io.invadapter.weights.WeightException  when a file is not what it should be
          * @throws io.invadapter.kernels.DeviceException when there is no such device
+         * @throws CancellationException                 when the thread is interrupted before loading has begun
          */
         public Pipeline open() {
+            return open(() -> Devices.open(device, precision, notices));
+        }
+
+        /** On a device of the caller's, closed with the pipeline. */
+        Pipeline open(Supplier<Device> devices) {
             Objects.requireNonNull(model, "a pipeline needs a model");
-            try (ModelFiles files = ModelFiles.open(model)) {
-                return open(files, Devices.open(device, precision, notices));
-            }
-        }
-
-        /** On a device that is open already, and closed with the pipeline. */
-        Pipeline open(Device opened) {
-            try (ModelFiles files = ModelFiles.open(model)) {
-                return open(files, opened);
-            }
-        }
-
-        private Pipeline open(ModelFiles files, Device opened) {
+            DeviceThread thread = new DeviceThread("invadapter");
             try {
+                return thread.call(() -> {
+                    try (ModelFiles files = ModelFiles.open(model)) {
+                        return open(files, devices.get(), thread);
+                    }
+                }, () -> { });
+            } catch (RuntimeException | Error e) {
+                thread.close(() -> { });
+                throw e;
+            }
+        }
+
+        private Pipeline open(ModelFiles files, Device opened, DeviceThread thread) {
+            try {
+                thread.rename("invadapter " + opened.name());
                 StableDiffusion loaded = StableDiffusion.load(files, opened);
+                EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
                 IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
-                return new Pipeline(loaded, adapter == null ? null : loadAdapter(loaded), budget, weights(files, budget));
+                Diffusion diffusion = new Diffusion(loaded);
+                Identities identities = new Identities(loaded, loadedAdapter, diffusion,
+                        new IdentityCache(opened, budget, notices), weights(files, budget));
+                int together = picturesPerBatch != 0 ? picturesPerBatch : opened.prefersLargeBatches() ? LARGE_BATCH : 1;
+                return new Pipeline(thread, new Workshop(loaded, diffusion, identities, together, notices), loadedAdapter,
+                        ModelDefaults.of(model));
             } catch (RuntimeException | Error e) {
                 opened.close();
                 throw e;
@@ -149,17 +184,19 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    private Pipeline(StableDiffusion model, EmbeddedAttentionAdapter adapter, IdentityBudget budget, String weights) {
-        this.device = model.device();
-        this.model = model;
+    private Pipeline(DeviceThread thread, Workshop workshop, EmbeddedAttentionAdapter adapter, ModelDefaults defaults) {
+        this.thread = thread;
+        this.workshop = workshop;
         this.adapter = adapter;
-        this.diffusion = new Diffusion(model);
-        this.cache = new IdentityCache(device, budget);
-        this.weights = weights;
+        this.defaults = defaults;
+    }
+
+    private StableDiffusion model() {
+        return workshop.model();
     }
 
     public Device device() {
-        return device;
+        return workshop.device();
     }
 
     public boolean hasAdapter() {
@@ -168,7 +205,7 @@ public final class Pipeline implements AutoCloseable {
 
     /** Width of the pictures the model was trained on. */
     public int defaultWidth() {
-        return model.unet().config().sampleSize() * model.vae().factor();
+        return model().unet().config().sampleSize() * model().vae().factor();
     }
 
     /** Height of the pictures the model was trained on. */
@@ -176,163 +213,145 @@ public final class Pipeline implements AutoCloseable {
         return defaultWidth();
     }
 
+    /** The steps of a request that does not say: what the model's folder names in {@code invadapter.json}, or 50. */
+    public int defaultSteps() {
+        return defaults.steps();
+    }
+
+    /** The guidance of a request that does not say: what the model's folder names in {@code invadapter.json}, or 7.5. */
+    public double defaultGuidanceScale() {
+        return defaults.guidanceScale();
+    }
+
     /** The adapter's recommended lambda. */
     public double defaultIdentityScale() {
         return adapter == null ? 0 : adapter.defaultScale();
     }
 
+    // --- generating -------------------------------------------------------------------------------------------------
+
     /**
-     * Makes pictures.
+     * Makes pictures; the request's listener gets each when it is finished.
      *
      * @throws InvalidRequestException                         when the request cannot be carried out as asked
-     * @throws CancellationException                           when it was cancelled, or the thread interrupted while it waited
-     * @throws io.invadapter.kernels.OutOfDeviceMemoryException when the device has not enough memory for it
+     * @throws CancellationException                           when it was cancelled, the thread was interrupted, or its listener
+     *                                                         failed (which is the cause then)
+     * @throws io.invadapter.weights.WeightException            when the weights do not give a picture
+     * @throws io.invadapter.kernels.OutOfDeviceMemoryException when the device has not enough memory for one picture
      * @throws io.invadapter.kernels.DeviceException            when the device fails
-     * @throws IllegalStateException                           when the pipeline is closed
+     * @throws IllegalStateException                           when the pipeline is closed, or the caller is one of its listeners
      */
     public GenerationResult generate(GenerationRequest request) {
         return generate(List.of(request)).getFirst();
     }
 
     /**
-     * Makes the pictures of several requests in one batch: other prompts, faces, seeds, guidance and identity scales, but the
-     * same size, steps, identity layers and rows.
+     * Makes the pictures of several requests, together as far as the device gains by it: other prompts, faces, seeds, guidance
+     * and identity scales, but the same size, steps, identity layers and rows. When one of them fails, the others are still
+     * finished and given to their listeners.
      *
      * @return in the order of the requests
      * @throws InvalidRequestException when a request cannot be carried out as asked, or they do not agree
-     * @throws CancellationException   when one was cancelled
+     * @throws CancellationException   and the others of {@link #generate(GenerationRequest)}: of the first request that failed
      */
     public List<GenerationResult> generate(List<GenerationRequest> requests) {
-        List<GenerationResult> results = generateAll(requests);
-        if (results.contains(null)) {
-            throw new CancellationException("the request was cancelled");
-        }
-        return results;
-    }
-
-    /** As {@link #generate(List)}, with {@code null} for requests that were cancelled while others went on. */
-    List<GenerationResult> generateAll(List<GenerationRequest> requests) {
         if (requests.isEmpty()) {
             throw new InvalidRequestException("a batch needs at least one request");
         }
-        Batch.Kind kind = kind(requests.getFirst());
-        for (GenerationRequest request : requests) {
-            check(request);
-            if (!kind(request).equals(kind)) {
+        List<Order> orders = requests.stream().map(this::order).toList();
+        for (Order order : orders) {
+            if (!order.kind().equals(orders.getFirst().kind())) {
                 throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers and identity "
-                        + "rows: one asks for " + kind + ", another for " + kind(request));
+                        + "rows: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
             }
         }
-        return inTurn(() -> new Batch(model, adapter, diffusion, cache, weights, kind, requests).run());
-    }
-
-    /** What requests must agree in to share a batch. */
-    Batch.Kind kind(GenerationRequest request) {
-        return Batch.Kind.of(request, defaultWidth(), defaultHeight());
+        carryOut(orders);
+        return orders.stream().map(Order::result).toList();
     }
 
     /**
-     * Turns a face into noise and back, to see how much of it the model can hold.
+     * A request as this pipeline would carry it out.
      *
-     * @param caption  describes the picture
-     * @param steps    of the inversion, and of the way back
-     * @param listener told of the phases {@code "inverting"} and {@code "reconstructing"}
-     * @throws InvalidRequestException when there are no such steps, or characters of the caption were lost before it came here
+     * @throws InvalidRequestException when it cannot
      */
-    public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
-        GenerationRequest.requireCharacters("caption", caption);
-        model.schedule().timesteps(steps);
-        return inTurn(() -> {
-            Cancellation never = new Cancellation();
-            BufferedImage seen = FacePicture.square(face, identitySize());
-            List<float[]> text = List.of(model.textEncoder().encode(model.tokenizer().encode(caption).ids()));
-            Latents clean = FacePicture.encode(seen, model.vae());
-            Latents noise = diffusion.invertToNoise(clean, text, steps, steps("inverting", listener, never));
-            Latents back = diffusion.denoise(noise, text, steps, steps("reconstructing", listener, never));
-            return new InversionResult(seen, FacePicture.decode(back, model.vae()), noise, relativeError(back.values(), clean.values()));
-        });
-    }
-
-    /** @throws InvalidRequestException when the request cannot be carried out as asked */
-    void check(GenerationRequest request) {
-        model.schedule().timesteps(request.steps());
-        Batch.Kind kind = kind(request);
-        int factor = model.vae().factor();
-        if (kind.width() < factor || kind.height() < factor || kind.width() % factor != 0 || kind.height() % factor != 0) {
-            throw new InvalidRequestException("size " + kind.width() + "x" + kind.height()
+    Order order(GenerationRequest request) {
+        GenerationRequest filled = request.filled(defaults.steps(), defaults.guidanceScale(), defaultIdentityScale(), defaultWidth(),
+                defaultHeight());
+        model().schedule().timesteps(filled.steps());
+        int factor = model().vae().factor();
+        if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
+            throw new InvalidRequestException("size " + filled.width() + "x" + filled.height()
                     + ": width and height must be multiples of " + factor);
         }
         if (request.face() != null && adapter == null) {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
+        return new Order(filled, Batch.Kind.of(filled));
     }
 
-    private int identitySize() {
-        return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
+    /** @param orders of one kind; each knows afterwards what came of it */
+    void carryOut(List<Order> orders) {
+        thread.refuseItself("make pictures");
+        thread.call(() -> {
+            new Batch(workshop, orders).run();
+            return null;
+        }, () -> orders.forEach(Order::cancel));
     }
 
-    private static Diffusion.StepListener steps(String phase, ProgressListener listener, Cancellation cancellation) {
-        return (done, steps, latents) -> {
-            listener.onStep(phase, done, steps);
-            cancellation.check();
-        };
+    /** Pictures that go through the network together, at most. */
+    int picturesPerBatch() {
+        return workshop.picturesPerBatch();
     }
 
-    private static double relativeError(float[] found, float[] expected) {
-        double difference = 0;
-        double norm = 0;
-        for (int i = 0; i < found.length; i++) {
-            difference += Math.pow((double) found[i] - expected[i], 2);
-            norm += (double) expected[i] * expected[i];
-        }
-        return Math.sqrt(difference / norm);
+    /** Whether this is the thread that listeners are called on. */
+    boolean isOwnThread() {
+        return thread.isCurrent();
     }
 
-    /** @param work that can be done again: once more, when memory runs out, with all of it for itself */
-    private <T> T inTurn(Supplier<T> work) {
-        try {
-            turn.lockInterruptibly();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new CancellationException("interrupted while waiting for the device");
-        }
-        try {
-            if (closed) {
-                throw new IllegalStateException("the pipeline is closed");
-            }
+    // --- inverting --------------------------------------------------------------------------------------------------
+
+    /**
+     * Turns a face into noise and back, to see how much of it the model can hold.
+     *
+     * @param face     at least 16 x 16 pixels
+     * @param caption  describes the picture
+     * @param steps    of the inversion, and of the way back
+     * @param listener told of the phases {@code "inverting"} and {@code "reconstructing"}
+     * @throws InvalidRequestException when there are no such steps, the face is too small, or characters of the caption were lost
+     *                                 before it came here
+     * @throws CancellationException   and the others of {@link #generate(GenerationRequest)}
+     */
+    public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
+        Objects.requireNonNull(caption, "caption");
+        GenerationRequest.requireFace(Objects.requireNonNull(face, "face"));
+        GenerationRequest.requireCharacters("caption", caption);
+        GenerationRequest.requireSteps(steps);
+        model().schedule().timesteps(steps);
+        thread.refuseItself("invert a face");
+        Cancellation interrupt = new Cancellation();
+        Reports reports = new Reports(Objects.requireNonNull(listener, "listener"));
+        Inversion inversion = new Inversion(workshop, face, caption, steps, reports, () -> !interrupt.isCancelled() && !reports.failed());
+        return thread.call(() -> {
             try {
-                return work.get();
-            } catch (OutOfDeviceMemoryException e) {
-                // What is kept for later requests is worth less than this one.
-                diffusion.trim();
-                cache.leaveDevice();
-                device.trim();
-                return work.get();
+                workshop.withRoom(inversion);
+                return inversion.result();
+            } catch (CancellationException e) {
+                throw reports.cancelled();
             }
-        } finally {
-            turn.unlock();
-        }
+        }, interrupt::cancel);
     }
+
+    // --- closing ----------------------------------------------------------------------------------------------------
 
     /**
      * Waits for the requests that came before, saves what is kept of faces when there is a folder for it, and frees the
      * device's memory. Requests that come later are an {@link IllegalStateException}.
+     *
+     * @throws IllegalStateException when the caller is a listener of a request under way
      */
     @Override
     public void close() {
-        turn.lock();
-        try {
-            if (!closed) {
-                closed = true;
-                try {
-                    cache.close();
-                    diffusion.close();
-                } finally {
-                    device.close();
-                }
-            }
-        } finally {
-            turn.unlock();
-        }
+        thread.refuseItself("close the pipeline");
+        thread.close(workshop::close);
     }
 }

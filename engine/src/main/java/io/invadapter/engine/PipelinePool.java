@@ -5,22 +5,20 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Supplier;
 
 /**
  * Pipelines behind one queue, for servers: usually one for each device, all with the same model and adapter.
  *
  * {@snippet :
  * try (PipelinePool pool = PipelinePool.builder()
- *         .pipeline(Pipeline.builder().model(model).adapter(adapter).device("cuda:0").open())
- *         .pipeline(Pipeline.builder().model(model).adapter(adapter).device("cuda:1").open())
+ *         .pipeline(() -> Pipeline.builder().model(model).adapter(adapter).device("cuda:0").open())
+ *         .pipeline(() -> Pipeline.builder().model(model).adapter(adapter).device("cuda:1").open())
  *         .queueCapacity(100).picturesPerBatch(4).build()) {
  *     CompletableFuture<GenerationResult> result = pool.submit("client 17", request);
  *     result.orTimeout(60, TimeUnit.SECONDS).thenAcceptAsync(done -> send(done.images().getFirst()));
@@ -29,31 +27,37 @@ import java.util.concurrent.locks.ReentrantLock;
  *
  * <p>The clients are served in turn, each in the order of its requests: one that submits a hundred does not keep another
  * from its first. Requests that wait while a device becomes free go through the network together as far as they can share a
- * batch (the same size, steps, identity layers and rows) and no other device is free for them; none waits for others to come.
+ * batch (the same size, steps, identity layers and rows), as far as the device gains by it ({@link
+ * Pipeline.Builder#picturesPerBatch}), and no other device is free for them; none waits for others to come.
  *
  * <p>A result's future is cancelled by {@link CompletableFuture#cancel}, by the request's {@link Cancellation}, or by
  * completing it otherwise, as {@code orTimeout} does: a waiting request then leaves the queue at once, a running one stops
- * before its next step. Stages that depend on a future run on the thread of its device: what takes long belongs into the
- * {@code …Async} ones.
+ * soon. Stages that depend on a future run on a thread of its device: what takes long belongs into the {@code …Async} ones.
  *
  * <p>A request that fails fails alone, also when it shares a batch. A device that fails ({@link DeviceException}, other than
- * for want of memory) takes the requests that were running on it along and is out of service from then on; the others go on.
+ * for want of memory) takes the requests that were running on it along and is out of service; the others go on. It comes back
+ * when its pipeline was given as a way to open it ({@link Builder#pipeline(Supplier)}). Failures and returns are told to the
+ * logger {@code io.invadapter} of {@link System.Logger}.
  */
 public final class PipelinePool implements AutoCloseable {
     private static final String COMMON_CLIENT = "";
+    /** Before a device that has failed is opened again. */
+    private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+    private static final Duration LONGEST_PAUSE = Duration.ofMinutes(1);
 
     private final int capacity;
     private final int picturesPerBatch;
-    private final PoolEngine first;
-    private final Map<PoolEngine, Thread> workers = new LinkedHashMap<>();
+    private final Duration firstPause;
+    private final List<Worker> workers = new ArrayList<>();
 
     private final ReentrantLock lock = new ReentrantLock(true);
     private final Condition work = lock.newCondition();
     private final Condition room = lock.newCondition();
+    private final Condition end = lock.newCondition();
     // What follows is guarded by the lock.
     private final PoolQueue queue = new PoolQueue();
     private final List<Job> running = new ArrayList<>();
-    private final List<PoolEngine> inService;
+    private final List<Worker> inService = new ArrayList<>();
     private int idle;
     private boolean closed;
     private DeviceException lastFailure;
@@ -64,6 +68,7 @@ public final class PipelinePool implements AutoCloseable {
 
     /** Collects pipelines and limits. */
     public static final class Builder {
+        private final List<Supplier<Pipeline>> openers = new ArrayList<>();
         private final List<Pipeline> pipelines = new ArrayList<>();
         private int queueCapacity = 100;
         private int picturesPerBatch = 4;
@@ -71,9 +76,21 @@ public final class PipelinePool implements AutoCloseable {
         private Builder() {
         }
 
-        /** Belongs to the pool from {@link #build} on, and is closed with it. */
+        /**
+         * A pipeline that is open. It belongs to the pool from {@link #build} on, and is closed with it, or when its device fails,
+         * for good.
+         */
         public Builder pipeline(Pipeline value) {
-            pipelines.add(Objects.requireNonNull(value));
+            pipelines.add(Objects.requireNonNull(value, "pipeline"));
+            return this;
+        }
+
+        /**
+         * A pipeline that the pool opens: by {@link #build}, and again after its device has failed, first after a second, then,
+         * as long as it fails, after twice as long each time, a minute at most.
+         */
+        public Builder pipeline(Supplier<Pipeline> opener) {
+            openers.add(Objects.requireNonNull(opener, "opener"));
             return this;
         }
 
@@ -89,25 +106,43 @@ public final class PipelinePool implements AutoCloseable {
             return this;
         }
 
-        /** @throws IllegalArgumentException when there is no pipeline, or a limit is less than 1 */
+        /**
+         * Opens what is to be opened, one after the other.
+         *
+         * @throws IllegalArgumentException when there is no pipeline, or a limit is less than 1
+         * @throws RuntimeException         what an opener throws; those that are open are closed then
+         */
         public PipelinePool build() {
-            return new PipelinePool(pipelines.stream().map(PoolEngine::of).toList(), queueCapacity, picturesPerBatch);
+            List<Source> sources = new ArrayList<>();
+            pipelines.forEach(pipeline -> sources.add(new Source(PoolEngine.of(pipeline), null)));
+            try {
+                for (Supplier<Pipeline> opener : openers) {
+                    Supplier<PoolEngine> engines = () -> PoolEngine.of(opener.get());
+                    sources.add(new Source(engines.get(), engines));
+                }
+                return new PipelinePool(sources, queueCapacity, picturesPerBatch, FIRST_PAUSE);
+            } catch (RuntimeException | Error e) {
+                sources.forEach(source -> source.engine.close());
+                throw e;
+            }
         }
     }
 
-    PipelinePool(List<PoolEngine> engines, int capacity, int picturesPerBatch) {
-        if (engines.isEmpty() || capacity < 1 || picturesPerBatch < 1) {
+    /** @param opener of another one like it, or {@code null} */
+    record Source(PoolEngine engine, Supplier<PoolEngine> opener) {
+    }
+
+    PipelinePool(List<Source> sources, int capacity, int picturesPerBatch, Duration firstPause) {
+        if (sources.isEmpty() || capacity < 1 || picturesPerBatch < 1) {
             throw new IllegalArgumentException("a pool needs a pipeline, room for a request and for a picture in a batch, not "
-                    + engines.size() + ", " + capacity + " and " + picturesPerBatch);
+                    + sources.size() + ", " + capacity + " and " + picturesPerBatch);
         }
         this.capacity = capacity;
         this.picturesPerBatch = picturesPerBatch;
-        this.first = engines.getFirst();
-        this.inService = new ArrayList<>(engines);
-        for (PoolEngine engine : engines) {
-            workers.put(engine, Thread.ofPlatform().daemon().name("invadapter " + engine.name()).unstarted(() -> serve(engine)));
-        }
-        workers.values().forEach(Thread::start);
+        this.firstPause = firstPause;
+        sources.forEach(source -> workers.add(new Worker(source)));
+        inService.addAll(workers);
+        workers.forEach(worker -> worker.thread.start());
     }
 
     // --- for clients ------------------------------------------------------------------------------------------------
@@ -174,17 +209,14 @@ public final class PipelinePool implements AutoCloseable {
     public List<String> devicesInService() {
         lock.lock();
         try {
-            return inService.stream().map(PoolEngine::name).toList();
+            return inService.stream().map(worker -> worker.engine.name()).toList();
         } finally {
             lock.unlock();
         }
     }
 
     private Job job(String client, GenerationRequest request) {
-        // Its own: the builder's may be shared by many requests, of which only one is cancelled through its future.
-        Cancellation cancellation = new Cancellation();
-        return new Job(Objects.requireNonNull(client), request.with(cancellation), first.kind(request), cancellation,
-                new CompletableFuture<>());
+        return new Job(Objects.requireNonNull(client, "client"), workers.getFirst().engine.order(request), new CompletableFuture<>());
     }
 
     private void enqueue(Job job) {
@@ -221,7 +253,7 @@ public final class PipelinePool implements AutoCloseable {
         } finally {
             lock.unlock();
         }
-        job.cancellation().cancel();
+        job.order().cancel();
     }
 
     // --- closing ----------------------------------------------------------------------------------------------------
@@ -230,16 +262,16 @@ public final class PipelinePool implements AutoCloseable {
      * Takes no more requests, waits until all that were accepted are done, and closes the pipelines. A thread that is
      * interrupted while it waits cancels them instead, as {@link #closeNow} does.
      *
-     * @throws IllegalStateException on the thread of a device, which would wait for itself
+     * @throws IllegalStateException on a thread of a device, which would wait for itself
      */
     @Override
     public void close() {
         end();
         boolean interrupted = false;
-        for (Thread worker : workers.values()) {
-            while (worker.isAlive()) {
+        for (Worker worker : workers) {
+            while (worker.thread.isAlive()) {
                 try {
-                    worker.join();
+                    worker.thread.join();
                 } catch (InterruptedException e) {
                     interrupted = true;
                     cancelAll();
@@ -255,7 +287,7 @@ public final class PipelinePool implements AutoCloseable {
      * Takes no more requests, cancels those that wait and those under way, and closes the pipelines when the latter have
      * stopped.
      *
-     * @throws IllegalStateException on the thread of a device, which would wait for itself
+     * @throws IllegalStateException on a thread of a device, which would wait for itself
      */
     public void closeNow() {
         end();
@@ -264,7 +296,7 @@ public final class PipelinePool implements AutoCloseable {
     }
 
     private void end() {
-        if (workers.containsValue(Thread.currentThread())) {
+        if (workers.stream().anyMatch(worker -> worker.thread == Thread.currentThread() || worker.engine.isOwnThread())) {
             throw new IllegalStateException("the thread of a device cannot wait for itself: close the pool on another");
         }
         lock.lock();
@@ -272,6 +304,7 @@ public final class PipelinePool implements AutoCloseable {
             closed = true;
             work.signalAll();
             room.signalAll();
+            end.signalAll();
         } finally {
             lock.unlock();
         }
@@ -291,24 +324,141 @@ public final class PipelinePool implements AutoCloseable {
 
     // --- workers ----------------------------------------------------------------------------------------------------
 
-    private void serve(PoolEngine engine) {
-        List<Job> batch = take();
-        while (!batch.isEmpty()) {
-            try {
-                run(engine, batch);
-            } catch (DeviceException e) {
-                retire(engine, batch, e);
-                return;
-            } finally {
-                finished(batch);
-            }
-            batch = take();
+    /** Feeds one device. */
+    private final class Worker {
+        private final Supplier<PoolEngine> opener;
+        private final Thread thread;
+        private volatile PoolEngine engine;
+        private Duration pause = firstPause;
+
+        Worker(Source source) {
+            opener = source.opener;
+            engine = source.engine;
+            thread = Thread.ofPlatform().daemon().name("invadapter pool " + engine.name()).unstarted(this::serve);
         }
-        engine.close();
+
+        private void serve() {
+            List<Job> batch = take(engine);
+            while (!batch.isEmpty()) {
+                try {
+                    run(batch);
+                    pause = firstPause;
+                } catch (DeviceException e) {
+                    retire(batch, e);
+                    if (!comesBack()) {
+                        return;
+                    }
+                } finally {
+                    finished(batch);
+                }
+                batch = take(engine);
+            }
+            engine.close();
+        }
+
+        /** @throws DeviceException when the device has failed */
+        private void run(List<Job> batch) {
+            List<Order> orders = batch.stream().map(Job::order).toList();
+            try {
+                engine.carryOut(orders);
+            } catch (Throwable e) {
+                if (e instanceof DeviceException failure && !(e instanceof OutOfDeviceMemoryException)) {
+                    throw failure;
+                }
+                List<Job> open = batch.stream().filter(job -> job.order().isOpen()).toList();
+                if (open.size() == 1) {
+                    open.getFirst().future().completeExceptionally(e);
+                } else if (!open.isEmpty()) {
+                    // Who is to blame shows when each is alone.
+                    Log.warning(engine.name() + ": a batch of " + batch.size() + " requests failed and is done again one by one: " + e);
+                    open.forEach(job -> run(List.of(job)));
+                }
+            }
+            batch.forEach(PipelinePool::complete);
+        }
+
+        private void retire(List<Job> batch, DeviceException failure) {
+            DeviceException told = new DeviceException("the device " + engine.name() + " has failed and is out of service: "
+                    + failure.getMessage(), failure);
+            Log.warning(told.getMessage());
+            List<Job> lost = new ArrayList<>();
+            for (Job job : batch) {
+                if (job.order().isOpen()) {
+                    lost.add(job);
+                } else {
+                    complete(job);
+                }
+            }
+            lock.lock();
+            try {
+                inService.remove(this);
+                lastFailure = told;
+                if (inService.isEmpty()) {
+                    lost.addAll(queue.removeAll());
+                    room.signalAll();
+                }
+            } finally {
+                lock.unlock();
+            }
+            lost.forEach(job -> job.future().completeExceptionally(told));
+            try {
+                engine.close();
+            } catch (RuntimeException e) {
+                // A device that has failed may fail to close, too.
+            }
+        }
+
+        /** Waits and opens, until it works or the pool is closed. */
+        private boolean comesBack() {
+            while (opener != null && !endsWithin(pause)) {
+                pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) < 0 ? pause.multipliedBy(2) : LONGEST_PAUSE;
+                try {
+                    engine = opener.get();
+                } catch (RuntimeException | Error e) {
+                    Log.warning(thread.getName() + ": the device cannot be opened and is tried again in " + pause.toSeconds() + " s: "
+                            + e.getMessage());
+                    continue;
+                }
+                lock.lock();
+                try {
+                    inService.add(this);
+                } finally {
+                    lock.unlock();
+                }
+                Log.info("the device " + engine.name() + " is in service again");
+                return true;
+            }
+            return false;
+        }
+    }
+
+    /** Waits; whether the pool is closed. */
+    private boolean endsWithin(Duration pause) {
+        lock.lock();
+        try {
+            long left = pause.toNanos();
+            while (left > 0 && !closed) {
+                left = end.awaitNanos(left);
+            }
+            return closed;
+        } catch (InterruptedException e) {
+            // Nobody interrupts this thread but a stage of a request that it completed.
+            return closed;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private static void complete(Job job) {
+        try {
+            job.future().complete(job.order().result());
+        } catch (RuntimeException e) {
+            job.future().completeExceptionally(e);
+        }
     }
 
     /** Waits for requests; empty when the pool is closed and none is left. */
-    private List<Job> take() {
+    private List<Job> take(PoolEngine engine) {
         lock.lock();
         try {
             idle++;
@@ -317,7 +467,7 @@ public final class PipelinePool implements AutoCloseable {
             }
             idle--;
             // What another device could begin at once is not worth a larger batch here.
-            List<Job> batch = queue.take(picturesPerBatch, Math.max(1, queue.size() - idle));
+            List<Job> batch = queue.take(Math.min(picturesPerBatch, engine.picturesPerBatch()), Math.max(1, queue.size() - idle));
             running.addAll(batch);
             room.signalAll();
             return batch;
@@ -326,59 +476,12 @@ public final class PipelinePool implements AutoCloseable {
         }
     }
 
-    private void finished(Collection<Job> batch) {
+    private void finished(List<Job> batch) {
         lock.lock();
         try {
             running.removeAll(batch);
         } finally {
             lock.unlock();
-        }
-    }
-
-    /** @throws DeviceException when the device has failed */
-    private static void run(PoolEngine engine, List<Job> batch) {
-        try {
-            List<GenerationResult> results = engine.generate(batch.stream().map(Job::request).toList());
-            for (int i = 0; i < batch.size(); i++) {
-                if (results.get(i) == null) {
-                    batch.get(i).future().cancel(true);
-                } else {
-                    batch.get(i).future().complete(results.get(i));
-                }
-            }
-        } catch (Throwable e) {
-            if (e instanceof DeviceException failure && !(e instanceof OutOfDeviceMemoryException)) {
-                throw failure;
-            }
-            if (batch.size() == 1) {
-                batch.getFirst().future().completeExceptionally(e);
-            } else {
-                // There may be memory for fewer; and who is to blame for another failure shows when each is alone.
-                batch.stream().filter(job -> !job.future().isDone()).forEach(job -> run(engine, List.of(job)));
-            }
-        }
-    }
-
-    private void retire(PoolEngine engine, List<Job> batch, DeviceException failure) {
-        DeviceException told = new DeviceException("the device " + engine.name() + " has failed and is out of service: "
-                + failure.getMessage(), failure);
-        List<Job> lost = new ArrayList<>(batch);
-        lock.lock();
-        try {
-            inService.remove(engine);
-            lastFailure = told;
-            if (inService.isEmpty()) {
-                lost.addAll(queue.removeAll());
-                room.signalAll();
-            }
-        } finally {
-            lock.unlock();
-        }
-        lost.forEach(job -> job.future().completeExceptionally(told));
-        try {
-            engine.close();
-        } catch (RuntimeException e) {
-            // A device that has failed may fail to close, too.
         }
     }
 }

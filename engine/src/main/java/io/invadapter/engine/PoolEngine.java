@@ -2,21 +2,23 @@ package io.invadapter.engine;
 
 import java.util.List;
 
-/** What {@link PipelinePool} needs of a pipeline; used by one thread, except for {@link #kind}. */
+/** What {@link PipelinePool} needs of a pipeline; used by one thread, except for {@link #order}. */
 interface PoolEngine extends AutoCloseable {
 
     /** Of the device, for messages. */
     String name();
 
-    /**
-     * What requests of one batch have in common.
-     *
-     * @throws InvalidRequestException when the request cannot be carried out as asked
-     */
-    Batch.Kind kind(GenerationRequest request);
+    /** See {@link Pipeline#order}. */
+    Order order(GenerationRequest request);
 
-    /** In the order of the requests, {@code null} for those that were cancelled. */
-    List<GenerationResult> generate(List<GenerationRequest> requests);
+    /** Pictures for which requests may be joined at most. */
+    int picturesPerBatch();
+
+    /** See {@link Pipeline#carryOut}. */
+    void carryOut(List<Order> orders);
+
+    /** Whether listeners of this engine are called on the current thread. */
+    boolean isOwnThread();
 
     @Override
     void close();
@@ -29,14 +31,23 @@ interface PoolEngine extends AutoCloseable {
             }
 
             @Override
-            public Batch.Kind kind(GenerationRequest request) {
-                pipeline.check(request);
-                return pipeline.kind(request);
+            public Order order(GenerationRequest request) {
+                return pipeline.order(request);
             }
 
             @Override
-            public List<GenerationResult> generate(List<GenerationRequest> requests) {
-                return pipeline.generateAll(requests);
+            public int picturesPerBatch() {
+                return pipeline.picturesPerBatch();
+            }
+
+            @Override
+            public void carryOut(List<Order> orders) {
+                pipeline.carryOut(orders);
+            }
+
+            @Override
+            public boolean isOwnThread() {
+                return pipeline.isOwnThread();
             }
 
             @Override

@@ -11,11 +11,14 @@ import java.util.concurrent.CompletableFuture;
 /** Waiting requests: first come, first served for each client, and the clients in turn. Not thread-safe. */
 final class PoolQueue {
 
-    /** A request under way; the cancellation is its own. */
-    record Job(String client, GenerationRequest request, Batch.Kind kind, Cancellation cancellation,
-            CompletableFuture<GenerationResult> future) {
+    /** A request under way, and whoever waits for it. */
+    record Job(String client, Order order, CompletableFuture<GenerationResult> future) {
         int pictures() {
-            return request.count();
+            return order.request().count();
+        }
+
+        Batch.Kind kind() {
+            return order.kind();
         }
     }
 

@@ -11,7 +11,6 @@ import static io.invadapter.engine.Pictures.phases;
 import static io.invadapter.engine.Pictures.request;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -21,7 +20,9 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
@@ -222,8 +223,8 @@ class IdentityCacheTest {
     @Test
     void oneOfTwoFacesIsKeptWhenThereIsRoomForOne() throws IOException {
         List<GenerationRequest> both = List.of(face(0).build(), face(1).build());
-        try (Pipeline device = open(new IdentityBudget(ALL_BYTES, 0, 0, null));
-                Pipeline disk = open(new IdentityBudget(0, 0, ALL_ON_DISK, folder))) {
+        try (Pipeline device = Pictures.builder(new IdentityBudget(ALL_BYTES, 0, 0, null)).picturesPerBatch(2).open();
+                Pipeline disk = Pictures.builder(new IdentityBudget(0, 0, ALL_ON_DISK, folder)).picturesPerBatch(2).open()) {
             for (Pipeline pipeline : List.of(device, disk)) {
                 pipeline.generate(both);
                 assertEquals(FROM_CACHE, phases(pipeline, face(0)));
@@ -357,10 +358,41 @@ class IdentityCacheTest {
     }
 
     @Test
-    void aFolderThatCannotBeIsToldWhenThePipelineOpens() throws IOException {
+    void aFolderThatCannotBeIsToldOnceAndPicturesAreMadeAllTheSame() throws IOException {
         Path file = Files.writeString(folder.resolve("file"), "");
-        String message = assertThrows(UncheckedIOException.class, () -> open(new IdentityBudget(0, 0, 1, file))).getMessage();
-        assertTrue(message.startsWith("the identity cache " + file + " cannot be made"), message);
-        assertFalse(message.contains("\n"));
+        List<String> notices = new ArrayList<>();
+        try (Pipeline pipeline = Pictures.builder(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, file)).notices(notices::add).open()) {
+            assertAsWithout(pipeline, face(0));
+            assertEquals(COMPUTED, phases(pipeline, face(0)));
+            String told = "the identity cache " + file + " cannot be written, so faces are computed anew for each picture: " + file
+                    + " is no folder";
+            assertEquals(List.of(told), notices);
+            Files.delete(file);
+            phases(pipeline, face(0));
+            assertEquals(FROM_CACHE, phases(pipeline, face(0)), "as soon as it can be");
+            assertEquals(1, notices.size());
+        }
+    }
+
+    @Test
+    void aStepInTheOtherOnesPlaceIsNotTakenForIt() throws IOException {
+        try (Pipeline pipeline = open(new IdentityBudget(0, 0, 3 * ALL_ON_DISK, folder))) {
+            phases(pipeline, face(0));
+            List<Path> files = filesInFolder();
+            exchange(files.get(0), files.get(1));
+            assertAsWithout(pipeline, face(0));
+            assertEquals(FROM_CACHE, phases(pipeline, face(0)), "kept again");
+            phases(pipeline, face(1));
+            files = filesInFolder();
+            exchange(files.get(0), files.get(STEPS));
+            assertAsWithout(pipeline, face(0));
+            assertAsWithout(pipeline, face(1));
+        }
+    }
+
+    private static void exchange(Path one, Path other) throws IOException {
+        byte[] bytes = Files.readAllBytes(one);
+        Files.copy(other, one, StandardCopyOption.REPLACE_EXISTING);
+        Files.write(other, bytes);
     }
 }

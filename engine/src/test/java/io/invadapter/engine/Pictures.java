@@ -39,7 +39,7 @@ final class Pictures {
         }
     }
 
-    private static Pipeline.Builder builder(IdentityBudget budget) {
+    static Pipeline.Builder builder(IdentityBudget budget) {
         return Pipeline.builder().model(BundledModel.directory()).adapter(BundledModel.adapter()).device("cpu")
                 .precision(Precision.FP32).identityBudget(budget);
     }
@@ -49,7 +49,7 @@ final class Pictures {
     }
 
     static Pipeline open(IdentityBudget budget, WatchedDevice device) {
-        return builder(budget).open(device.device());
+        return builder(budget).open(device::device);
     }
 
     /** A small request, smaller than the face's own picture; {@code face} may be {@code null}. */

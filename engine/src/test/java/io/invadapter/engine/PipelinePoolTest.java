@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.engine.model.Latents;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.awt.image.BufferedImage;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +20,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -26,20 +29,27 @@ import org.junit.jupiter.api.Timeout;
 class PipelinePoolTest {
 
     /** A batch that a device has begun. */
-    private record Begun(FakeEngine engine, List<GenerationRequest> requests, CompletableFuture<List<GenerationResult>> end) {
+    private record Begun(FakeEngine engine, List<Order> orders, CompletableFuture<Void> end) {
         List<String> prompts() {
-            return requests.stream().map(GenerationRequest::prompt).toList();
+            return orders.stream().map(order -> order.request().prompt()).toList();
         }
 
         void finish() {
-            end.complete(results(requests));
+            orders.stream().filter(Order::isOpen).forEach(Begun::finish);
+            end.complete(null);
+        }
+
+        /** The warning says which it was. */
+        static void finish(Order order) {
+            order.warn(order.request().prompt());
+            for (int i : order.missing()) {
+                order.finish(i, LATENTS, IMAGE);
+            }
         }
     }
 
-    private static List<GenerationResult> results(List<GenerationRequest> requests) {
-        return requests.stream().map(request -> request.cancellation().isCancelled() ? null
-                : new GenerationResult(List.of(), List.of(), List.of(request.prompt()))).toList();
-    }
+    private static final Latents LATENTS = new Latents(new float[1], 1, 1, 1, 1);
+    private static final BufferedImage IMAGE = new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB);
 
     private static final class FakeEngine implements PoolEngine {
         private final String name;
@@ -57,22 +67,33 @@ class PipelinePoolTest {
         }
 
         @Override
-        public Batch.Kind kind(GenerationRequest request) {
+        public Order order(GenerationRequest request) {
             if (request.width() % 8 != 0) {
                 throw new InvalidRequestException("not a width, says the test");
             }
-            return Batch.Kind.of(request, 512, 512);
+            GenerationRequest filled = request.filled(50, 7.5, 1, 512, 512);
+            return new Order(filled, Batch.Kind.of(filled));
         }
 
         @Override
-        public List<GenerationResult> generate(List<GenerationRequest> requests) {
-            Begun batch = new Begun(this, requests, new CompletableFuture<>());
+        public int picturesPerBatch() {
+            return 100;
+        }
+
+        @Override
+        public void carryOut(List<Order> orders) {
+            Begun batch = new Begun(this, orders, new CompletableFuture<>());
             begun.add(batch);
             try {
-                return batch.end.join();
+                batch.end.join();
             } catch (CompletionException e) {
                 throw (RuntimeException) e.getCause();
             }
+        }
+
+        @Override
+        public boolean isOwnThread() {
+            return false;
         }
 
         @Override
@@ -86,7 +107,12 @@ class PipelinePoolTest {
     private final FakeEngine second = new FakeEngine("cuda:1", begun);
 
     private PipelinePool one(int capacity, int picturesPerBatch) {
-        return new PipelinePool(List.of(first), capacity, picturesPerBatch);
+        return pool(capacity, picturesPerBatch, first);
+    }
+
+    private static PipelinePool pool(int capacity, int picturesPerBatch, FakeEngine... engines) {
+        return new PipelinePool(Stream.of(engines).map(engine -> new PipelinePool.Source(engine, null)).toList(), capacity,
+                picturesPerBatch, Duration.ofMillis(1));
     }
 
     private static GenerationRequest.Builder request(String prompt) {
@@ -169,7 +195,7 @@ class PipelinePoolTest {
         PoolQueue queue = new PoolQueue();
         for (String prompt : List.of("a", "b", "c")) {
             GenerationRequest request = request(prompt).build();
-            queue.add(new PoolQueue.Job("client", request, first.kind(request), new Cancellation(), new CompletableFuture<>()));
+            queue.add(new PoolQueue.Job("client", first.order(request), new CompletableFuture<>()));
         }
         assertEquals(2, queue.take(8, 2).size());
         assertEquals(1, queue.take(8, 2).size());
@@ -178,7 +204,7 @@ class PipelinePoolTest {
 
     @Test
     void everyDeviceTakesWhatIsNext() throws Exception {
-        try (PipelinePool pool = new PipelinePool(List.of(first, second), 10, 1)) {
+        try (PipelinePool pool = pool(10, 1, first, second)) {
             pool.submit(request("a").build());
             pool.submit(request("b").build());
             Begun one = next();
@@ -255,12 +281,12 @@ class PipelinePoolTest {
             CompletableFuture<GenerationResult> a = pool.submit(shared.build());
             CompletableFuture<GenerationResult> b = pool.submit(shared.build());
             alone.cancel(true);
-            assertTrue(running.requests.getFirst().cancellation().isCancelled());
+            assertTrue(running.orders.getFirst().isCancelled());
             running.end.completeExceptionally(new CancellationException());
             Begun both = next();
             a.cancel(true);
-            assertTrue(both.requests.get(0).cancellation().isCancelled());
-            assertFalse(both.requests.get(1).cancellation().isCancelled(), "though both came from one builder");
+            assertTrue(both.orders.get(0).isCancelled());
+            assertFalse(both.orders.get(1).isCancelled(), "though both came from one builder");
             both.finish();
             assertEquals(List.of("shared"), b.join().warnings());
         }
@@ -297,7 +323,7 @@ class PipelinePoolTest {
 
     @Test
     void aDeviceThatFailsGoesOutOfServiceAndTheOthersGoOn() throws Exception {
-        try (PipelinePool pool = new PipelinePool(List.of(first, second), 10, 1)) {
+        try (PipelinePool pool = pool(10, 1, first, second)) {
             CompletableFuture<GenerationResult> a = pool.submit(request("a").build());
             Begun lost = next();
             CompletableFuture<GenerationResult> b = pool.submit(request("b").build());
@@ -347,7 +373,7 @@ class PipelinePoolTest {
         CompletableFuture<Void> closed = CompletableFuture.runAsync(pool::closeNow);
         assertThrows(CancellationException.class, a::join);
         assertThrows(CancellationException.class, b::join);
-        assertTrue(running.requests.getFirst().cancellation().isCancelled());
+        assertTrue(running.orders.getFirst().isCancelled());
         running.finish();
         closed.join();
         assertTrue(first.closed && begun.isEmpty());

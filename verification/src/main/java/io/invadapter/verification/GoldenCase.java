@@ -74,7 +74,7 @@ abstract sealed class GoldenCase permits ModelCase, SyntheticCase {
         int timestep = model.schedule().timesteps(steps())[0];
         try (Scope scope = device.scope()) {
             IdentityFeatures features = adapter.features(1, noise.height(), noise.width());
-            IdentityAttention recording = adapter.record(features);
+            IdentityAttention recording = adapter.record(features, 0);
             model.unet().predictNoise(noise, timestep, new float[][] {caption}, (layer, hiddenStates) -> {
                 outputs.put("features." + layer, device.download(hiddenStates));
                 return recording.attend(layer, hiddenStates);

@@ -147,13 +147,13 @@ public final class EmbeddedAttentionAdapter {
         return layers.values().stream().mapToInt(layer -> layer.identityTokens(height, width) * 2 * layer.channels()).sum();
     }
 
-    /** For the identities' own pass: keeps K' and V' of every layer in {@code features}. */
-    public IdentityAttention record(IdentityFeatures features) {
+    /** For the identities' own pass: keeps K' and V' of every layer in {@code features}, in the rows from {@code first} on. */
+    public IdentityAttention record(IdentityFeatures features, int first) {
         return (name, hiddenStates) -> {
             Layer layer = layers.get(name);
             if (layer != null) {
                 try (Scope scope = device.scope()) {
-                    device.copy(keyValue(layer, hiddenStates), features.keyValue(name));
+                    device.copy(keyValue(layer, hiddenStates), features.keyValue(name).rows(first, hiddenStates.batch()));
                 }
             }
             return null;

@@ -184,7 +184,18 @@ public interface Device extends AutoCloseable {
      */
     Recording record(Runnable work);
 
-    /** Whether one pass over a large batch costs less than several over its parts. */
+    /**
+     * From now on a device that computes during the calls of its operators, as a CPU does, runs {@code check} before each piece
+     * of work; what it throws ends the call, and the results are lost with its {@link Scope}. Others need not.
+     */
+    default void checkWhileComputing(Runnable check) {
+        // Work that is only handed over is soon over, too.
+    }
+
+    /**
+     * Whether one pass over a large batch costs less than several over its parts. Elsewhere each picture goes through the
+     * network by itself, and comes out the same whatever else is under way.
+     */
     boolean prefersLargeBatches();
 
     // --- weights ----------------------------------------------------------------------------------------------------

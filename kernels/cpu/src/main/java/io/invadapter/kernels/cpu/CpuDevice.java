@@ -209,6 +209,11 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public void checkWhileComputing(Runnable check) {
+        oneDnn.whileComputing = check;
+    }
+
+    @Override
     public boolean prefersLargeBatches() {
         return false;
     }

@@ -29,6 +29,8 @@ final class OneDnn implements AutoCloseable {
     private final Map<List<Object>, Primitive> primitives = new LinkedHashMap<>(16, 0.75f, true);
     final dnnl_engine engine = new dnnl_engine();
     final dnnl_stream stream = new dnnl_stream();
+    /** Run before every primitive; may throw to end the work. */
+    Runnable whileComputing = () -> { };
     private long scratchpad;
     private long scratchpadBytes;
 

@@ -79,6 +79,7 @@ final class Primitive implements AutoCloseable {
 
     /** Runs on one address for each argument and waits. */
     void run(long... addresses) {
+        oneDnn.whileComputing.run();
         for (int i = 0; i < addresses.length; i++) {
             dnnl_memory_set_data_handle(memories.get(i), address.at(addresses[i]));
         }

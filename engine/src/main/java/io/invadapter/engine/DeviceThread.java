@@ -1,0 +1,109 @@
+package io.invadapter.engine;
+
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Supplier;
+
+/**
+ * The one thread that a device is used on, whoever calls: libraries keep workers for every thread that computes with them.
+ * Work is done in the order in which it came.
+ */
+final class DeviceThread {
+    private final ExecutorService executor;
+    private volatile Thread thread;
+    private Future<Object> end;
+
+    DeviceThread(String name) {
+        executor = Executors.newSingleThreadExecutor(work -> {
+            thread = Thread.ofPlatform().daemon().name(name).unstarted(work);
+            return thread;
+        });
+    }
+
+    void rename(String name) {
+        thread.setName(name);
+    }
+
+    boolean isCurrent() {
+        return Thread.currentThread() == thread;
+    }
+
+    /** @throws IllegalStateException on the thread itself, which would wait for itself */
+    void refuseItself(String what) {
+        if (isCurrent()) {
+            throw new IllegalStateException("a listener cannot " + what + ": the pipeline is at work on this very thread");
+        }
+    }
+
+    /**
+     * Does {@code work} on the device's thread and waits for it. What it throws is thrown here.
+     *
+     * @param stop called when this thread is interrupted while the work is under way; the work then ends soon
+     * @throws CancellationException when this thread was interrupted before the work had begun; it stays interrupted
+     * @throws IllegalStateException after {@link #close}
+     */
+    <T> T call(Supplier<T> work, Runnable stop) {
+        AtomicBoolean taken = new AtomicBoolean();
+        Future<T> result;
+        try {
+            result = executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null);
+        } catch (RejectedExecutionException e) {
+            throw new IllegalStateException("the pipeline is closed", e);
+        }
+        return await(result, () -> {
+            if (taken.compareAndSet(false, true)) {
+                throw new CancellationException("interrupted while waiting for the device");
+            }
+            stop.run();
+        });
+    }
+
+    /** @param interrupted called when this thread is; it goes on waiting, and stays interrupted */
+    private static <T> T await(Future<T> result, Runnable interrupted) {
+        boolean wasInterrupted = false;
+        try {
+            while (true) {
+                try {
+                    return result.get();
+                } catch (InterruptedException e) {
+                    wasInterrupted = true;
+                    interrupted.run();
+                }
+            }
+        } catch (ExecutionException e) {
+            switch (e.getCause()) {
+                case RuntimeException failure -> throw failure;
+                case Error error -> throw error;
+                default -> throw new IllegalStateException(e.getCause());
+            }
+        } finally {
+            if (wasInterrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** Takes no more work, does what waits already and then {@code last}, and ends. Whoever comes second only waits for that. */
+    void close(Runnable last) {
+        boolean first = false;
+        synchronized (this) {
+            if (end == null) {
+                first = true;
+                end = executor.submit(last, null);
+                executor.shutdown();
+            }
+        }
+        try {
+            await(end, () -> { });
+        } catch (RuntimeException | Error e) {
+            if (first) {
+                throw e;
+            }
+        }
+    }
+}
