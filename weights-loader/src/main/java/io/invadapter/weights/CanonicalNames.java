@@ -10,8 +10,6 @@ import java.util.Set;
  */
 final class CanonicalNames {
 
-    private static final String MODEL = "a Stable Diffusion 1.x model";
-
     private static final Map<String, String> LDM_UNET_RESNET = Map.of("in_layers.0", "norm1", "in_layers.2", "conv1",
             "emb_layers.1", "time_emb_proj", "out_layers.0", "norm2", "out_layers.3", "conv2", "skip_connection", "conv_shortcut");
     private static final Map<String, String> LDM_VAE_RESNET = Map.of("norm1", "norm1", "conv1", "conv1", "norm2", "norm2",
@@ -29,7 +27,7 @@ final class CanonicalNames {
     static Map<String, String> diffusersUNet(String source, Set<String> names) {
         Renaming renaming = new Renaming(source, names, "");
         renaming.move("", "");
-        return renaming.finish(MODEL);
+        return renaming.finish();
     }
 
     /** A VAE in a folder of its own. */
@@ -43,7 +41,7 @@ final class CanonicalNames {
             }
         }
         renaming.move("", "");
-        return renaming.finish(MODEL);
+        return renaming.finish();
     }
 
     /** A CLIP text encoder, in a folder of its own ({@code prefix} empty) or in a single file. */
@@ -56,7 +54,7 @@ final class CanonicalNames {
         }
         renaming.move("text_model.", "");
         renaming.move("", "");
-        return renaming.finish(MODEL);
+        return renaming.finish();
     }
 
     /**
@@ -105,7 +103,7 @@ final class CanonicalNames {
             layer = lastLayer ? 0 : layer + 1;
             block = lastLayer ? block + 1 : block;
         }
-        return renaming.finish(MODEL);
+        return renaming.finish();
     }
 
     /** The VAE of a single file. Its decoder counts the levels from the finest, diffusers from the coarsest. */
@@ -130,7 +128,7 @@ final class CanonicalNames {
         for (int level = 0; renaming.has("encoder.down." + level + "."); level++) {
             String down = "encoder.down." + level + ".";
             String canonical = "encoder.down_blocks." + level + ".";
-            moveVaeResnets(renaming, down, canonical);
+            moveVaeLevel(renaming, down, canonical);
             renaming.move(down + "downsample.conv.", canonical + "downsamplers.0.conv.");
         }
         int levels = 0;
@@ -140,15 +138,16 @@ final class CanonicalNames {
         for (int level = 0; level < levels; level++) {
             String up = "decoder.up." + level + ".";
             String canonical = "decoder.up_blocks." + (levels - 1 - level) + ".";
-            moveVaeResnets(renaming, up, canonical);
+            moveVaeLevel(renaming, up, canonical);
             renaming.move(up + "upsample.conv.", canonical + "upsamplers.0.conv.");
         }
-        return renaming.finish(MODEL);
+        return renaming.finish();
     }
 
-    private static void moveVaeResnets(Renaming renaming, String level, String canonical) {
+    private static void moveVaeLevel(Renaming renaming, String level, String canonical) {
         for (int layer = 0; renaming.has(level + "block." + layer + "."); layer++) {
             renaming.move(level + "block." + layer + ".", canonical + "resnets." + layer + ".", LDM_VAE_RESNET);
+            renaming.move(level + "attn." + layer + ".", canonical + "attentions." + layer + ".", LDM_VAE_ATTENTION);
         }
     }
 }

@@ -9,10 +9,16 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.BiFunction;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** Opens a model folder as diffusers saves it. */
+/**
+ * Opens a model folder as diffusers saves it. Where a part's weights are there in several variants the plain file is taken, which
+ * has full precision, else the first of {@code fp16}, {@code bf16} and {@code non_ema}.
+ */
 final class DiffusersFolder {
+
+    private static final List<String> VARIANTS = List.of("fp16", "bf16", "non_ema");
 
     private final Path folder;
     private final List<WeightSource> opened = new ArrayList<>();
@@ -43,15 +49,17 @@ final class DiffusersFolder {
                     + " are expected in it, but " + contents(folder));
         }
         ModelFiles.Part unet = part("unet", "diffusion_pytorch_model", CanonicalNames::diffusersUNet);
-        requireClass(unet.config().find("_class_name"), "UNet2DConditionModel");
+        requireClass(unet.config().find("_class_name"), List.of("UNet2DConditionModel"));
         ModelFiles.Part vae = part("vae", "diffusion_pytorch_model", CanonicalNames::diffusersVae);
-        requireClass(vae.config().find("_class_name"), "AutoencoderKL");
+        requireClass(vae.config().find("_class_name"), List.of("AutoencoderKL"));
         ModelFiles.Part textEncoder = part("text_encoder", "model", (source, names) -> CanonicalNames.textEncoder(source, names, ""));
-        requireClass(textEncoder.config().find("architectures").flatMap(list -> list.asList().stream().findFirst()), "CLIPTextModel");
+        // The projection is for comparing texts with pictures; the texts' states are the same.
+        requireClass(textEncoder.config().find("architectures").flatMap(list -> list.asList().stream().findFirst()),
+                List.of("CLIPTextModel", "CLIPTextModelWithProjection"));
         JsonValue scheduler = config(folder.resolve("scheduler").resolve("scheduler_config.json"));
         Path tokenizer = folder.resolve("tokenizer");
         return new ModelFiles(folder.toString(), unet, vae, textEncoder, scheduler,
-                Files.isDirectory(tokenizer) ? Optional.of(tokenizer) : Optional.empty(), opened);
+                Files.isDirectory(tokenizer) ? Optional.of(tokenizer) : Optional.empty(), Set.of(), opened);
     }
 
     private ModelFiles.Part part(String name, String stem, BiFunction<String, Set<String>, Map<String, String>> canonicalNames) {
@@ -64,28 +72,36 @@ final class DiffusersFolder {
     }
 
     /** Another kind of network may have the same names and shapes, and would only make noise. */
-    private static void requireClass(Optional<JsonValue> found, String expected) {
-        found.filter(name -> !name.asString().equals(expected)).ifPresent(name -> {
-            throw new WeightException(name.where() + " is " + name + " where \"" + expected + "\" is expected");
+    private static void requireClass(Optional<JsonValue> found, List<String> expected) {
+        found.filter(name -> !expected.contains(name.asString())).ifPresent(name -> {
+            throw new WeightException(name.where() + " is " + name + " where "
+                    + expected.stream().map(Json::quote).collect(Collectors.joining(" or ")) + " is expected");
         });
     }
 
-    /** The file with a part's weights: full precision before half, one file before shards. */
+    /** The file with a part's weights, the first that is there; a link whose file is missing only when there is nothing else. */
     private static Path weights(Path part, String stem) {
-        for (String end : List.of(".safetensors", ".safetensors.index.json", ".fp16.safetensors", ".safetensors.index.fp16.json",
-                ".safetensors.fp16.index.json", ".fp16.safetensors.index.json")) {
-            Path file = part.resolve(stem + end);
-            if (Files.exists(file)) {
-                return file;
-            }
+        List<Path> files = endings().map(end -> part.resolve(stem + end)).toList();
+        Optional<Path> found = files.stream().filter(Files::exists).findFirst()
+                .or(() -> files.stream().filter(MissingFile::isDanglingLink).findFirst());
+        if (found.isPresent()) {
+            return found.get();
         }
         List<String> pickles = list(part).stream().filter(name -> name.matches(".*\\.(bin|ckpt|pt|pth)")).toList();
         if (!pickles.isEmpty()) {
             throw new WeightException(part + " holds only pickle weights (" + pickles.getFirst() + "), which can run any code when they are"
                     + " loaded and are therefore refused: convert them to safetensors, or take the model's " + stem + ".safetensors");
         }
-        throw new WeightException(part + " has no weights: " + stem + ".safetensors (or .fp16.safetensors, or .safetensors.index.json)"
+        throw new WeightException(part + " has no weights: " + stem + ".safetensors (or "
+                + VARIANTS.stream().map(variant -> "." + variant).collect(Collectors.joining(", ")) + " before .safetensors, or .safetensors.index.json)"
                 + " is expected, but " + contents(part));
+    }
+
+    /** Of each variant one file before shards, whose index has been named in three ways. */
+    private static Stream<String> endings() {
+        return Stream.concat(Stream.of(".safetensors", ".safetensors.index.json"), VARIANTS.stream().flatMap(variant -> Stream.of(
+                "." + variant + ".safetensors", ".safetensors.index." + variant + ".json", ".safetensors." + variant + ".index.json",
+                "." + variant + ".safetensors.index.json")));
     }
 
     private static JsonValue config(Path file) {

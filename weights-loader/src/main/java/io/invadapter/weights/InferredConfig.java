@@ -1,7 +1,6 @@
 package io.invadapter.weights;
 
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -72,7 +71,11 @@ final class InferredConfig {
         shapes.require(shapes.count("decoder.up_blocks.") == blocks,
                 "has " + blocks + " down blocks but " + shapes.count("decoder.up_blocks.") + " up blocks");
         List<Long> channels = new ArrayList<>();
+        List<String> downTypes = new ArrayList<>();
+        List<String> upTypes = new ArrayList<>();
         for (int block = 0; block < blocks; block++) {
+            downTypes.add(shapes.has("encoder.down_blocks." + block + ".attentions.") ? "AttnDownEncoderBlock2D" : "DownEncoderBlock2D");
+            upTypes.add(shapes.has("decoder.up_blocks." + block + ".attentions.") ? "AttnUpDecoderBlock2D" : "UpDecoderBlock2D");
             channels.add(shapes.size("encoder.down_blocks." + block + ".resnets.0.conv1.weight", 4, 0));
             shapes.requireLayers("encoder.down_blocks." + block, layers);
             shapes.requireLayers("decoder.up_blocks." + block, layers + 1);
@@ -81,7 +84,7 @@ final class InferredConfig {
         config.put("_class_name", "AutoencoderKL");
         config.put("act_fn", "silu");
         config.put("block_out_channels", channels);
-        config.put("down_block_types", Collections.nCopies(blocks, "DownEncoderBlock2D"));
+        config.put("down_block_types", downTypes);
         config.put("in_channels", shapes.size("encoder.conv_in.weight", 4, 1));
         config.put("latent_channels", shapes.size("decoder.conv_in.weight", 4, 1));
         config.put("layers_per_block", layers);
@@ -90,7 +93,7 @@ final class InferredConfig {
         config.put("out_channels", shapes.size("decoder.conv_out.weight", 4, 0));
         config.put("sample_size", 512);
         config.put("scaling_factor", 0.18215);
-        config.put("up_block_types", Collections.nCopies(blocks, "UpDecoderBlock2D"));
+        config.put("up_block_types", upTypes);
         config.put("use_post_quant_conv", vae.contains("post_quant_conv.weight"));
         config.put("use_quant_conv", vae.contains("quant_conv.weight"));
         return JsonValue.of(config, vae.description());
@@ -119,8 +122,8 @@ final class InferredConfig {
         return JsonValue.of(config, textEncoder.description());
     }
 
-    /** Nothing about the scheduler is in the file. */
-    static JsonValue scheduler(String description) {
+    /** The file says no more about the scheduler than what the network predicts. */
+    static JsonValue scheduler(String description, Prediction prediction) {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("_class_name", "DDIMScheduler");
         config.put("beta_end", 0.012);
@@ -128,10 +131,12 @@ final class InferredConfig {
         config.put("beta_start", 0.00085);
         config.put("clip_sample", false);
         config.put("num_train_timesteps", 1000);
-        config.put("prediction_type", "epsilon");
+        config.put("prediction_type", prediction.type());
+        config.put("rescale_betas_zero_snr", prediction.zeroTerminalSnr());
         config.put("set_alpha_to_one", false);
         config.put("steps_offset", 1);
-        config.put("timestep_spacing", "leading");
+        // Only "trailing" starts at the last timestep, where a picture of pure noise belongs.
+        config.put("timestep_spacing", prediction.zeroTerminalSnr() ? "trailing" : "leading");
         config.put("trained_betas", null);
         return JsonValue.of(config, description);
     }

@@ -7,8 +7,9 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 
 /**
- * Strict JSON, for the configurations and vocabularies that come with weights: no duplicate keys, limited nesting, and
- * errors that say where.
+ * JSON, for the configurations and vocabularies that come with weights: no duplicate keys, limited nesting, and errors that say
+ * where. A byte order mark in front and the numbers {@code NaN}, {@code Infinity} and {@code -Infinity}, which Python writes, are
+ * read too.
  */
 public final class Json {
 
@@ -31,7 +32,7 @@ public final class Json {
             }
             return parse(Files.readAllBytes(file), file.toString());
         } catch (NoSuchFileException e) {
-            throw new WeightException(file + " does not exist", e);
+            throw MissingFile.at(file);
         } catch (IOException e) {
             throw new WeightException(file + " cannot be read: " + e.getMessage(), e);
         }

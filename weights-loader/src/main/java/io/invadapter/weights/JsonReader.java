@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -14,14 +15,17 @@ import java.util.function.Consumer;
 
 /**
  * Reads JSON (RFC 8259) from UTF-8 bytes, front to back. Strict: no comments, no trailing commas, no duplicate keys, no
- * lone surrogates, no numbers beyond a double, nesting of at most {@value #MAX_DEPTH}. The caller decides what to keep, so that a
- * hostile header of many megabytes costs no more memory than what is kept of it.
+ * lone surrogates, no numbers beyond a double, nesting of at most {@value #MAX_DEPTH}. Two things more are read because they are
+ * found in configurations: a byte order mark in front, which some editors write, and the values {@code NaN}, {@code Infinity} and
+ * {@code -Infinity}, which Python writes. The caller decides what to keep, so that a hostile header of many megabytes costs no
+ * more memory than what is kept of it.
  */
 final class JsonReader {
 
     static final int MAX_DEPTH = 64;
     /** No number anyone means has more characters; parsing a longer one would only cost time. */
     private static final int MAX_NUMBER_LENGTH = 400;
+    private static final byte[] BYTE_ORDER_MARK = {(byte) 0xEF, (byte) 0xBB, (byte) 0xBF};
 
     private final byte[] text;
     private final String name;
@@ -32,6 +36,9 @@ final class JsonReader {
     JsonReader(byte[] text, String name) {
         this.text = text;
         this.name = name;
+        if (text.length >= BYTE_ORDER_MARK.length && Arrays.equals(text, 0, BYTE_ORDER_MARK.length, BYTE_ORDER_MARK, 0, BYTE_ORDER_MARK.length)) {
+            at = BYTE_ORDER_MARK.length;
+        }
     }
 
     /** The next character that is not white space, or -1 at the end; it is not consumed. */
@@ -100,6 +107,8 @@ final class JsonReader {
             case 't' -> literal("true", Boolean.TRUE);
             case 'f' -> literal("false", Boolean.FALSE);
             case 'n' -> literal("null", null);
+            case 'N' -> literal("NaN", Double.NaN);
+            case 'I' -> literal("Infinity", Double.POSITIVE_INFINITY);
             case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9' -> number();
             default -> throw expected("a value");
         };
@@ -109,7 +118,9 @@ final class JsonReader {
     Number number() {
         peek();
         int start = at;
-        skip('-');
+        if (skip('-') && at < text.length && text[at] == 'I') {
+            return literal("Infinity", Double.NEGATIVE_INFINITY);
+        }
         if (!skip('0')) {
             digits();
         }
@@ -243,7 +254,7 @@ final class JsonReader {
         }
     }
 
-    private Object literal(String word, Object value) {
+    private <T> T literal(String word, T value) {
         for (int i = 0; i < word.length(); i++) {
             if (!skip(word.charAt(i))) {
                 throw error("expected " + word);

@@ -94,7 +94,7 @@ public final class JsonValue {
         return number;
     }
 
-    /** Any number. */
+    /** Any number, also NaN and infinite ones. */
     public double asDouble() {
         if (!(value instanceof Number number)) {
             throw wrong("a number");
@@ -178,7 +178,7 @@ public final class JsonValue {
             case Boolean bool -> bool;
             case Long number -> number;
             case Integer number -> number.longValue();
-            case Double number when Double.isFinite(number) -> number;
+            case Double number -> number;
             case List<?> list -> {
                 List<Object> elements = new ArrayList<>();
                 list.forEach(element -> elements.add(plain(element)));

@@ -2,8 +2,10 @@ package io.invadapter.weights;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The files of one Stable Diffusion 1.x model, in either of the layouts such models come in: a folder as diffusers saves it,
@@ -13,7 +15,7 @@ import java.util.Optional;
  * the text encoder's without a leading {@code text_model.} ({@code embeddings.token_embedding.weight}); the VAE's attention is
  * {@code to_q}, {@code to_k}, {@code to_v}, {@code to_out.0} with weights [C, C]. The UNet's {@code proj_in} and {@code proj_out}
  * stay as stored, [C, C, 1, 1] or [C, C]. Configurations have the keys of diffusers and transformers; for a single file they are
- * inferred from names and shapes.
+ * inferred from names and shapes. Tensors that have no place in a part keep the name they have in the file.
  */
 public final class ModelFiles implements AutoCloseable {
 
@@ -27,6 +29,7 @@ public final class ModelFiles implements AutoCloseable {
     private final Part textEncoder;
     private final JsonValue schedulerConfig;
     private final Optional<Path> tokenizerFolder;
+    private final Set<String> otherTensors;
     private final List<WeightSource> files;
 
     /**
@@ -38,20 +41,24 @@ public final class ModelFiles implements AutoCloseable {
      */
     public static ModelFiles open(Path path) {
         if (!Files.exists(path)) {
-            throw new WeightException(path + " does not exist");
+            throw MissingFile.at(path);
         }
         return Files.isDirectory(path) ? DiffusersFolder.open(path) : SingleFile.open(path);
     }
 
-    /** @param files what to close with this */
+    /**
+     * @param otherTensors see {@link #otherTensors}
+     * @param files what to close with this
+     */
     ModelFiles(String description, Part unet, Part vae, Part textEncoder, JsonValue schedulerConfig, Optional<Path> tokenizerFolder,
-            List<WeightSource> files) {
+            Set<String> otherTensors, List<WeightSource> files) {
         this.description = description;
         this.unet = unet;
         this.vae = vae;
         this.textEncoder = textEncoder;
         this.schedulerConfig = schedulerConfig;
         this.tokenizerFolder = tokenizerFolder;
+        this.otherTensors = Collections.unmodifiableSet(otherTensors);
         this.files = List.copyOf(files);
         refuseOtherTasks();
     }
@@ -94,6 +101,14 @@ public final class ModelFiles implements AutoCloseable {
     /** The folder with vocab.json and merges.txt, if the model brings its own; a single file never does. */
     public Optional<Path> tokenizerFolder() {
         return tokenizerFolder;
+    }
+
+    /**
+     * Names of tensors in a single file that belong to none of the three parts and are not among those that training leaves
+     * behind in most checkpoints (averaged weights, the tables of the noise schedule); unmodifiable, empty for a folder.
+     */
+    public Set<String> otherTensors() {
+        return otherTensors;
     }
 
     /** The model's path. */

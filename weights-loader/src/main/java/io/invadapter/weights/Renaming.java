@@ -52,16 +52,9 @@ final class Renaming {
         left.removeAll(under(prefix));
     }
 
-    /**
-     * The names in the file by canonical name.
-     *
-     * @param model what has no such tensors as those left, for the message
-     * @throws WeightException if a tensor was neither renamed nor dropped
-     */
-    Map<String, String> finish(String model) {
-        if (!left.isEmpty()) {
-            throw new WeightException(source + ": the tensor '" + outerPrefix + left.first() + "' has no place in " + model);
-        }
+    /** The names in the file by canonical name; what was neither renamed nor dropped keeps its name. */
+    Map<String, String> finish() {
+        left.forEach(name -> originalNames.put(outerPrefix + name, outerPrefix + name));
         return originalNames;
     }
 

@@ -1,10 +1,14 @@
 package io.invadapter.weights;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
 final class SingleFile {
@@ -15,12 +19,20 @@ final class SingleFile {
 
     private static final String EXPECTED = ", not a Stable Diffusion 1.x checkpoint";
 
+    /** What some programs put in front of all names when they save a checkpoint. */
+    private static final List<String> OUTER_PREFIXES = List.of("state_dict.", "model.", "module.");
+    /** What training leaves behind: averaged weights, counters, the tables that the noise schedule is made of, marks of its kind. */
+    private static final Pattern LEFT_BY_TRAINING = Pattern.compile("model_ema\\..*|optimizer_states\\..*|global_step|(state_dict\\.)?epoch|betas|alphas_cumprod(_prev)?"
+            + "|sqrt_.*|log_one_minus_alphas_cumprod|posterior_.*|logvar|lvlb_weights|scale_factor|denoiser\\.sigmas|v_pred|ztsnr"
+            + "|cond_stage_model\\.(logit_scale|text_projection)");
+
     private SingleFile() {
     }
 
     static ModelFiles open(Path path) {
-        WeightSource file = Safetensors.open(path);
+        WeightSource opened = Safetensors.open(path);
         try {
+            WeightSource file = withoutOuterPrefix(opened);
             String name = file.description();
             refuseOtherModels(file);
             WeightSource unet = part(file, "UNet", CanonicalNames.ldmUNet(name, file.names()));
@@ -30,11 +42,29 @@ final class SingleFile {
             JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
             refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
             return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, InferredConfig.vae(vae)),
-                    new ModelFiles.Part(textEncoder, textEncoderConfig), InferredConfig.scheduler(name), Optional.empty(), List.of(file));
+                    new ModelFiles.Part(textEncoder, textEncoderConfig), InferredConfig.scheduler(name, Prediction.of(path, file)), Optional.empty(),
+                    otherTensors(file), List.of(opened));
         } catch (RuntimeException | Error e) {
-            file.close();
+            opened.close();
             throw e;
         }
+    }
+
+    /** The same tensors, without what is in front of all names of this file. */
+    private static WeightSource withoutOuterPrefix(WeightSource file) {
+        for (String prefix : OUTER_PREFIXES) {
+            if (startsWith(file.names(), prefix + UNET)) {
+                Map<String, String> originalNames = new LinkedHashMap<>();
+                file.names().forEach(name -> originalNames.put(name.startsWith(prefix) ? name.substring(prefix.length()) : name, name));
+                return new RenamedSource(file, file.description(), originalNames);
+            }
+        }
+        return file;
+    }
+
+    private static Set<String> otherTensors(WeightSource file) {
+        return file.names().stream().filter(name -> !name.startsWith(UNET) && !name.startsWith(VAE) && !name.startsWith(TEXT_ENCODER)
+                && !LEFT_BY_TRAINING.matcher(name).matches()).collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
     private static WeightSource part(WeightSource file, String part, Map<String, String> originalNames) {
@@ -47,11 +77,11 @@ final class SingleFile {
         if ("inv-adapter".equals(file.metadata().get("format")) || containsAny(names, ".eaa.")) {
             throw new WeightException(name + " is an Inv-Adapter, which is used together with a model" + EXPECTED);
         }
-        if (containsAny(names, "lora_", ".lora.", ".lora_")) {
-            throw new WeightException(name + " looks like a LoRA, a small change to a model" + EXPECTED);
-        }
         if (containsAny(names, "conditioner.embedders.", "label_emb.")) {
             throw new WeightException(name + " looks like Stable Diffusion XL" + EXPECTED);
+        }
+        if (containsAny(names, "edm_mean", "edm_vpred.")) {
+            throw new WeightException(name + " was trained with the noise of EDM" + EXPECTED);
         }
         if (containsAny(names, "cond_stage_model.model.")) {
             throw new WeightException(name + " looks like Stable Diffusion 2.x" + EXPECTED);
@@ -78,6 +108,13 @@ final class SingleFile {
     }
 
     private static void refusePartOfModel(String name, Set<String> names) {
+        if (startsWith(names, "model_ema.")) {
+            throw new WeightException(name + " holds the UNet only as averaged by training ('model_ema.…'): tensors named '" + UNET
+                    + "…' are expected; take the checkpoint that was saved for use");
+        }
+        if (containsAny(names, "lora_", ".lora.", ".lora_", "lycoris_", ".hada_", ".lokr_")) {
+            throw new WeightException(name + " looks like a LoRA, a small change to a model" + EXPECTED);
+        }
         String folder = ": give the whole model folder, or a full checkpoint";
         if (names.contains("conv_in.weight") && startsWith(names, "down_blocks.")) {
             throw new WeightException(name + " looks like the UNet alone, in diffusers naming" + folder);

@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -82,6 +84,46 @@ class DiffusersFolderTest {
         assertUNetFile(index);
     }
 
+    @Test
+    void ofSeveralVariantsTheOneWithMostPrecisionIsTaken() throws IOException {
+        Path full = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+        List<Path> variants = Stream.of("fp16", "bf16", "non_ema")
+                .map(variant -> folder.resolve("unet/diffusion_pytorch_model." + variant + ".safetensors")).toList();
+        for (Path variant : variants) {
+            Files.copy(full, variant);
+        }
+        Files.delete(full);
+        for (Path variant : variants) {
+            assertUNetFile(variant);
+            Files.delete(variant);
+        }
+    }
+
+    @Test
+    void aLinkWhoseFileIsMissingIsNamedAsOne() throws IOException {
+        Path file = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+        Path half = folder.resolve("unet/diffusion_pytorch_model.fp16.safetensors");
+        Files.move(file, half);
+        Files.createSymbolicLink(file, Path.of("../blobs/0123"));
+        assertUNetFile(half);
+        Files.delete(half);
+        String problem = " is a link to " + Path.of("../blobs/0123") + ", which does not exist: the download was not finished or has been deleted;"
+                + " fetch the model again";
+        assertRefused(file + problem);
+        Path config = folder.resolve("unet/config.json");
+        Files.delete(config);
+        Files.createSymbolicLink(config, Path.of("../blobs/0123"));
+        assertRefused(config + problem);
+    }
+
+    @Test
+    void aTextEncoderWithAProjectionIsTheSameTextEncoder() {
+        SmallModel.writeFile(folder.resolve("text_encoder/config.json"), "{\"architectures\": [\"CLIPTextModelWithProjection\"]}");
+        ModelFiles.open(folder).close();
+        SmallModel.writeFile(folder.resolve("text_encoder/config.json"), "{\"architectures\": [\"RobertaSeriesModel\"]}");
+        assertRefused("architectures[0] is \"RobertaSeriesModel\" where \"CLIPTextModel\" or \"CLIPTextModelWithProjection\" is expected");
+    }
+
     private void assertUNetFile(Path expected) {
         try (ModelFiles files = ModelFiles.open(folder)) {
             assertEquals(expected.toString(), files.unet().description());
@@ -94,8 +136,8 @@ class DiffusersFolderTest {
         Files.move(folder.resolve("vae/diffusion_pytorch_model.safetensors"), folder.resolve("vae/diffusion_pytorch_model.bin"));
         assertRefused("vae holds only pickle weights (diffusion_pytorch_model.bin), which can run any code");
         Files.delete(folder.resolve("vae/diffusion_pytorch_model.bin"));
-        assertRefused("vae has no weights: diffusion_pytorch_model.safetensors (or .fp16.safetensors, or .safetensors.index.json) is expected,"
-                + " but it holds config.json");
+        assertRefused("vae has no weights: diffusion_pytorch_model.safetensors (or .fp16, .bf16, .non_ema before .safetensors, or"
+                + " .safetensors.index.json) is expected, but it holds config.json");
         Files.delete(folder.resolve("vae/config.json"));
         assertRefused(Path.of("vae", "config.json") + " does not exist");
         Files.delete(folder.resolve("unet/diffusion_pytorch_model.safetensors"));

@@ -47,6 +47,17 @@ class JsonTest {
         assertEquals(json, Json.parse(json.toString()));
     }
 
+    @Test
+    void aByteOrderMarkAndPythonsOtherNumbersAreRead() {
+        JsonValue json = Json.parse("\uFEFF {\"a\": NaN, \"b\": -Infinity, \"c\": [Infinity]}");
+        assertTrue(Double.isNaN(json.get("a").asDouble()));
+        assertEquals(Double.NEGATIVE_INFINITY, json.get("b").asDouble());
+        assertEquals(Double.POSITIVE_INFINITY, json.get("c").asList().getFirst().asDouble());
+        assertEquals("{\"a\": NaN, \"b\": -Infinity, \"c\": [Infinity]}", json.toString());
+        assertEquals("the text: a is NaN where an integer is expected",
+                assertThrows(WeightException.class, () -> json.get("a").asInt()).getMessage());
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
         "`{\"a\":1,\"a\":2}`|the key \"a\" occurs twice",
@@ -59,7 +70,9 @@ class JsonTest {
         "1.|expected a digit",
         "1e|expected a digit",
         "1e999|is too large",
-        "NaN|expected a value but found 'N'",
+        "nan|expected null",
+        "-NaN|expected a digit",
+        "-Inf|expected Infinity",
         "trux|expected true",
         "`\"a`|a string without an end",
         "`\"\\x\"`|an unknown escape",

@@ -21,6 +21,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class SingleFileTest {
 
@@ -169,14 +170,87 @@ class SingleFileTest {
             assertEquals(SmallModel.sd15Like().unet().keySet(), files.unet().names());
             assertEquals(SmallModel.sd15Like().textEncoder().keySet(), files.textEncoder().names());
             assertEquals(SmallModel.sd15Like().vae().keySet(), files.vae().names());
+            assertEquals(Set.of(), files.otherTensors());
         }
     }
 
     @Test
-    void aTensorWithoutAPlaceIsNamed() {
+    void tensorsWithoutAPlaceKeepTheirNames() {
+        Path path = folder.resolve("model.safetensors");
+        String strange = "model.diffusion_model.input_blocks.4.3.strange";
+        String leftOver = "lora_te_text_model_encoder_layers_0_mlp_fc1.alpha";
+        SmallModel.sd15Like().checkpoint(TEXT).add(strange, new long[] {1}, new float[1]).add(leftOver, new long[] {1}, new float[1]).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertTrue(files.unet().contains(strange));
+            assertEquals(SmallModel.sd15Like().unet().size() + 1, files.unet().names().size());
+            assertEquals(Set.of(leftOver), files.otherTensors());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"state_dict.", "model.", "module."})
+    void aPrefixOfAllNamesMakesNoDifference(String prefix) {
+        SmallModel model = SmallModel.sd15Like();
+        SafetensorsWriter writer = new SafetensorsWriter();
+        model.unet().forEach((name, shape) -> SmallModel.add(writer, prefix + model.ldmUNet(name), name, shape));
+        model.vae().forEach((name, shape) -> SmallModel.add(writer, prefix + model.ldmVae(name), name, shape));
+        model.textEncoder().forEach((name, shape) -> SmallModel.add(writer, prefix + TEXT + name, name, shape));
+        Path path = folder.resolve("model.safetensors");
+        writer.write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertSame(model.unet(), files.unet());
+            assertSame(model.vae(), files.vae());
+            assertSame(model.textEncoder(), files.textEncoder());
+            assertEquals(Set.of(), files.otherTensors());
+        }
+    }
+
+    @Test
+    void attentionInTheLevelsOfTheVaeIsInTheConfiguration() {
+        Path path = folder.resolve("model.safetensors");
         SafetensorsWriter writer = SmallModel.sd15Like().checkpoint(TEXT);
-        writer.add("model.diffusion_model.input_blocks.4.3.strange", new long[] {1}, new float[1]);
-        assertRefused(writer, "the tensor 'model.diffusion_model.input_blocks.4.3.strange' has no place in a Stable Diffusion 1.x model");
+        writer.add("first_stage_model.encoder.down.1.attn.0.q.weight", new long[] {1}, new float[1]);
+        writer.add("first_stage_model.decoder.up.3.attn.0.q.weight", new long[] {1}, new float[1]);
+        writer.write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals("AttnDownEncoderBlock2D", files.vaeConfig().get("down_block_types").asList().get(1).asString());
+            assertEquals("AttnUpDecoderBlock2D", files.vaeConfig().get("up_block_types").asList().get(0).asString());
+        }
+    }
+
+    @Test
+    void whatTheNetworkPredictsIsInItsMarksItsMetadataOrTheYamlBesideIt() {
+        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
+        assertPrediction("v_prediction", false, "leading", marked("v_pred"));
+        assertPrediction("v_prediction", true, "trailing", marked("v_pred", "ztsnr"));
+        assertPrediction("v_prediction", false, "leading", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "v"));
+        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "epsilon"));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    # parameterization: x\n    parameterization: \"v\" # velocity\n");
+        assertPrediction("v_prediction", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    linear_start: 0.00085\n");
+        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "parameterization: score");
+        String message = assertThrows(WeightException.class, () -> ModelFiles.open(folder.resolve("model.safetensors"))).getMessage();
+        assertEquals(folder.resolve("model.yaml") + ": parameterization is \"score\" where epsilon, v or sample is expected", message);
+    }
+
+    private static SafetensorsWriter marked(String... names) {
+        SafetensorsWriter writer = SmallModel.sd15Like().checkpoint(TEXT);
+        for (String name : names) {
+            writer.add(name, new long[] {0}, new float[0]);
+        }
+        return writer;
+    }
+
+    private void assertPrediction(String type, boolean zeroTerminalSnr, String spacing, SafetensorsWriter writer) {
+        Path path = folder.resolve("model.safetensors");
+        writer.write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(type, files.schedulerConfig().get("prediction_type").asString());
+            assertEquals(zeroTerminalSnr, files.schedulerConfig().get("rescale_betas_zero_snr").asBoolean());
+            assertEquals(spacing, files.schedulerConfig().get("timestep_spacing").asString());
+            assertEquals(Set.of(), files.otherTensors());
+        }
     }
 
     static Stream<Arguments> otherFiles() {
@@ -189,6 +263,10 @@ class SingleFileTest {
                 Arguments.of(List.of("double_blocks.0.img_attn.qkv.weight"), "looks like Flux"),
                 Arguments.of(List.of("lora_unet_down_blocks_0.lora_down.weight"), "looks like a LoRA"),
                 Arguments.of(List.of("unet.down_blocks.0.attn1.to_q.lora_A.weight"), "looks like a LoRA"),
+                Arguments.of(List.of("lycoris_unet_x.hada_w1_a"), "looks like a LoRA"),
+                Arguments.of(List.of("model_ema.diffusion_modelinput_blocks00weight", vae, TEXT + "embeddings.token_embedding.weight"),
+                        "holds the UNet only as averaged by training ('model_ema.…')"),
+                Arguments.of(List.of(unet, "edm_vpred.sigma_max"), "was trained with the noise of EDM"),
                 Arguments.of(List.of("down_blocks.0.attentions.0.transformer_blocks.0.attn1.eaa.to_k.weight"), "is an Inv-Adapter"),
                 Arguments.of(List.of("control_model.input_blocks.0.0.weight"), "looks like a ControlNet"),
                 Arguments.of(List.of("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), "looks like the UNet alone"),

@@ -1,0 +1,54 @@
+package io.invadapter.weights;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * What the network of a single file predicts, as far as the file, or a configuration of the original code beside it, says.
+ *
+ * @param type a {@code prediction_type} of diffusers
+ * @param zeroTerminalSnr whether it was trained down to pure noise (Lin et al. 2023)
+ */
+record Prediction(String type, boolean zeroTerminalSnr) {
+
+    /** That of Stable Diffusion 1.x as it was published. */
+    static final Prediction EPSILON = new Prediction("epsilon", false);
+
+    /** A line of the .yaml that the original code keeps beside a checkpoint. */
+    private static final Pattern PARAMETERIZATION = Pattern.compile("(?m)^\\s*parameterization:\\s*[\"']?([^\\s\"'#]+)");
+
+    /** A tensor named so, usually empty, is how the programs that made the checkpoint mark it. */
+    static Prediction of(Path path, WeightSource file) {
+        return new Prediction(file.contains("v_pred") ? "v_prediction" : said(path, file), file.contains("ztsnr"));
+    }
+
+    private static String said(Path path, WeightSource file) {
+        String metadata = file.metadata().get("modelspec.prediction_type");
+        if (metadata != null) {
+            return known(metadata, path + ": the metadata 'modelspec.prediction_type'");
+        }
+        Path yaml = path.resolveSibling(path.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ".yaml");
+        try {
+            Matcher line = PARAMETERIZATION.matcher(Files.readString(yaml, StandardCharsets.ISO_8859_1));
+            return line.find() ? known(line.group(1), yaml + ": parameterization") : EPSILON.type;
+        } catch (NoSuchFileException e) {
+            return EPSILON.type;
+        } catch (IOException e) {
+            throw new WeightException(yaml + " cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    private static String known(String said, String where) {
+        return switch (said) {
+            case "eps", "epsilon" -> EPSILON.type;
+            case "v", "v_prediction" -> "v_prediction";
+            case "x0", "sample" -> "sample";
+            default -> throw new WeightException(where + " is " + Json.quote(said) + " where epsilon, v or sample is expected");
+        };
+    }
+}
