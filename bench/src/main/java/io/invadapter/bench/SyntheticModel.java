@@ -15,15 +15,18 @@ import io.invadapter.weights.SyntheticWeights;
 record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
     /** L' of Inv-Adapter. */
     private static final int AGGREGATION_TOKENS = 256;
+    /** That of Stable Diffusion 1.x. */
+    private static final String SCHEDULE = """
+            {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": false}""";
 
     /** @param pictureSize for which the adapter is made */
     static SyntheticModel load(Structure structure, int pictureSize, Device device) {
-        Vae vae = new Vae(Json.parse(structure.vae()), SyntheticWeights.onDemand(), device);
+        Vae vae = new Vae(structure.vae(), SyntheticWeights.onDemand(), device);
         int size = pictureSize / vae.factor();
         UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.onDemand(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(Json.parse(structure.textEncoder()), SyntheticWeights.onDemand(), device), unet,
-                vae, new NoiseSchedule(Json.parse("{}")));
+                new ClipTextEncoder(structure.textEncoder(), SyntheticWeights.onDemand(), device), unet,
+                vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         SyntheticWeights weights = SyntheticWeights.onDemand();
         unet.attentionLayers().forEach((name, layer) -> {
             // Asking for a tensor makes it known.

@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bench.BenchReport.Kind;
 import io.invadapter.bench.BenchReport.Part;
+import io.invadapter.engine.model.ClipTextConfig;
 import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.model.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
@@ -19,10 +21,10 @@ import org.junit.jupiter.api.Test;
 
 /** A very small model through every kind of request. No time is asserted. */
 class GenerationBenchTest {
-    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, new int[] {32, 64}, new int[] {1, 1},
+    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {32, 64}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 16, 8, 1e-5f, true, 0),
-            "{\"hidden_size\": 16, \"num_attention_heads\": 2, \"num_hidden_layers\": 1, \"intermediate_size\": 32, \"vocab_size\": 49408}",
-            "{\"block_out_channels\": [8, 8, 8, 16], \"layers_per_block\": 1, \"norm_num_groups\": 4}");
+            new ClipTextConfig(16, 32, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f),
+            new VaeConfig(4, new int[] {8, 8, 8, 16}, 1, 4, 0.18215, true, true, true));
 
     @Test
     void everyKindOfRequestIsTimedAndCounted() {

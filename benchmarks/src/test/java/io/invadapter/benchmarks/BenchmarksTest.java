@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 
 /** Every benchmark's setup and one iteration, small. Nothing is timed. */
 class BenchmarksTest {
-    private static final UNetConfig TINY = new UNetConfig(4, 4, 8, new int[] {32, 64}, new int[] {1, 1},
+    private static final UNetConfig TINY = new UNetConfig(4, 4, 8, 8, new int[] {32, 64}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 16, 8, 1e-5f, true, 0);
 
     @Test

@@ -106,9 +106,9 @@ final class Batch {
     private float[] encode(String text, String what, Order order) {
         ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
         if (!encoding.cut().isEmpty()) {
-            order.warn("the " + what + " is longer than " + model.textEncoder().maxTokens()
-                    + " tokens; this was cut from its end: " + encoding.cut());
+            order.warn(PromptNotices.cut(what, encoding.cut(), model.tokenizer().maxLength()));
         }
+        PromptNotices.literal(what, text).ifPresent(order::warn);
         return texts.computeIfAbsent(Arrays.toString(encoding.ids()), ids -> model.textEncoder().encode(encoding.ids()));
     }
 

@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import io.invadapter.engine.model.Config;
 import io.invadapter.weights.Json;
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
@@ -21,6 +22,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.PriorityQueue;
 import java.util.function.Consumer;
 import java.util.function.ObjIntConsumer;
@@ -49,6 +51,8 @@ public final class ClipTokenizer {
 
     /** The number of positions of CLIP's text encoder. */
     private static final int DEFAULT_LENGTH = 77;
+    /** What may be anything in tokenizer_config.json, and why. */
+    private static final Map<String, String> HARMLESS = harmless();
     private static final int MIN_LENGTH = 2;
     /** Configurations write "no limit" as a huge number. */
     private static final int NO_LIMIT = 1_000_000;
@@ -86,6 +90,8 @@ public final class ClipTokenizer {
     private final int padding;
     private final int vocabularySize;
     private final int maxLength;
+    /** Whether {@link #maxLength} is in the model's files. */
+    private final boolean ownLength;
 
     /**
      * A text as the text encoder takes it.
@@ -98,7 +104,7 @@ public final class ClipTokenizer {
     }
 
     private ClipTokenizer(BytePairs bytePairs, AddedTokens rawTokens, AddedTokens normalisedTokens, int start, int end, int padding,
-            int vocabularySize, int maxLength) {
+            int vocabularySize, int maxLength, boolean ownLength) {
         this.bytePairs = bytePairs;
         this.rawTokens = rawTokens;
         this.normalisedTokens = normalisedTokens;
@@ -107,6 +113,21 @@ public final class ClipTokenizer {
         this.padding = padding;
         this.vocabularySize = vocabularySize;
         this.maxLength = maxLength;
+        this.ownLength = ownLength;
+    }
+
+    private static Map<String, String> harmless() {
+        Map<String, String> reasons = new HashMap<>();
+        List.of("do_lower_case", "add_prefix_space", "errors", "trim_offsets", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize", "never_split")
+                .forEach(key -> reasons.put(key, "CLIP's tokenizer does not read it"));
+        List.of("clean_up_tokenization_spaces", "decode_with_prefix_space").forEach(key -> reasons.put(key, "of the way back from ids to texts"));
+        List.of("name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file", "vocab", "merges", "auto_map", "processor_class",
+                "use_fast", "backend", "files_loaded", "is_local", "local_files_only", "max_len_single_sentence", "max_len_sentences_pair")
+                .forEach(key -> reasons.put(key, "where its files lay and what read them"));
+        List.of("model_input_names", "return_tensors", "pad_to_multiple_of", "padding", "truncation", "max_length", "stride", "truncation_strategy",
+                "pad_token_type_id", "verbose", "chat_template", "response_template", "response_schema")
+                .forEach(key -> reasons.put(key, "how a caller is served; every text is cut and filled to the same length here"));
+        return Map.copyOf(reasons);
     }
 
     /** The tokenizer of OpenAI's CLIP, which every Stable Diffusion 1.x model uses; it comes with this library. */
@@ -121,9 +142,10 @@ public final class ClipTokenizer {
      * Texts are always put into lower case: like every other CLIP tokenizer this one has no use for {@code do_lower_case}.
      *
      * @param folder the folder {@code tokenizer} inside the model's folder
-     * @throws WeightException if a file is missing or malformed
+     * @param notices told of keys that are not known
+     * @throws WeightException if a file is missing or malformed, or asks for another way of splitting texts
      */
-    public static ClipTokenizer fromFolder(Path folder) {
+    public static ClipTokenizer fromFolder(Path folder, Consumer<String> notices) {
         Optional<JsonValue> tokenizerJson = readIfPresent(folder.resolve("tokenizer.json"));
         Map<String, Integer> vocabulary;
         List<Merge> merges;
@@ -147,15 +169,20 @@ public final class ClipTokenizer {
                 throw new WeightException(file + " cannot be read: " + e.getMessage(), e);
             }
         }
-        return create(vocabulary, merges, Settings.read(folder, tokenizerJson), folder.toString());
+        return create(vocabulary, merges, Settings.read(folder, tokenizerJson, notices), folder.toString());
     }
 
-    /** The same tokenizer for a text encoder with another number of positions. */
+    /** The same tokenizer with another number of ids. */
     public ClipTokenizer withMaxLength(int newMaxLength) {
         if (newMaxLength < MIN_LENGTH) {
             throw new IllegalArgumentException("a maximum length of " + newMaxLength + " has no room for the start and the end token");
         }
-        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, start, end, padding, vocabularySize, newMaxLength);
+        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, start, end, padding, vocabularySize, newMaxLength, true);
+    }
+
+    /** The same tokenizer for a text encoder with that many positions: it fills them, unless its files give it a smaller length. */
+    public ClipTokenizer withPositions(int positions) {
+        return withMaxLength(ownLength ? Math.min(maxLength, positions) : positions);
     }
 
     /** The number of ids in every encoding. */
@@ -222,7 +249,7 @@ public final class ClipTokenizer {
         int largest = ids.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
         return new ClipTokenizer(new BytePairs(vocabulary, merges, ids.get(settings.unknown)), new AddedTokens(raw),
                 new AddedTokens(normalised), ids.get(settings.start), ids.get(settings.end), ids.get(settings.padding), largest + 1,
-                settings.maxLength);
+                settings.maxLength.orElse(DEFAULT_LENGTH), settings.maxLength.isPresent());
     }
 
     /** Collects the ids of one text while there is room, and from then on the text that is cut. */
@@ -429,18 +456,25 @@ public final class ClipTokenizer {
      * What the configurations say beside vocabulary and merges.
      *
      * @param addedTokens the special tokens, and all others that are found by their spelling
+     * @param maxLength where it is said
      */
-    private record Settings(String start, String end, String unknown, String padding, Map<String, AddedToken> addedTokens, int maxLength) {
+    private record Settings(String start, String end, String unknown, String padding, Map<String, AddedToken> addedTokens,
+            OptionalInt maxLength) {
 
         private static final AddedToken SPECIAL = new AddedToken(null, false);
-        static final Settings DEFAULT = new Settings(START, END, END, END, Map.of(START, SPECIAL, END, SPECIAL), DEFAULT_LENGTH);
+        static final Settings DEFAULT = new Settings(START, END, END, END, Map.of(START, SPECIAL, END, SPECIAL), OptionalInt.empty());
 
         private static final JsonValue NOTHING = JsonValue.of(Map.of(), "");
 
-        static Settings read(Path folder, Optional<JsonValue> tokenizerJson) {
-            JsonValue config = readIfPresent(folder.resolve("tokenizer_config.json")).orElse(NOTHING);
+        static Settings read(Path folder, Optional<JsonValue> tokenizerJson, Consumer<String> notices) {
+            Config config = new Config(readIfPresent(folder.resolve("tokenizer_config.json")).orElse(NOTHING));
+            config.only("tokenizer_class", "CLIPTokenizer", "CLIPTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend");
+            config.only("padding_side", "right");
+            config.only("truncation_side", "right");
+            config.only("split_special_tokens", false);
+            config.harmless(HARMLESS.keySet());
             // Newer configurations say all about added tokens; what other files say beside them is out of date.
-            Optional<JsonValue> declared = config.find("added_tokens_decoder");
+            Optional<JsonValue> declared = config.optional("added_tokens_decoder");
             JsonValue specialTokens = declared.isPresent() ? NOTHING
                     : readIfPresent(folder.resolve("special_tokens_map.json")).orElse(NOTHING);
 
@@ -450,6 +484,11 @@ public final class ClipTokenizer {
             String end = special("eos_token", END, specialTokens, config, added);
             String unknown = special("unk_token", END, specialTokens, config, added);
             String padding = special("pad_token", END, specialTokens, config, added);
+            for (String name : List.of("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens", "sep_token", "cls_token",
+                    "mask_token")) {
+                Optional<JsonValue> own = config.optional(name);
+                specialTokens.find(name).or(() -> own).ifPresent(tokens -> spellings(tokens).forEach(token -> added.putIfAbsent(token, SPECIAL)));
+            }
             if (declared.isPresent()) {
                 declared.get().asObject().forEach((id, token) -> declare(parseId(id, token), token, added));
             } else {
@@ -459,15 +498,38 @@ public final class ClipTokenizer {
                         tokens -> tokens.asList().forEach(token -> declare(token.get("id").asInt(), token, added)));
             }
 
-            int maxLength = config.find("model_max_length").map(JsonValue::asDouble)
-                    .filter(length -> length >= MIN_LENGTH && length < NO_LIMIT).map(Double::intValue).orElse(DEFAULT_LENGTH);
+            Optional<JsonValue> olderName = config.optional("max_len");
+            OptionalInt maxLength = config.optional("model_max_length").or(() -> olderName).map(Settings::length).orElse(OptionalInt.empty());
+            config.report(notices);
             return new Settings(start, end, unknown, padding, added, maxLength);
         }
 
+        private static OptionalInt length(JsonValue value) {
+            if (value.asDouble() >= NO_LIMIT) {
+                return OptionalInt.empty();
+            }
+            if (value.asInt() < MIN_LENGTH) {
+                throw Config.refused(value, MIN_LENGTH + " or more, for the start and the end token");
+            }
+            return OptionalInt.of(value.asInt());
+        }
+
+        /** Of one token, several, or several by name. */
+        private static List<String> spellings(JsonValue tokens) {
+            if (tokens.isString()) {
+                return List.of(tokens.asString());
+            }
+            if (tokens.isObject() && tokens.find("content").isPresent()) {
+                return List.of(tokens.get("content").asString());
+            }
+            return (tokens.isObject() ? tokens.asObject().values() : tokens.asList()).stream().flatMap(token -> spellings(token).stream()).toList();
+        }
+
         /** A special token's spelling: a string, or an object that also says how it is found. */
-        private static String special(String name, String otherwise, JsonValue specialTokens, JsonValue config,
+        private static String special(String name, String otherwise, JsonValue specialTokens, Config config,
                 Map<String, AddedToken> added) {
-            Optional<JsonValue> token = specialTokens.find(name).or(() -> config.find(name));
+            Optional<JsonValue> own = config.optional(name);
+            Optional<JsonValue> token = specialTokens.find(name).or(() -> own);
             boolean described = token.filter(JsonValue::isObject).isPresent();
             String content = described ? token.get().get("content").asString() : token.map(JsonValue::asString).orElse(otherwise);
             added.put(content, new AddedToken(null, described && isNormalised(token.get())));
@@ -475,6 +537,9 @@ public final class ClipTokenizer {
         }
 
         private static void declare(int id, JsonValue token, Map<String, AddedToken> added) {
+            token.find("single_word").filter(JsonValue::asBoolean).ifPresent(single -> {
+                throw Config.refused(single, "false");
+            });
             added.put(token.get("content").asString(), new AddedToken(id, isNormalised(token)));
         }
 

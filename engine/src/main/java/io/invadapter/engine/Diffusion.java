@@ -243,7 +243,7 @@ public final class Diffusion implements AutoCloseable {
     }
 
     private DenoisingPlan.Shape shape(Latents latents, List<DenoisingPlan.Part> parts, DenoisingPlan.People people) {
-        return new DenoisingPlan.Shape(parts, latents.height(), latents.width(), people, model.textEncoder().maxTokens());
+        return new DenoisingPlan.Shape(parts, latents.height(), latents.width(), people, model.tokenizer().maxLength());
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {

@@ -113,8 +113,9 @@ public final class Pipeline implements AutoCloseable {
         }
 
         /**
-         * Told, in one sentence each, what whoever runs the program should know: why {@code auto} passed a device over, that
-         * faces are not kept because the disk is full, that a batch had to be split. When nothing is said, the logger
+         * Told, in one sentence each, what whoever runs the program should know: why {@code auto} passed a device over, what in the
+         * files has no meaning here (keys of configurations that are not known, weights of no layer), that faces are not kept because
+         * the disk is full, that a batch had to be split. When nothing is said, the logger
          * {@code io.invadapter} of {@link System.Logger} is.
          */
         public Builder notices(Consumer<String> value) {
@@ -152,7 +153,7 @@ public final class Pipeline implements AutoCloseable {
         private Pipeline open(ModelFiles files, Device opened, DeviceThread thread) {
             try {
                 thread.rename("invadapter " + opened.name());
-                StableDiffusion loaded = StableDiffusion.load(files, opened);
+                StableDiffusion loaded = StableDiffusion.load(files, opened, notices);
                 EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
                 IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
                 Diffusion diffusion = new Diffusion(loaded);
@@ -178,8 +179,10 @@ public final class Pipeline implements AutoCloseable {
         }
 
         private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
-            try (WeightSource source = Safetensors.open(adapter)) {
-                return EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
+            try (UsedWeights source = new UsedWeights(Safetensors.open(adapter))) {
+                EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
+                source.reportOthers(notices);
+                return result;
             }
         }
     }
@@ -205,12 +208,12 @@ public final class Pipeline implements AutoCloseable {
 
     /** Width of the pictures the model was trained on. */
     public int defaultWidth() {
-        return model().unet().config().sampleSize() * model().vae().factor();
+        return model().unet().config().sampleWidth() * model().vae().factor();
     }
 
     /** Height of the pictures the model was trained on. */
     public int defaultHeight() {
-        return defaultWidth();
+        return model().unet().config().sampleHeight() * model().vae().factor();
     }
 
     /** The steps of a request that does not say: what the model's folder names in {@code invadapter.json}, or 50. */

@@ -1,12 +1,15 @@
 package io.invadapter.engine;
 
+import io.invadapter.engine.model.ClipTextConfig;
 import io.invadapter.engine.model.ClipTextEncoder;
 import io.invadapter.engine.model.UNet;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.engine.model.Vae;
+import io.invadapter.engine.model.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.WeightException;
+import java.util.function.Consumer;
 
 /** The networks of one model on one device. */
 public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
@@ -15,28 +18,41 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
     /**
      * Packs all weights for {@code device}; {@code files} may be closed afterwards.
      *
-     * @throws WeightException when a tensor is missing, has the wrong shape, or the parts do not fit together
+     * @param notices told of what is in the files without having a meaning here: keys that are not known, weights of no layer
+     * @throws WeightException when a tensor is missing, has the wrong shape, the parts do not fit together, or a configuration asks
+     *     for what is not computed
      */
-    public static StableDiffusion load(ModelFiles files, Device device) {
-        // The cheapest first: a model of another kind is refused before its weights are packed.
-        NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig());
-        ClipTextEncoder textEncoder = new ClipTextEncoder(files.textEncoderConfig(), files.textEncoder(), device);
-        ClipTokenizer tokenizer = files.tokenizerFolder().map(ClipTokenizer::fromFolder).orElseGet(ClipTokenizer::bundled)
-                .withMaxLength(textEncoder.maxTokens());
-        if (tokenizer.vocabularySize() > textEncoder.vocabularySize()) {
+    public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices) {
+        // Everything that can be refused before weights are packed.
+        NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
+        ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
+        UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
+        VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
+        ClipTokenizer tokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
+                .orElseGet(ClipTokenizer::bundled).withPositions(textConfig.maxTokens());
+        if (tokenizer.vocabularySize() > textConfig.vocabularySize()) {
             throw new WeightException(files.description() + ": the tokenizer knows " + tokenizer.vocabularySize()
-                    + " tokens, the text encoder only " + textEncoder.vocabularySize());
+                    + " tokens, the text encoder only " + textConfig.vocabularySize());
         }
-        UNet unet = new UNet(UNetConfig.of(files.unetConfig()), files.unet(), device);
-        if (unet.config().contextChannels() != textEncoder.channels()) {
-            throw new WeightException(files.description() + ": the UNet reads texts of " + unet.config().contextChannels()
-                    + " channels, the text encoder writes " + textEncoder.channels());
+        if (unetConfig.contextChannels() != textConfig.channels()) {
+            throw new WeightException(files.description() + ": the UNet reads texts of " + unetConfig.contextChannels()
+                    + " channels, the text encoder writes " + textConfig.channels());
         }
-        Vae vae = new Vae(files.vaeConfig(), files.vae(), device);
-        if (unet.config().inChannels() != vae.latentChannels() || unet.config().outChannels() != vae.latentChannels()) {
-            throw new WeightException(files.description() + ": the UNet works on latents of " + unet.config().inChannels()
-                    + " channels, the VAE on " + vae.latentChannels());
+        if (unetConfig.inChannels() != vaeConfig.latentChannels() || unetConfig.outChannels() != vaeConfig.latentChannels()) {
+            throw new WeightException(files.description() + ": the UNet works on latents of " + unetConfig.inChannels()
+                    + " channels, the VAE on " + vaeConfig.latentChannels());
         }
+
+        UsedWeights text = new UsedWeights(files.textEncoder());
+        ClipTextEncoder textEncoder = new ClipTextEncoder(textConfig, text, device);
+        text.reportOthers(notices);
+        UsedWeights noise = new UsedWeights(files.unet());
+        UNet unet = new UNet(unetConfig, noise, device);
+        noise.reportOthers(notices);
+        UsedWeights pictures = new UsedWeights(files.vae());
+        Vae vae = new Vae(vaeConfig, pictures, device);
+        pictures.reportOthers(notices);
+        UsedWeights.report(files.description(), files.otherTensors(), notices);
         return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
     }
 }

@@ -31,6 +31,7 @@ class ClipTokenizerFolderTest {
 
     @TempDir
     Path folder;
+    private final List<String> notices = new ArrayList<>();
 
     @Test
     void readsVocabularyAndMerges() {
@@ -97,7 +98,7 @@ class ClipTokenizerFolderTest {
         assertIds("<Cat> <cat>", 515, 316, 99, 97, 372, 318, 316, 99, 97, 516);
         write("added_tokens.json", "{\"<Cat>\": 517}");
         assertIds("<Cat> <cat>", 515, 517, 517, 516, 516, 516, 516, 516, 516, 516);
-        assertEquals(518, ClipTokenizer.fromFolder(folder).vocabularySize());
+        assertEquals(518, ClipTokenizer.fromFolder(folder, notices::add).vocabularySize());
     }
 
     @Test
@@ -176,7 +177,7 @@ class ClipTokenizerFolderTest {
     }
 
     private void assertPlain(int length) {
-        ClipTokenizer tokenizer = ClipTokenizer.fromFolder(folder);
+        ClipTokenizer tokenizer = ClipTokenizer.fromFolder(folder, notices::add);
         assertEquals(length, tokenizer.maxLength());
         assertEquals(517, tokenizer.vocabularySize());
         int[] ids = new int[length];
@@ -189,11 +190,11 @@ class ClipTokenizerFolderTest {
     }
 
     private void assertIds(String text, int... ids) {
-        assertArrayEquals(ids, ClipTokenizer.fromFolder(folder).withMaxLength(ids.length).encode(text).ids());
+        assertArrayEquals(ids, ClipTokenizer.fromFolder(folder, notices::add).withMaxLength(ids.length).encode(text).ids());
     }
 
     private void assertError(String part) {
-        String message = assertThrows(WeightException.class, () -> ClipTokenizer.fromFolder(folder)).getMessage();
+        String message = assertThrows(WeightException.class, () -> ClipTokenizer.fromFolder(folder, notices::add)).getMessage();
         assertTrue(message.contains(folder.toString()) && message.contains(part), message);
     }
 

@@ -5,19 +5,101 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.engine.NoiseSchedule.Level;
+import io.invadapter.engine.NoiseSchedule.Prediction;
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
+import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class NoiseScheduleTest {
 
-    private static final NoiseSchedule SCHEDULE = schedule(Map.of());
+    private static final NoiseSchedule SCHEDULE = schedule(
+            Map.of("beta_start", 0.00085, "beta_end", 0.012, "beta_schedule", "scaled_linear", "set_alpha_to_one", false));
 
     private static NoiseSchedule schedule(Map<String, Object> config) {
-        return new NoiseSchedule(JsonValue.of(config, "scheduler_config.json"));
+        return schedule(JsonValue.of(config, "scheduler_config.json"));
+    }
+
+    private static NoiseSchedule schedule(JsonValue config) {
+        return new NoiseSchedule(config, notice -> {
+            throw new AssertionError(notice);
+        });
+    }
+
+    static Stream<JsonValue> ofDiffusers() {
+        return ConfigurationsTest.resource("schedules.json").asList().stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("ofDiffusers")
+    void timestepsAndMovesAreThoseOfDiffusers(JsonValue expected) {
+        int steps = expected.get("steps").asInt();
+        Level[] levels = schedule(expected.get("config")).samplingLevels(steps);
+        for (int i = 0; i < steps; i++) {
+            assertEquals(expected.get("timesteps").asList().get(i).asInt(), levels[i].timestep());
+            List<JsonValue> factors = expected.get("factors").asList().get(i).asList();
+            assertEquals(factors.get(0).asDouble(), levels[i].factors()[0], 1e-5 * Math.abs(factors.get(0).asDouble()) + 1e-6);
+            assertEquals(factors.get(1).asDouble(), levels[i].factors()[1], 1e-5 * Math.abs(factors.get(1).asDouble()) + 1e-6);
+        }
+    }
+
+    /** Whatever the network predicts: when it predicts right, a move leads from x0 and eps at one level to the same at the other. */
+    @ParameterizedTest
+    @EnumSource(Prediction.class)
+    void aRightPredictionKeepsPictureAndNoise(Prediction prediction) {
+        double x0 = 0.7;
+        double eps = -1.3;
+        for (double from : new double[] {0.9, 0.5, 0.004}) {
+            for (double to : new double[] {0.95, 0.5, 0.02}) {
+                double x = Math.sqrt(from) * x0 + Math.sqrt(1 - from) * eps;
+                double output = switch (prediction) {
+                    case EPSILON -> eps;
+                    case V -> Math.sqrt(from) * eps - Math.sqrt(1 - from) * x0;
+                    case SAMPLE -> x0;
+                };
+                float[] factors = new Level(1, from, to, prediction).factors();
+                assertEquals(Math.sqrt(to) * x0 + Math.sqrt(1 - to) * eps, factors[0] * x + factors[1] * output, 1e-5);
+            }
+        }
+    }
+
+    @Test
+    void velocityStartsAtPureNoise() {
+        NoiseSchedule velocity = schedule(Map.of("prediction_type", "v_prediction", "rescale_betas_zero_snr", true, "timestep_spacing", "trailing",
+                "set_alpha_to_one", false));
+        Level first = velocity.samplingLevels(5)[0];
+        assertEquals(999, first.timestep());
+        assertEquals(0, first.alphaFrom());
+        assertEquals(-Math.sqrt(first.alphaTo()), first.factors()[1], 1e-6);
+        float[] last = velocity.inversionLevels(5)[4].factors();
+        assertTrue(Float.isFinite(last[0]) && Float.isFinite(last[1]));
+    }
+
+    @Test
+    void noiseCannotBePredictedFromPureNoise() {
+        NoiseSchedule leading = schedule(Map.of("rescale_betas_zero_snr", true));
+        for (int steps : new int[] {1, 50, 1000}) {
+            for (Level level : leading.samplingLevels(steps)) {
+                assertTrue(level.alphaFrom() > 0);
+            }
+        }
+        String message = assertThrows(WeightException.class,
+                () -> schedule(Map.of("rescale_betas_zero_snr", true, "timestep_spacing", "trailing"))).getMessage();
+        assertTrue(message.startsWith("scheduler_config.json: rescale_betas_zero_snr and timestep_spacing \"trailing\" start at pure noise"), message);
+    }
+
+    @Test
+    void defaultsAreThoseOfTheSchedulerTheFileNames() {
+        assertEquals(1 - 0.0001, schedule(Map.of()).alphasCumprod()[0], 1e-12);
+        assertEquals(1 - 0.0001, schedule(Map.of("_class_name", "PNDMScheduler")).alphasCumprod()[0], 1e-12);
+        assertEquals(1 - 0.00085, schedule(Map.of("_class_name", "HeunDiscreteScheduler")).alphasCumprod()[0], 1e-12);
+        assertEquals(1, schedule(Map.of()).samplingLevels(1)[0].alphaTo());
     }
 
     @Test
@@ -67,7 +149,7 @@ class NoiseScheduleTest {
         assertEquals(steps, inversion.length);
         for (int i = 0; i < steps; i++) {
             Level s = sampling[steps - 1 - i];
-            assertEquals(new Level(s.timestep(), s.alphaTo(), s.alphaFrom()), inversion[i]);
+            assertEquals(new Level(s.timestep(), s.alphaTo(), s.alphaFrom(), Prediction.EPSILON), inversion[i]);
         }
     }
 
@@ -83,16 +165,18 @@ class NoiseScheduleTest {
     @Test
     void configurationIsRead() {
         NoiseSchedule linear = schedule(Map.of("beta_schedule", "linear", "beta_start", 0.1, "beta_end", 0.3,
-                "num_train_timesteps", 3L, "steps_offset", 0L, "set_alpha_to_one", true));
+                "num_train_timesteps", 3L, "set_alpha_to_one", true));
         assertEquals(0.9 * 0.8 * 0.7, linear.alphasCumprod()[2], 1e-12);
         assertEquals(2, linear.timesteps(3)[0]);
-        assertEquals(1, linear.samplingLevels(3)[2].alphaTo());
+        assertEquals(1, linear.samplingLevels(1)[0].alphaTo());
     }
 
     @Test
     void otherModelsAreRefused() {
-        assertThrows(WeightException.class, () -> schedule(Map.of("prediction_type", "v_prediction")));
-        assertThrows(WeightException.class, () -> schedule(Map.of("beta_schedule", "squaredcos_cap_v2")));
+        assertThrows(WeightException.class, () -> schedule(Map.of("prediction_type", "flow_prediction")));
+        assertThrows(WeightException.class, () -> schedule(Map.of("prediction_type", "sample")));
+        assertThrows(WeightException.class, () -> schedule(Map.of("trained_betas", List.of(0.1, 0.2))));
+        assertThrows(WeightException.class, () -> schedule(Map.of("num_train_timesteps", 2L, "trained_betas", List.of(0.1, 1.2))));
         assertThrows(WeightException.class, () -> schedule(Map.of("num_train_timesteps", 1L)));
         assertThrows(WeightException.class, () -> schedule(Map.of("beta_start", 0.5, "beta_end", 0.1)));
     }

@@ -34,7 +34,7 @@ final class Pictures {
                 ModelFiles files = ModelFiles.open(BundledModel.directory());
                 WeightSource source = Safetensors.open(BundledModel.adapter())) {
             EmbeddedAttentionAdapter adapter =
-                    EmbeddedAttentionAdapter.load(source, StableDiffusion.load(files, device).unet(), device);
+                    EmbeddedAttentionAdapter.load(source, StableDiffusion.load(files, device, notice -> { }).unet(), device);
             return 4L * adapter.featureElements(adapter.identityLatentSize(), adapter.identityLatentSize());
         }
     }

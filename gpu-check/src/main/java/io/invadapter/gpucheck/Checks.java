@@ -84,7 +84,7 @@ final class Checks {
         static Subject load(Path folder, Device device) {
             StableDiffusion model;
             try (ModelFiles files = ModelFiles.open(folder)) {
-                model = StableDiffusion.load(files, device);
+                model = StableDiffusion.load(files, device, System.err::println);
             }
             EmbeddedAttentionAdapter adapter;
             try (WeightSource source = Safetensors.open(folder.resolve("eaa.safetensors"))) {

@@ -32,7 +32,7 @@ final class ModelCase extends GoldenCase {
     ModelCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
         super(folder, device, parameters, golden, parts);
         try (ModelFiles files = ModelFiles.open(folder)) {
-            model = StableDiffusion.load(files, device);
+            model = StableDiffusion.load(files, device, System.err::println);
         }
         try (WeightSource source = Safetensors.open(folder.resolve("eaa.safetensors"))) {
             adapter = EmbeddedAttentionAdapter.load(source, model.unet(), device);

@@ -31,7 +31,7 @@ final class SyntheticCase extends GoldenCase {
     SyntheticCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
         super(folder, device, parameters, golden, parts);
         try (SyntheticWeights weights = SyntheticWeights.of(folder.resolve("shapes.json"))) {
-            model = StableDiffusion.load(weights.model(), device);
+            model = StableDiffusion.load(weights.model(), device, System.err::println);
             adapter = EmbeddedAttentionAdapter.load(weights.part("eaa."), model.unet(), device);
         }
     }

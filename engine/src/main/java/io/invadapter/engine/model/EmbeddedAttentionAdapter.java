@@ -55,11 +55,13 @@ public final class EmbeddedAttentionAdapter {
         TreeSet<String> named = new TreeSet<>();
         for (String name : source.names()) {
             int end = name.indexOf(".eaa.");
-            if (end < 0) {
-                throw new WeightException(source.description() + ": '" + name + "' is no adapter weight; expected an "
-                        + "Inv-Adapter file with keys like " + expected.keySet().iterator().next() + ".eaa.to_k.weight");
+            if (end >= 0) {
+                named.add(name.substring(0, end));
             }
-            named.add(name.substring(0, end));
+        }
+        if (named.isEmpty()) {
+            throw new WeightException(source.description() + " holds no adapter weights; expected an Inv-Adapter file with keys like "
+                    + expected.keySet().iterator().next() + ".eaa.to_k.weight");
         }
         Weights w = new Weights(source, device);
         for (String name : named) {
@@ -85,9 +87,6 @@ public final class EmbeddedAttentionAdapter {
                 aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
             }
             layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
-        }
-        if (layers.isEmpty()) {
-            throw new WeightException(source.description() + ": holds no adapter weights");
         }
         double version = number(source, "version", 1);
         if (version != 1) {

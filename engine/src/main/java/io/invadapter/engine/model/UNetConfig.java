@@ -2,78 +2,102 @@ package io.invadapter.engine.model;
 
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
+import java.util.Map;
+import java.util.function.Consumer;
 
 /**
  * The structure of a {@link UNet}, from {@code unet/config.json}. Arrays have one entry for each level, the finest first;
  * {@code upAttention} is in the order of the up blocks, the coarsest first.
  *
- * @param sampleSize height and width of the latents the model was trained on
+ * @param sampleHeight of the latents the model was trained on
+ * @param sampleWidth  of the latents the model was trained on
  */
-public record UNetConfig(int inChannels, int outChannels, int sampleSize, int[] blockChannels, int[] layersPerBlock,
+public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int sampleWidth, int[] blockChannels, int[] layersPerBlock,
         boolean[] downAttention, boolean[] upAttention, int[] heads, int[] transformerDepth, int contextChannels, int groups,
         float normEpsilon, boolean flipSinToCos, float frequencyShift) {
 
-    /** @throws WeightException when the file describes a network that this engine does not compute */
-    public static UNetConfig of(JsonValue config) {
-        Config.require(config, "act_fn", "silu", "swish");
-        Config.require(config, "mid_block_type", "UNetMidBlock2DCrossAttn");
-        Config.require(config, "only_cross_attention", false);
-        Config.require(config, "dual_cross_attention", false);
-        Config.require(config, "center_input_sample", false);
-        Config.require(config, "resnet_time_scale_shift", "default");
-        Config.require(config, "time_embedding_type", "positional");
-        Config.require(config, "downsample_padding", 1.0);
-        Config.require(config, "conv_in_kernel", 3.0);
-        Config.require(config, "conv_out_kernel", 3.0);
-        for (String absent : new String[] {"addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim",
-            "encoder_hid_dim_type", "time_cond_proj_dim", "cross_attention_norm", "reverse_transformer_layers_per_block"}) {
-            Config.require(config, absent);
-        }
-        int[] channels = Config.integers(config, "block_out_channels");
+    /** What may be anything, and why. */
+    private static final Map<String, String> HARMLESS = Map.ofEntries(
+            Map.entry("dropout", "of training only"),
+            Map.entry("upcast_attention", "softmax is computed in float32 on every device"),
+            Map.entry("use_linear_projection", "shows in the shapes of proj_in and proj_out"),
+            Map.entry("mid_block_only_cross_attention", "of UNetMidBlock2DSimpleCrossAttn only"),
+            Map.entry("cross_attention_norm", "of the SimpleCrossAttn blocks only"),
+            Map.entry("resnet_skip_time_act", "of ResnetDownsampleBlock2D, ResnetUpsampleBlock2D and the SimpleCrossAttn blocks only"),
+            Map.entry("resnet_out_scale_factor", "of ResnetDownsampleBlock2D, ResnetUpsampleBlock2D and the SimpleCrossAttn blocks only"),
+            Map.entry("addition_embed_type_num_heads", "of an addition_embed_type"),
+            Map.entry("addition_time_embed_dim", "of an addition_embed_type"),
+            Map.entry("projection_class_embeddings_input_dim", "of a class_embed_type or addition_embed_type"));
+
+    /**
+     * @param notices told of keys that are not known
+     * @throws WeightException when the file describes a network that this engine does not compute
+     */
+    public static UNetConfig of(JsonValue file, Consumer<String> notices) {
+        Config config = new Config(file);
+        config.only("act_fn", "silu", "swish");
+        config.only("mid_block_type", "UNetMidBlock2DCrossAttn");
+        config.only("mid_block_scale_factor", 1);
+        config.only("only_cross_attention", false);
+        config.only("dual_cross_attention", false);
+        config.only("center_input_sample", false);
+        config.only("attention_type", "default");
+        config.only("class_embeddings_concat", false);
+        config.only("resnet_time_scale_shift", "default");
+        config.only("time_embedding_type", "positional");
+        config.only("downsample_padding", 1);
+        config.only("conv_in_kernel", 3);
+        config.only("conv_out_kernel", 3);
+        config.absent("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type",
+                "time_cond_proj_dim", "time_embedding_act_fn", "timestep_post_act", "reverse_transformer_layers_per_block",
+                // What the heads' number is called is attention_head_dim, a mistake kept for old checkpoints.
+                "num_attention_heads", "quantization_config");
+        config.harmless(HARMLESS.keySet());
+
+        int[] channels = config.integers("block_out_channels", 320, 640, 1280, 1280);
+        config.positive("a number in block_out_channels", channels);
         int levels = channels.length;
-        // What diffusers calls attention_head_dim is the number of heads, a name kept for old checkpoints.
-        JsonValue heads = config.find("num_attention_heads").or(() -> config.find("attention_head_dim")).orElse(null);
-        int[] headCounts = heads == null ? Config.perLevel(JsonValue.of(8L, "attention_head_dim"), levels) : Config.perLevel(heads, levels);
-        int[] depth = config.find("transformer_layers_per_block").map(v -> Config.perLevel(v, levels))
-                .orElseGet(() -> Config.perLevel(JsonValue.of(1L, "transformer_layers_per_block"), levels));
-        UNetConfig result = new UNetConfig(Config.integer(config, "in_channels", 4), Config.integer(config, "out_channels", 4),
-                config.find("sample_size").map(v -> v.isList() ? v.asList().getFirst().asInt() : v.asInt()).orElse(64),
-                channels, Config.perLevel(config.get("layers_per_block"), levels),
-                attention(config.get("down_block_types"), levels, "CrossAttnDownBlock2D", "DownBlock2D"),
-                attention(config.get("up_block_types"), levels, "CrossAttnUpBlock2D", "UpBlock2D"), headCounts, depth,
-                Config.integer(config, "cross_attention_dim", 768), Config.integer(config, "norm_num_groups", 32),
-                Config.number(config, "norm_eps", 1e-5), Config.flag(config, "flip_sin_to_cos", true),
-                Config.number(config, "freq_shift", 0));
-        Config.positive(config, "a number in block_out_channels", channels);
-        Config.positive(config, "a number in layers_per_block", result.layersPerBlock);
-        Config.positive(config, "a number of attention heads", headCounts);
-        Config.positive(config, "a number in transformer_layers_per_block", depth);
-        Config.positive(config, "norm_num_groups", result.groups);
-        Config.positive(config, "cross_attention_dim", result.contextChannels);
-        Config.positive(config, "in_channels or out_channels", result.inChannels, result.outChannels);
-        Config.positive(config, "sample_size", result.sampleSize);
+        config.optional("time_embedding_dim").filter(dim -> dim.asInt() != 4 * channels[0]).ifPresent(dim -> {
+            throw Config.refused(dim, "null or " + 4 * channels[0]);
+        });
+        int[] sample = config.optional("sample_size").map(size -> size.isList() ? sides(size) : new int[] {size.asInt(), size.asInt()})
+                .orElse(new int[] {64, 64});
+        UNetConfig result = new UNetConfig(config.integer("in_channels", 4), config.integer("out_channels", 4), sample[0], sample[1],
+                channels, config.perLevel("layers_per_block", levels, 2),
+                config.blocks("down_block_types", levels, "CrossAttnDownBlock2D", "DownBlock2D",
+                        "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+                config.blocks("up_block_types", levels, "CrossAttnUpBlock2D", "UpBlock2D",
+                        "UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+                config.perLevel("attention_head_dim", levels, 8), config.perLevel("transformer_layers_per_block", levels, 1),
+                config.sameForAll("cross_attention_dim", 1280), config.integer("norm_num_groups", 32),
+                (float) config.number("norm_eps", 1e-5), config.flag("flip_sin_to_cos", true), (float) config.number("freq_shift", 0));
+        config.positive("a number in layers_per_block", result.layersPerBlock);
+        config.positive("a number of attention heads", result.heads);
+        config.positive("a number in transformer_layers_per_block", result.transformerDepth);
+        config.positive("norm_num_groups", result.groups);
+        config.positive("cross_attention_dim", result.contextChannels);
+        config.positive("in_channels or out_channels", result.inChannels, result.outChannels);
+        config.positive("sample_size", sample);
         for (int i = 0; i < levels; i++) {
-            if (channels[i] % headCounts[i] != 0 || channels[i] % result.groups != 0) {
+            if (channels[i] % result.heads[i] != 0 || channels[i] % result.groups != 0) {
                 throw new WeightException(config.where() + ": " + channels[i] + " channels cannot be divided into "
-                        + headCounts[i] + " heads and " + result.groups + " groups");
+                        + result.heads[i] + " heads and " + result.groups + " groups");
             }
         }
+        config.report(notices);
         return result;
     }
 
-    private static boolean[] attention(JsonValue types, int levels, String with, String without) {
-        boolean[] result = new boolean[levels];
-        if (types.asList().size() != levels) {
-            throw new WeightException(types.where() + " has " + types.asList().size() + " entries; expected " + levels);
+    private static int[] sides(JsonValue size) {
+        if (size.asList().size() != 2) {
+            throw Config.refused(size, "a number, or [height, width]");
         }
-        for (int i = 0; i < levels; i++) {
-            String type = types.asList().get(i).asString();
-            if (!type.equals(with) && !type.equals(without)) {
-                throw new WeightException(types.where() + " names a block '" + type + "'; expected " + with + " or " + without);
-            }
-            result[i] = type.equals(with);
-        }
-        return result;
+        return size.asList().stream().mapToInt(JsonValue::asInt).toArray();
+    }
+
+    /** The shorter side of the latents the model was trained on: that of its square pictures. */
+    public int sampleSize() {
+        return Math.min(sampleHeight, sampleWidth);
     }
 
     /** Channels of the time embedding. */

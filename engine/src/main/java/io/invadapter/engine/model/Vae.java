@@ -5,8 +5,6 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
-import io.invadapter.weights.JsonValue;
-import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,12 +13,11 @@ import java.util.List;
 public final class Vae {
     private static final float NORM_EPSILON = 1e-6f;
 
+    private static final int IMAGE_CHANNELS = 3;
+
     private final Device device;
+    private final VaeConfig config;
     private final int groups;
-    private final int[] channels;
-    private final int imageChannels;
-    private final int latentChannels;
-    private final double scalingFactor;
 
     private final Device.Convolution encoderIn;
     private final List<Level> encoderLevels = new ArrayList<>();
@@ -49,40 +46,28 @@ public final class Vae {
     public record Distribution(Latents mean, Latents logvar) {
     }
 
-    /** @param config {@code vae/config.json}; @param source tensors under their diffusers names */
-    public Vae(JsonValue config, WeightSource source, Device device) {
+    /**
+     * Packs the weights for the device.
+     *
+     * @param source tensors under their diffusers names
+     * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
+     */
+    public Vae(VaeConfig config, WeightSource source, Device device) {
+        this.config = config;
         this.device = device;
-        Config.require(config, "act_fn", "silu", "swish");
-        Config.require(config, "mid_block_add_attention", true);
-        Config.require(config, "shift_factor");
-        Config.require(config, "latents_mean");
-        Config.require(config, "latents_std");
-        this.channels = Config.integers(config, "block_out_channels");
-        this.groups = Config.integer(config, "norm_num_groups", 32);
-        this.imageChannels = Config.integer(config, "in_channels", 3);
-        this.latentChannels = Config.integer(config, "latent_channels", 4);
-        this.scalingFactor = config.find("scaling_factor").map(JsonValue::asDouble).orElse(0.18215);
-        if (!(scalingFactor > 0 && scalingFactor < Double.POSITIVE_INFINITY)) {
-            throw new WeightException(config.where() + ": scaling_factor is " + scalingFactor + "; expected a positive number");
-        }
-        int layers = config.get("layers_per_block").asInt();
-        Config.positive(config, "a size", channels);
-        Config.positive(config, "a size", groups, imageChannels, latentChannels, layers);
-        for (int c : channels) {
-            if (c % groups != 0) {
-                throw new WeightException(config.where() + ": " + c + " channels cannot be divided into " + groups + " groups");
-            }
-        }
+        this.groups = config.groups();
+        int[] channels = config.channels();
+        int latentChannels = config.latentChannels();
         Weights w = new Weights(source, device);
         int last = channels.length - 1;
         DataType type = device.precision().type();
 
         Weights encoder = w.in("encoder");
-        encoderIn = encoder.convolution("conv_in", imageChannels, channels[0], 3);
+        encoderIn = encoder.convolution("conv_in", IMAGE_CHANNELS, channels[0], 3);
         int c = channels[0];
         for (int level = 0; level <= last; level++) {
             Weights block = encoder.in("down_blocks").in("" + level);
-            List<ResnetBlock> resnets = resnets(block, c, channels[level], layers);
+            List<ResnetBlock> resnets = resnets(block, c, channels[level], config.layers());
             c = channels[level];
             // Padded on the right and below only, as the original implementation does.
             encoderLevels.add(new Level(resnets, level == last ? null
@@ -91,11 +76,11 @@ public final class Vae {
         encoderMiddle = new Middle(encoder.in("mid_block"), c);
         encoderNorm = encoder.norm("conv_norm_out", c);
         encoderOut = encoder.convolution("conv_out", c, 2 * latentChannels, 3);
-        quantization = Config.flag(config, "use_quant_conv", true)
+        quantization = config.quantization()
                 ? w.convolution("quant_conv", 2 * latentChannels, 2 * latentChannels, 1, 1, Device.Padding.NONE, DataType.FLOAT32)
                 : null;
 
-        postQuantization = Config.flag(config, "use_post_quant_conv", true)
+        postQuantization = config.postQuantization()
                 ? w.convolution("post_quant_conv", latentChannels, latentChannels, 1) : null;
         Weights decoder = w.in("decoder");
         decoderIn = decoder.convolution("conv_in", latentChannels, c, 3);
@@ -103,12 +88,12 @@ public final class Vae {
         for (int up = 0; up <= last; up++) {
             int out = channels[last - up];
             Weights block = decoder.in("up_blocks").in("" + up);
-            List<ResnetBlock> resnets = resnets(block, c, out, layers + 1);
+            List<ResnetBlock> resnets = resnets(block, c, out, config.layers() + 1);
             c = out;
             decoderLevels.add(new Level(resnets, up == last ? null : block.convolution("upsamplers.0.conv", c, c, 3)));
         }
         decoderNorm = decoder.norm("conv_norm_out", c);
-        decoderOut = decoder.convolution("conv_out", c, imageChannels, 3, 1, Device.Padding.same(1), DataType.FLOAT32);
+        decoderOut = decoder.convolution("conv_out", c, IMAGE_CHANNELS, 3, 1, Device.Padding.same(1), DataType.FLOAT32);
     }
 
     private List<ResnetBlock> resnets(Weights block, int in, int out, int count) {
@@ -121,22 +106,22 @@ public final class Vae {
 
     /** What the latents are multiplied by before the UNet sees them. */
     public double scalingFactor() {
-        return scalingFactor;
+        return config.scalingFactor();
     }
 
     public int latentChannels() {
-        return latentChannels;
+        return config.latentChannels();
     }
 
     /** Pixels for each latent, in each direction. */
     public int factor() {
-        return 1 << channels.length - 1;
+        return 1 << config.channels().length - 1;
     }
 
     /** @param image {@code [3, height, width]} in [-1, 1]; both extents multiples of {@link #factor()} */
     public Distribution encode(float[] image, int height, int width) {
         try (Scope scope = device.scope()) {
-            Tensor h = new Latents(image, 1, imageChannels, height, width).upload(device, device.precision().type());
+            Tensor h = new Latents(image, 1, IMAGE_CHANNELS, height, width).upload(device, device.precision().type());
             h = device.conv2d(h, encoderIn, null, null);
             for (Level level : encoderLevels) {
                 h = through(h, level, 0);
@@ -156,14 +141,14 @@ public final class Vae {
             }
             int latentHeight = h.size(1);
             int latentWidth = h.size(2);
-            return new Distribution(new Latents(mean, 1, latentChannels, latentHeight, latentWidth),
-                    new Latents(logvar, 1, latentChannels, latentHeight, latentWidth));
+            return new Distribution(new Latents(mean, 1, latentChannels(), latentHeight, latentWidth),
+                    new Latents(logvar, 1, latentChannels(), latentHeight, latentWidth));
         }
     }
 
     /** @param latents unscaled, of any batch; @return {@code [B, 3, H, W]}, about [-1, 1] */
     public float[] decode(Latents latents) {
-        int pixels = imageChannels * latents.height() * latents.width() * factor() * factor();
+        int pixels = IMAGE_CHANNELS * latents.height() * latents.width() * factor() * factor();
         float[] pictures = new float[Math.multiplyExact(latents.batch(), pixels)];
         // One at a time: a picture's feature maps are the largest tensors there are.
         for (int i = 0; i < latents.batch(); i++) {
@@ -208,35 +193,47 @@ public final class Vae {
         }
     }
 
-    /** ResNet block, self attention with one head, ResNet block. */
+    /** ResNet block, self attention unless the model has none, ResNet block. */
     private final class Middle {
-        private final int width;
         private final ResnetBlock resnet1;
-        private final Device.Norm norm;
-        private final Device.Linear queryKeyValue;
-        private final Device.Linear out;
+        private final Attention attention;
         private final ResnetBlock resnet2;
 
         Middle(Weights w, int width) {
-            this.width = width;
             this.resnet1 = new ResnetBlock(w.in("resnets.0"), width, width, null, groups, NORM_EPSILON);
-            Weights attention = w.in("attentions.0");
-            this.norm = attention.norm("group_norm", width);
-            this.queryKeyValue = attention.fusedWithBias(width, width, "to_q", "to_k", "to_v");
-            this.out = attention.linear("to_out.0", width, width);
+            this.attention = config.middleAttention() ? new Attention(w.in("attentions.0"), width) : null;
             this.resnet2 = new ResnetBlock(w.in("resnets.1"), width, width, null, groups, NORM_EPSILON);
         }
 
         Tensor forward(Tensor x) {
             try (Scope scope = device.scope()) {
                 Tensor h = resnet1.forward(x, null);
-                Tensor tokens = device.groupNorm(h, norm, groups, NORM_EPSILON, false).tokens();
-                Tensor qkv = device.linear(tokens, queryKeyValue, Activation.NONE, null);
-                Tensor attended = device.attention(qkv.columns(0, width), qkv.columns(width, width),
-                        qkv.columns(2 * width, width), 1, false, null);
-                Tensor sum = device.linear(attended, out, Activation.NONE, h.tokens()).map(h.size(1), h.size(2));
-                return scope.keep(resnet2.forward(sum, null));
+                return scope.keep(resnet2.forward(attention == null ? h : attention.forward(h), null));
             }
+        }
+    }
+
+    /** {@code x + attention(norm x)} with one head. */
+    private final class Attention {
+        private final int width;
+        private final Device.Norm norm;
+        private final Device.Linear queryKeyValue;
+        private final Device.Linear out;
+
+        Attention(Weights w, int width) {
+            this.width = width;
+            this.norm = w.norm("group_norm", width);
+            this.queryKeyValue = w.fusedWithBias(width, width, "to_q", "to_k", "to_v");
+            this.out = w.linear("to_out.0", width, width);
+        }
+
+        /** In the current scope. */
+        Tensor forward(Tensor h) {
+            Tensor tokens = device.groupNorm(h, norm, groups, NORM_EPSILON, false).tokens();
+            Tensor qkv = device.linear(tokens, queryKeyValue, Activation.NONE, null);
+            Tensor attended = device.attention(qkv.columns(0, width), qkv.columns(width, width),
+                    qkv.columns(2 * width, width), 1, false, null);
+            return device.linear(attended, out, Activation.NONE, h.tokens()).map(h.size(1), h.size(2));
         }
     }
 }

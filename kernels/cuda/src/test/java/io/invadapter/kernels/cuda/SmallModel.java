@@ -6,6 +6,7 @@ import io.invadapter.engine.IdentityRows;
 import io.invadapter.engine.NoiseSchedule;
 import io.invadapter.engine.SeededNoise;
 import io.invadapter.engine.StableDiffusion;
+import io.invadapter.engine.model.ClipTextConfig;
 import io.invadapter.engine.model.ClipTextEncoder;
 import io.invadapter.engine.model.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.IdentityLayers;
@@ -13,6 +14,7 @@ import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.UNet;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.engine.model.Vae;
+import io.invadapter.engine.model.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.Json;
 import io.invadapter.weights.SyntheticWeights;
@@ -26,13 +28,14 @@ import java.util.List;
 /** All networks of Stable Diffusion in the smallest sizes that have every kind of layer, with synthetic weights. */
 final class SmallModel implements AutoCloseable {
     private static final int STEPS = 4;
+    /** That of Stable Diffusion 1.x. */
+    private static final String SCHEDULE = """
+            {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": false}""";
     private static final int SIZE = 8;
-    private static final UNetConfig UNET = new UNetConfig(4, 4, SIZE, new int[] {16, 32}, new int[] {1, 1},
+    private static final UNetConfig UNET = new UNetConfig(4, 4, SIZE, SIZE, new int[] {16, 32}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0);
-    private static final String TEXT_ENCODER = """
-            {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 48, "vocab_size": 49408}""";
-    private static final String VAE = """
-            {"block_out_channels": [16, 16], "norm_num_groups": 8, "layers_per_block": 1, "latent_channels": 4}""";
+    private static final ClipTextConfig TEXT_ENCODER = new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f);
+    private static final VaeConfig VAE = new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true);
 
     final StableDiffusion model;
     final EmbeddedAttentionAdapter adapter;
@@ -49,8 +52,8 @@ final class SmallModel implements AutoCloseable {
         WeightSource weights = SyntheticWeights.onDemand();
         UNet unet = new UNet(UNET, weights, device);
         model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(Json.parse(TEXT_ENCODER), SyntheticWeights.onDemand(), device), unet,
-                new Vae(Json.parse(VAE), SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse("{}")));
+                new ClipTextEncoder(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
+                new Vae(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
         diffusion = new Diffusion(model);
     }

@@ -1,0 +1,68 @@
+package io.invadapter.engine;
+
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.WeightTensor;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Consumer;
+
+/** The weights of a network while it is made of them: remembers which were asked for, so that those left over can be told of. */
+final class UsedWeights implements WeightSource {
+
+    private final WeightSource source;
+    private final Set<String> used = new HashSet<>();
+
+    UsedWeights(WeightSource source) {
+        this.source = source;
+    }
+
+    /** Tells how many tensors nobody asked for, if any, and names one. */
+    void reportOthers(Consumer<String> notices) {
+        List<String> others = source.names().stream().filter(name -> !used.contains(name)).toList();
+        report(source.description(), others, notices);
+    }
+
+    /** @param file whose tensors they are */
+    static void report(String file, Collection<String> others, Consumer<String> notices) {
+        if (!others.isEmpty()) {
+            String example = others.iterator().next();
+            notices.accept(file + ": " + (others.size() == 1 ? "the tensor '" + example + "' belongs to no layer and is left out"
+                    : others.size() + " tensors belong to no layer and are left out, such as '" + example + "'"));
+        }
+    }
+
+    @Override
+    public Set<String> names() {
+        return source.names();
+    }
+
+    @Override
+    public WeightTensor tensor(String name) {
+        used.add(name);
+        return source.tensor(name);
+    }
+
+    @Override
+    public WeightTensor tensor(String name, long... expectedShape) {
+        used.add(name);
+        return source.tensor(name, expectedShape);
+    }
+
+    @Override
+    public Map<String, String> metadata() {
+        return source.metadata();
+    }
+
+    @Override
+    public String description() {
+        return source.description();
+    }
+
+    @Override
+    public void close() {
+        source.close();
+    }
+}
