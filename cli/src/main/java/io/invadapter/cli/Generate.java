@@ -66,7 +66,7 @@ final class Generate implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
-    @Option(names = "--guidance", paramLabel = "X", description = "how closely the prompt is followed; 1: no guidance (default: 3.5 for the bundled model, 7.5 for others)")
+    @Option(names = "--guidance", paramLabel = "X", description = "how closely the prompt is followed; 1: no guidance (default: 3.5 for the bundled model, 7.5 for others that do not say)")
     private Double guidance;
 
     @Option(names = "--id-scale", paramLabel = "X", description = "how strongly the person is kept, 0 to about 1.2 (default: what the adapter recommends)")
@@ -148,15 +148,17 @@ final class Generate implements Callable<Integer> {
         if (count < 1 || count > MAX_COUNT) {
             throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
         }
-        GenerationRequest.Builder request = GenerationRequest.builder().prompt(text).negativePrompt(negative).caption(caption)
-                .steps(model.steps()).guidanceScale(guidance != null ? guidance : model.bundled() ? 3.5 : 7.5)
+        GenerationRequest.Builder request = model.request().prompt(text).negativePrompt(negative).caption(caption)
                 .identityLayers(identityLayers).identityRows(identityRows).seed(firstSeed);
+        if (guidance != null) {
+            request.guidanceScale(guidance);
+        }
         if (identityScale != null) {
             if (face == null) {
                 throw new InvalidRequestException("--id-scale says how strongly the person in --face is kept; there is no --face");
             }
-            if (!(identityScale >= 0 && identityScale < Double.POSITIVE_INFINITY)) {
-                throw new InvalidRequestException("--id-scale must be 0 or more, not " + identityScale);
+            if (identityScale.isNaN()) {
+                throw new InvalidRequestException("--id-scale must be a number, not " + identityScale);
             }
             request.identityScale(identityScale);
         }
@@ -171,6 +173,9 @@ final class Generate implements Callable<Integer> {
     private IdentityBudget identities() {
         if (identityCache == null) {
             return null;
+        }
+        if (Files.exists(identityCache) && !Files.isDirectory(identityCache)) {
+            throw new InvalidRequestException("--identity-cache " + identityCache + ": this is no folder");
         }
         Path there = identityCache.toAbsolutePath();
         while (!Files.exists(there)) {

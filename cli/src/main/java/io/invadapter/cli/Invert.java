@@ -1,6 +1,5 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.GenerationRequest;
 import io.invadapter.engine.InversionResult;
 import io.invadapter.engine.PictureFile;
 import io.invadapter.engine.Pipeline;
@@ -34,14 +33,14 @@ final class Invert implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
-        GenerationRequest.builder().steps(model.steps()).caption(caption).build(); // refuses what cannot be before anything is loaded
+        model.request().caption(caption).build(); // refuses what cannot be before anything is loaded
         model.check(false);
         Output out = new Output(output, 1);
         BufferedImage picture = face.read(device::warn);
         try (Pipeline pipeline = model.open(device); Progress progress = new Progress(device.quiet())) {
-            InversionResult result = pipeline.invert(picture, caption, model.steps(), progress);
+            InversionResult result = pipeline.invert(picture, caption, model.steps(pipeline), progress);
             progress.close();
-            out.write(result.reconstruction(), PictureFile.parameters(result, caption, model.steps(), model.modelName()), 0);
+            out.write(result.reconstruction(), PictureFile.parameters(result, caption, model.steps(pipeline), model.modelName()), 0);
             out.say(String.format(Locale.ROOT, "%s: relative error of the latents %.4f", out.name(0), result.error()));
         }
         return 0;

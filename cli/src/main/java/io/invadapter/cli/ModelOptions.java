@@ -1,6 +1,7 @@
 package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.GenerationRequest;
 import io.invadapter.engine.IdentityBudget;
 import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.Pipeline;
@@ -16,15 +17,21 @@ final class ModelOptions {
     @Option(names = "--adapter", paramLabel = "FILE", description = "Inv-Adapter weights, .safetensors")
     private Path adapter;
 
-    @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others)")
+    @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others that do not say)")
     private Integer steps;
 
     boolean bundled() {
         return model == null;
     }
 
-    int steps() {
-        return steps != null ? steps : bundled() ? 20 : 50;
+    /** As far as the user says; the rest is the model's own. */
+    GenerationRequest.Builder request() {
+        GenerationRequest.Builder request = GenerationRequest.builder();
+        return steps == null ? request : request.steps(steps);
+    }
+
+    int steps(Pipeline pipeline) {
+        return steps != null ? steps : pipeline.defaultSteps();
     }
 
     /** For the picture's parameters. */

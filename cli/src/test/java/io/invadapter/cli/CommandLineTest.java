@@ -80,7 +80,7 @@ class CommandLineTest {
             }
         }
         assertArrayEquals(Files.readAllBytes(folder.resolve("0.png")), Files.readAllBytes(folder.resolve("1.png")));
-        mistake(1, "the identity cache", "--identity-cache", Files.writeString(folder.resolve("text"), "no folder"),
+        mistake(2, "is no folder", "--identity-cache", Files.writeString(folder.resolve("text"), "no folder"),
                 "-o", folder.resolve("out.png"));
     }
 
@@ -118,14 +118,14 @@ class CommandLineTest {
         mistake(2, "steps must be between 1 and 1000", "--steps", 0, "-o", out);
         mistake(2, "steps must be between 1 and 1000", "--steps", 1001, "-o", out);
         mistake(2, "'abc' is not a whole number", "--steps", "abc", "-o", out);
-        mistake(2, "guidance must be a finite number", "--guidance", "NaN", "-o", out);
+        mistake(2, "guidance must be between 0 and 100", "--guidance", "NaN", "-o", out);
         mistake(2, "count must be between 1 and 1000", "--count", 0, "-o", out);
         mistake(2, "multiples of 8", "--size", "100x128", "-o", out);
         mistake(2, "WIDTHxHEIGHT", "--size", "big", "-o", out);
         mistake(2, "WIDTHxHEIGHT", "--size", 0, "-o", out);
         mistake(2, "between 1 and 4096", "--size", "100000x100000", "-o", out);
         mistake(2, "there is no --face", "--id-scale", 1, "-o", out);
-        mistake(2, "0 or more", "--face", face(), "--id-scale", -1, "-o", out);
+        mistake(2, "between 0 and 5", "--face", face(), "--id-scale", -1, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
         mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
         mistake(2, "ends in .png, .jpg or .jpeg", "-o", folder.resolve("out.webp"));

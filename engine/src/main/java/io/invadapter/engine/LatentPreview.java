@@ -2,15 +2,14 @@ package io.invadapter.engine;
 
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.Vae;
-import java.awt.Color;
 import java.awt.image.BufferedImage;
 
 /**
  * Latents as a small picture, a pixel for each position: the colour is a linear function of the channels. Which one is read
- * off the VAE itself, by encoding a picture of many colours, when it is needed first.
+ * off the VAE itself, by decoding latents of many values, when it is needed first.
  */
 final class LatentPreview {
-    /** Of the picture that is encoded, in positions. */
+    /** Of the latents that are decoded. */
     private static final int SIDE = 16;
 
     private final Vae vae;
@@ -55,30 +54,24 @@ final class LatentPreview {
         return channels;
     }
 
-    /** Least squares over the positions of a picture with soft changes of colour. */
+    /** Least squares over the positions of soft changes of all channels, decoded. */
     private double[][] fit() {
+        Latents latents = waves(vae.latentChannels());
+        BufferedImage colours = FacePicture.decode(latents, vae);
         int factor = vae.factor();
-        BufferedImage colours = new BufferedImage(SIDE * factor, SIDE * factor, BufferedImage.TYPE_INT_RGB);
-        for (int y = 0; y < colours.getHeight(); y++) {
-            for (int x = 0; x < colours.getWidth(); x++) {
-                colours.setRGB(x, y, colour((x + 0.5) / factor, (y + 0.5) / factor));
-            }
-        }
-        Latents latents = FacePicture.encode(colours, vae);
         int unknowns = latents.channels() + 1;
         // The normal equations, with the three right sides beside them.
         double[][] equations = new double[unknowns][unknowns + 3];
         for (int y = 0; y < SIDE; y++) {
             for (int x = 0; x < SIDE; x++) {
                 double[] channels = channels(latents, x, y);
-                Color seen = new Color(colours.getRGB(x * factor + factor / 2, y * factor + factor / 2));
-                double[] sides = {seen.getRed(), seen.getGreen(), seen.getBlue()};
+                double[] seen = mean(colours, x * factor, y * factor, factor);
                 for (int i = 0; i < unknowns; i++) {
                     for (int j = 0; j < unknowns; j++) {
                         equations[i][j] += channels[i] * channels[j];
                     }
                     for (int k = 0; k < 3; k++) {
-                        equations[i][unknowns + k] += channels[i] * sides[k];
+                        equations[i][unknowns + k] += channels[i] * seen[k];
                     }
                 }
             }
@@ -93,12 +86,32 @@ final class LatentPreview {
         return solution;
     }
 
-    /** Waves of other lengths in each direction for each colour: all combinations of bright and dark come up. */
-    private static int colour(double x, double y) {
-        int red = (int) Math.round(127.5 + 127.5 * Math.sin(0.7 * x + 0.3 * y));
-        int green = (int) Math.round(127.5 + 127.5 * Math.sin(0.8 * y - 0.2 * x + 1));
-        int blue = (int) Math.round(127.5 + 127.5 * Math.sin(0.5 * (x + y) + 2));
-        return new Color(red, green, blue).getRGB();
+    /** Of each channel another wave, as high as the latents of pictures are: many combinations of values come up. */
+    private static Latents waves(int channels) {
+        float[] values = new float[channels * SIDE * SIDE];
+        for (int c = 0; c < channels; c++) {
+            double direction = Math.PI * c / channels;
+            for (int y = 0; y < SIDE; y++) {
+                for (int x = 0; x < SIDE; x++) {
+                    double along = x * Math.cos(direction) + y * Math.sin(direction);
+                    values[(c * SIDE + y) * SIDE + x] = (float) (1.5 * Math.sin((0.5 + 0.13 * c) * along + c));
+                }
+            }
+        }
+        return new Latents(values, 1, channels, SIDE, SIDE);
+    }
+
+    /** Red, green and blue of a square. */
+    private static double[] mean(BufferedImage picture, int left, int top, int side) {
+        double[] sum = new double[3];
+        for (int y = top; y < top + side; y++) {
+            for (int x = left; x < left + side; x++) {
+                for (int k = 0; k < 3; k++) {
+                    sum[k] += (picture.getRGB(x, y) >> 16 - 8 * k & 255) / (double) (side * side);
+                }
+            }
+        }
+        return sum;
     }
 
     /** Gauss and Jordan, in place; a channel that never changes takes no part. */

@@ -52,17 +52,15 @@ public final class PictureFile {
      * @param picture its number in the request, from 0
      */
     public static String parameters(GenerationRequest request, int picture, Pipeline pipeline, String model) {
+        GenerationRequest made = pipeline.filled(request);
         StringBuilder text = new StringBuilder(request.prompt());
         if (!request.negativePrompt().isEmpty()) {
             text.append("\nNegative prompt: ").append(request.negativePrompt());
         }
-        int width = request.width() == 0 ? pipeline.defaultWidth() : request.width();
-        int height = request.height() == 0 ? pipeline.defaultHeight() : request.height();
         text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: DDIM, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
-                request.steps(), request.guidanceScale(), request.seed() + picture, width, height, quoted(model)));
+                made.steps(), made.guidanceScale(), made.seed() + picture, made.width(), made.height(), quoted(model)));
         if (request.face() != null) {
-            double scale = Double.isNaN(request.identityScale()) ? pipeline.defaultIdentityScale() : request.identityScale();
-            text.append(", Inv-Adapter scale: ").append(scale).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
+            text.append(", Inv-Adapter scale: ").append(made.identityScale()).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
             if (request.identityLayers() != IdentityLayers.BOTH) {
                 text.append(", Inv-Adapter layers: ").append(request.identityLayers());
             }

@@ -278,8 +278,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws InvalidRequestException when it cannot
      */
     Order order(GenerationRequest request) {
-        GenerationRequest filled = request.filled(defaults.steps(), defaults.guidanceScale(), defaultIdentityScale(), defaultWidth(),
-                defaultHeight());
+        GenerationRequest filled = filled(request);
         model().schedule().timesteps(filled.steps());
         int factor = model().vae().factor();
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
@@ -290,6 +289,11 @@ public final class Pipeline implements AutoCloseable {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
         return new Order(filled, Batch.Kind.of(filled));
+    }
+
+    /** With the model's own numbers where {@code request} leaves them open. */
+    GenerationRequest filled(GenerationRequest request) {
+        return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(), defaultWidth(), defaultHeight());
     }
 
     /** @param orders of one kind; each knows afterwards what came of it */

@@ -1,8 +1,12 @@
 package io.invadapter.engine;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.awt.image.BufferedImage;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class GenerationRequestTest {
@@ -27,5 +31,26 @@ class GenerationRequestTest {
         refused("the negative prompt holds U+FFFD", GenerationRequest.builder().negativePrompt("\uFFFD"));
         refused("the caption holds U+FFFD", GenerationRequest.builder().caption("\uFFFD, a portrait"));
         refused("Infinity", GenerationRequest.builder().identityScale(Double.POSITIVE_INFINITY));
+        refused("guidance must be between 0 and 100, not 1.0E300", GenerationRequest.builder().guidanceScale(1e300));
+        refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
+        refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
+        refused("the identity's scale must be between 0 and 5, not -0.5", GenerationRequest.builder().identityScale(-0.5));
+        refused("the face's picture has 1 x 1 pixels", GenerationRequest.builder().face(new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB)));
+    }
+
+    @Test
+    void whatIsMissingIsNamed() {
+        for (String name : List.of("prompt", "negativePrompt", "caption", "identityLayers", "identityRows", "listener", "cancellation")) {
+            assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
+        }
+        assertNull(without("face").face());
+    }
+
+    private static GenerationRequest without(String name) {
+        GenerationRequest all = GenerationRequest.builder().build();
+        return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
+                name.equals("caption") ? null : "", 20, 7, 1, 0, 1, 0, 0, name.equals("identityLayers") ? null : all.identityLayers(),
+                name.equals("identityRows") ? null : all.identityRows(), name.equals("listener") ? null : all.listener(),
+                name.equals("cancellation") ? null : all.cancellation());
     }
 }

@@ -21,6 +21,10 @@ final class WatchedDevice {
     boolean prefersLargeBatches;
     /** Calls of {@link Device#allocate} until one finds no memory; negative: never. */
     int allocationsLeft = -1;
+    /** Rows of a tensor for which there is memory at most; 0: any number. */
+    int mostRows;
+    /** Run before every convolution. */
+    Runnable beforeConvolution = () -> { };
     /** Whether memory, once there is none, comes back when the device is told to trim. */
     boolean trimHelps = true;
 
@@ -35,7 +39,12 @@ final class WatchedDevice {
                         throw new OutOfDeviceMemoryException("no memory left, says the test");
                     }
                     allocationsLeft = Math.max(-1, allocationsLeft - 1);
+                    int[] shape = (int[]) arguments[1];
+                    if (mostRows > 0 && shape.length >= 3 && shape[0] > mostRows) {
+                        throw new OutOfDeviceMemoryException("no memory for " + shape[0] + " rows, says the test");
+                    }
                 }
+                case "conv2d" -> beforeConvolution.run();
                 case "trim" -> allocationsLeft = trimHelps ? -1 : allocationsLeft;
                 case "keep" -> kept.put((Tensor) arguments[0], true);
                 case "release" -> kept.remove((Tensor) arguments[0]);

@@ -11,6 +11,14 @@ public interface DeviceProvider {
     /** Of the kinds present, {@code auto} takes the highest that opens. */
     int priority();
 
+    /**
+     * Whether this computer has a device of this kind, usable or not: {@code auto} says why it passes over one that is there, and
+     * nothing of what is not.
+     */
+    default boolean isPresent() {
+        return true;
+    }
+
     /** The precision used when none is asked for. */
     Precision defaultPrecision();
 

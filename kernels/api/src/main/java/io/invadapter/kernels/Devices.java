@@ -24,7 +24,7 @@ public final class Devices {
      *
      * @param name      {@code auto}, {@code cpu}, {@code cuda} or {@code cuda:n}
      * @param precision {@code null} for the device's own default
-     * @param notices   told, in one sentence each, which kinds {@code auto} passed over, and why
+     * @param notices   told, in one sentence each, which kinds {@code auto} passed over though they are there, and why
      * @throws DeviceException when there is no such device
      */
     public static Device open(String name, Precision precision, Consumer<String> notices) {
@@ -83,7 +83,9 @@ public final class Devices {
                 passedOver.forEach(reason -> notices.accept("using " + device.name() + ", not " + reason));
                 return device;
             } catch (DeviceException e) {
-                passedOver.add(provider.kind() + ": " + e.getMessage());
+                if (provider.isPresent()) {
+                    passedOver.add(provider.kind() + ": " + e.getMessage());
+                }
                 last = e;
             }
         }

@@ -4,6 +4,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceProvider;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.GpuHardware;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.util.List;
@@ -19,6 +20,11 @@ public final class CudaDeviceProvider implements DeviceProvider {
     @Override
     public int priority() {
         return 10;
+    }
+
+    @Override
+    public boolean isPresent() {
+        return GpuHardware.isPresent();
     }
 
     @Override
