@@ -17,11 +17,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
@@ -36,11 +36,15 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
  */
 public final class BundledModel {
     private static final String ARCHIVE = "avatar-sd.zip";
-    /** Lists the unpacked files with their checksums. */
+    /** Of the archive, made when it was, for every start to name the folder without reading all of it. */
+    private static final String FINGERPRINT = "avatar-sd.sha256";
+    /** Lists the unpacked files with their checksums and sizes. */
     private static final String CONTENTS = "contents.txt";
     /** The model looks best with these: the engine takes them for requests that do not say. */
     private static final String DEFAULTS = "{\"steps\": 20, \"guidance_scale\": 3.5}\n";
     private static final String DEFAULTS_FILE = "invadapter.json";
+    /** Of every unpacked file, so that one written to since shows it. Whole seconds, as archives of cache folders keep them. */
+    private static final FileTime UNCHANGED = FileTime.from(Instant.parse("2026-11-01T00:00:00Z"));
     private static final List<String> FACES = List.of("00040", "00020", "00061", "00071", "00005");
 
     private BundledModel() {
@@ -125,16 +129,8 @@ public final class BundledModel {
 
     /** Names the folder by the archive's contents, so that another version is unpacked beside this one. */
     private static String fingerprint() throws IOException {
-        try (InputStream in = BundledModel.class.getResourceAsStream(ARCHIVE)) {
-            MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            digest.update(DEFAULTS.getBytes(StandardCharsets.UTF_8));
-            byte[] buffer = new byte[1 << 16];
-            for (int n = in.read(buffer); n > 0; n = in.read(buffer)) {
-                digest.update(buffer, 0, n);
-            }
-            return HexFormat.of().formatHex(digest.digest(), 0, 8);
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException(e);
+        try (InputStream in = BundledModel.class.getResourceAsStream(FINGERPRINT)) {
+            return new String(in.readNBytes(12), StandardCharsets.US_ASCII) + "-" + Integer.toHexString(DEFAULTS.hashCode());
         }
     }
 
@@ -152,11 +148,11 @@ public final class BundledModel {
                 if (!entry.isDirectory()) {
                     Files.createDirectories(file.getParent());
                     Files.copy(zip, file);
-                    contents.add(checksum(file) + " " + entry.getName());
+                    contents.add(unpacked(beside, entry.getName()));
                 }
             }
             Files.writeString(beside.resolve(DEFAULTS_FILE), DEFAULTS);
-            contents.add(checksum(beside.resolve(DEFAULTS_FILE)) + " " + DEFAULTS_FILE);
+            contents.add(unpacked(beside, DEFAULTS_FILE));
             Files.write(beside.resolve(CONTENTS), contents);
             Files.move(beside, target, StandardCopyOption.ATOMIC_MOVE);
         } finally {
@@ -164,7 +160,17 @@ public final class BundledModel {
         }
     }
 
-    /** Whether every file still is what was unpacked: disks fill up, caches are cleaned, downloads of home folders break off. */
+    /** A line of the contents. */
+    private static String unpacked(Path folder, String name) throws IOException {
+        Path file = folder.resolve(name);
+        Files.setLastModifiedTime(file, UNCHANGED);
+        return checksum(file) + " " + Files.size(file) + " " + name;
+    }
+
+    /**
+     * Whether every file still is what was unpacked: disks fill up, caches are cleaned, downloads of home folders break off. Reads
+     * only files whose time says that they may be another.
+     */
     private static boolean isWhole(Path target) throws IOException {
         if (!Files.isRegularFile(target.resolve(CONTENTS))) {
             return false;
@@ -172,8 +178,8 @@ public final class BundledModel {
         try {
             List<String> contents = Files.readAllLines(target.resolve(CONTENTS));
             for (String line : contents) {
-                String[] parts = line.split(" ", 2);
-                if (parts.length != 2 || !checksum(target.resolve(parts[1])).equals(parts[0])) {
+                String[] parts = line.split(" ", 3);
+                if (parts.length != 3 || !isWhole(target.resolve(parts[2]), parts[0], parts[1])) {
                     return false;
                 }
             }
@@ -181,6 +187,12 @@ public final class BundledModel {
         } catch (NoSuchFileException | CharacterCodingException e) {
             return false;
         }
+    }
+
+    private static boolean isWhole(Path file, String checksum, String size) throws IOException {
+        BasicFileAttributes found = Files.readAttributes(file, BasicFileAttributes.class);
+        return String.valueOf(found.size()).equals(size)
+                && (found.lastModifiedTime().equals(UNCHANGED) || checksum(file).equals(checksum));
     }
 
     private static String checksum(Path file) throws IOException {

@@ -8,12 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.invadapter.base.InvAdapterException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileTime;
+import java.security.MessageDigest;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutorService;
@@ -62,6 +66,29 @@ class BundledModelTest {
         BundledModel.directory(cache);
         assertArrayEquals(weights, Files.readAllBytes(model.resolve(WEIGHTS)));
         assertEquals(List.of(model.getFileName().toString(), "lock"), names(cache));
+    }
+
+    /** As after copying the cache to another computer. */
+    @Test
+    void anotherTimeOfAFileAloneIsNoDamage() throws IOException {
+        Path model = BundledModel.directory(cache);
+        FileTime unpacked = Files.getLastModifiedTime(model);
+        Files.setLastModifiedTime(model.resolve(WEIGHTS), FileTime.fromMillis(0));
+        BundledModel.directory(cache);
+        assertEquals(unpacked, Files.getLastModifiedTime(model));
+        assertEquals(FileTime.fromMillis(0), Files.getLastModifiedTime(model.resolve(WEIGHTS)));
+    }
+
+    /** What names the folder is written beside the archive by hand. */
+    @Test
+    void theFolderIsNamedByTheArchive() throws Exception {
+        try (InputStream archive = BundledModel.class.getResourceAsStream("avatar-sd.zip");
+                InputStream written = BundledModel.class.getResourceAsStream("avatar-sd.sha256")) {
+            String hash = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(archive.readAllBytes()));
+            assertEquals(hash, new String(written.readAllBytes(), StandardCharsets.US_ASCII).strip());
+            String name = BundledModel.directory(cache).getFileName().toString();
+            assertTrue(name.startsWith("avatar-sd-" + hash.substring(0, 12)), name);
+        }
     }
 
     @Test
