@@ -348,12 +348,16 @@ class IdentityCacheTest {
         try (Pipeline pipeline = open(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, folder))) {
             phases(pipeline, face(0));
             Path last = filesInFolder().getLast();
+            List<String> told = new ArrayList<>();
             GenerationResult result = pipeline.generate(face(0).listener((phase, step, steps) -> {
+                told.add(phase + step);
                 if (phase.equals("generating") && step == 1) {
                     last.toFile().delete();
                 }
             }).build());
             assertArrayEquals(latents(plain, face(0)), result.latents().getFirst().values());
+            assertEquals(List.of("generating1", "generating2", "inverting1", "inverting2", "inverting3", "generating3", "decoding1"), told,
+                    "no step comes twice");
         }
     }
 

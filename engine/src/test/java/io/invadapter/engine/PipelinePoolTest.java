@@ -20,6 +20,7 @@ import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -347,6 +348,61 @@ class PipelinePoolTest {
                     assertThrows(PoolRejectedException.class, () -> pool.submit(request("e").build())).getMessage());
         }
         assertTrue(first.closed && second.closed);
+    }
+
+    @Test
+    void aDeviceThatFailedComesBack() throws Exception {
+        LinkedBlockingQueue<Supplier<PoolEngine>> opening = new LinkedBlockingQueue<>();
+        Supplier<PoolEngine> opener = () -> {
+            try {
+                return opening.take().get();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        };
+        try (PipelinePool pool = new PipelinePool(List.of(new PipelinePool.Source(first, opener)), 10, 1, Duration.ofMillis(1))) {
+            CompletableFuture<GenerationResult> lost = pool.submit(request("lost").build());
+            Begun running = next();
+            CompletableFuture<GenerationResult> waiting = pool.submit(request("waiting").build());
+            running.end.completeExceptionally(new DeviceException("it fell off the bus"));
+            assertEquals(failure(lost).getMessage(), failure(waiting).getMessage());
+            assertEquals("no device is left: the device cuda:0 has failed and is out of service: it fell off the bus",
+                    assertThrows(PoolRejectedException.class, () -> pool.submit(request("now").build())).getMessage());
+            for (int i = 0; i < 3; i++) {
+                opening.add(() -> {
+                    throw new DeviceException("not yet");
+                });
+            }
+            opening.add(() -> second);
+            while (pool.devicesInService().isEmpty()) {
+                Thread.sleep(1);
+            }
+            assertTrue(first.closed);
+            assertEquals(List.of("cuda:1"), pool.devicesInService());
+            CompletableFuture<GenerationResult> after = pool.submit(request("after").build());
+            Begun again = next();
+            assertSame(second, again.engine);
+            again.finish();
+            assertEquals(List.of("after"), after.join().warnings());
+            CompletableFuture<GenerationResult> lostAgain = pool.submit(request("lost again").build());
+            next().end.completeExceptionally(new DeviceException("and again"));
+            assertTrue(failure(lostAgain).getMessage().endsWith("and again"));
+            opening.add(() -> {
+                throw new DeviceException("while the pool is closed");
+            });
+        }
+        assertTrue(second.closed);
+    }
+
+    @Test
+    void aPipelineThatCannotBeOpenedKeepsThePoolFromBeingMade() {
+        Pipeline good = Pictures.open(IdentityBudget.NONE);
+        DeviceException why = new DeviceException("no such device");
+        PipelinePool.Builder builder = PipelinePool.builder().pipeline(good).pipeline(() -> {
+            throw why;
+        });
+        assertSame(why, assertThrows(DeviceException.class, builder::build));
+        assertThrows(IllegalStateException.class, () -> good.generate(Pictures.request(null, "a person", 1).build()), "closed");
     }
 
     @Test

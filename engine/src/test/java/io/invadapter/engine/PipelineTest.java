@@ -16,6 +16,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.Precision;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -85,6 +86,31 @@ class PipelineTest {
     @Test
     void aBatchWithoutFacesGivesWhatItsRequestsGiveAlone() {
         assertBatch(List.of(request(null, "a happy person", 1).build(), request(null, "a serious person", 2).guidanceScale(1).build()));
+    }
+
+    /** To the bit, whatever is beside a picture: with and without guidance or a face, and more of them. */
+    @ParameterizedTest
+    @CsvSource({"FP32, 72, 104", "FP32, 128, 128", "FP32, 8, 200", "BF16, 64, 64", "BF16, 136, 72"})
+    void aPictureIsTheSameBesideAnyOther(Precision precision, int width, int height) {
+        List<GenerationRequest> requests = Stream.of(request(null, "a person", 1), request(null, "a person", 1).guidanceScale(1),
+                request(FACES.get(0), "a happy person", 2), request(FACES.get(1), "a serious person", 3).guidanceScale(0.5),
+                request(FACES.get(0), "a person", 4).count(2)).map(request -> request.size(width, height).steps(2).build()).toList();
+        try (Pipeline sideBySide = Pictures.builder(IdentityBudget.NONE).precision(precision).picturesPerBatch(6).open();
+                Pipeline alone = Pictures.builder(PLENTY).precision(precision).open()) {
+            List<GenerationResult> together = sideBySide.generate(requests);
+            for (int i = 0; i < requests.size(); i++) {
+                assertSame(alone.generate(requests.get(i)), together.get(i));
+            }
+            assertSame(together.get(3), sideBySide.generate(requests.subList(2, 5)).get(1));
+        }
+    }
+
+    @Test
+    void whatARequestLeavesOpenIsTheModelsOwn() {
+        GenerationRequest open = GenerationRequest.builder().prompt("a person").size(64, 64).build();
+        assertEquals(20, pipeline.defaultSteps());
+        assertEquals(3.5, pipeline.defaultGuidanceScale());
+        assertSame(pipeline.generate(request(null, "a person", 0).steps(20).guidanceScale(3.5).build()), pipeline.generate(open));
     }
 
     private static void assertBatch(List<GenerationRequest> requests) {

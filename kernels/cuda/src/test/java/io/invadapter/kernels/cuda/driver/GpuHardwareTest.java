@@ -3,9 +3,12 @@ package io.invadapter.kernels.cuda.driver;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.kernels.Devices;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -39,6 +42,13 @@ class GpuHardwareTest {
     void aLinuxInsideWindowsHasADriverInPlaceOfADevice() throws IOException {
         Files.createFile(bus.resolve("libcuda.so.1"));
         assertTrue(isPresent());
+    }
+
+    @Test
+    void aComputerWithoutOneIsNotToldSo() {
+        List<String> notices = new ArrayList<>();
+        Devices.open("auto", null, notices::add).close();
+        assertTrue(GpuHardware.isPresent() || notices.isEmpty(), notices.toString());
     }
 
     @Test

@@ -1,0 +1,32 @@
+package io.invadapter.engine;
+
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a Java process of its own with this one's classes came to.
+ *
+ * @param output both streams
+ */
+record ChildProcess(int status, String output) {
+
+    static ChildProcess run(Class<?> main, String... arguments) {
+        String classes = System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", "");
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED", "-cp", classes, main.getName()));
+        command.addAll(List.of(arguments));
+        try {
+            Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            return new ChildProcess(process.waitFor(), output);
+        } catch (IOException | InterruptedException e) {
+            return fail(String.join(" ", command), e);
+        }
+    }
+}
