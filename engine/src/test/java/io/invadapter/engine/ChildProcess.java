@@ -16,10 +16,12 @@ import java.util.List;
  */
 record ChildProcess(int status, String output) {
 
-    static ChildProcess run(Class<?> main, String... arguments) {
+    static ChildProcess run(List<String> options, Class<?> main, String... arguments) {
         String classes = System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", "");
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "--enable-native-access=ALL-UNNAMED", "-cp", classes, main.getName()));
+                "--enable-native-access=ALL-UNNAMED"));
+        command.addAll(options);
+        command.addAll(List.of("-cp", classes, main.getName()));
         command.addAll(List.of(arguments));
         try {
             Process process = new ProcessBuilder(command).redirectErrorStream(true).start();

@@ -199,7 +199,7 @@ class DeviceThreadTest {
     @Test
     @EnabledOnOs(OS.LINUX)
     void callersBringNoThreadsAlong() {
-        ChildProcess child = ChildProcess.run(ManyCallers.class);
+        ChildProcess child = ChildProcess.run(List.of(), ManyCallers.class);
         assertEquals(0, child.status(), child.output());
         assertEquals("0", child.output().lines().reduce("", (before, line) -> line), child.output());
     }
