@@ -1,16 +1,16 @@
 package io.invadapter.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.javacpp.Pointer;
@@ -59,6 +59,34 @@ class MemoryUseTest {
         }
     }
 
+    /** Opens a device, computes a little and closes it, over and over; prints the process' megabytes after some times. */
+    static final class OpenAndClose {
+        private OpenAndClose() {
+        }
+
+        public static void main(String[] arguments) {
+            for (int cycle = 1; cycle <= 200; cycle++) {
+                try (Device device = Devices.open("cpu", cycle % 2 == 0 ? Precision.FP32 : Precision.BF16, notice -> { })) {
+                    for (int layers = 0; layers < 5; layers++) {
+                        new Network(device).run(1, 9 + layers);
+                    }
+                    for (int failure = 0; failure < 20; failure++) {
+                        failToMakeAPrimitive(device);
+                    }
+                }
+                if (cycle == 50 || cycle == 200) {
+                    ManySizes.report(cycle + "");
+                }
+            }
+        }
+
+        /** A kernel larger than the map it is applied to: oneDNN refuses it. */
+        private static void failToMakeAPrimitive(Device device) {
+            assertThrows(DeviceException.class, () -> device.convolution(Network.weight(8, 8, 99, 99), null, 1, Device.Padding.NONE,
+                    device.precision().type()));
+        }
+    }
+
     private static final class Network {
         private final Device device;
         private final Device.Convolution convolution;
@@ -68,7 +96,7 @@ class MemoryUseTest {
         Network(Device device) {
             this.device = device;
             this.convolution = device.convolution(weight(CHANNELS, CHANNELS, 3, 3), weight(CHANNELS), 1, Device.Padding.same(1),
-                    DataType.FLOAT32);
+                    device.precision().type());
             this.linear = device.linear(weight(CHANNELS, CHANNELS), weight(CHANNELS));
             this.norm = device.norm(weight(CHANNELS), weight(CHANNELS));
         }
@@ -83,7 +111,7 @@ class MemoryUseTest {
 
         void run(int batch, int size) {
             try (Scope scope = device.scope()) {
-                Tensor x = device.upload(DataType.FLOAT32, new float[batch * size * size * CHANNELS], batch, size, size, CHANNELS);
+                Tensor x = device.upload(device.precision().type(), new float[batch * size * size * CHANNELS], batch, size, size, CHANNELS);
                 Tensor y = device.groupNorm(device.conv2d(x, convolution, null, x), norm, 8, 1e-5f, true);
                 y = device.linear(y, linear, Device.Activation.SILU, null);
                 Tensor few = y.rows(0, 1).reshape(1, size * size, CHANNELS);
@@ -93,11 +121,23 @@ class MemoryUseTest {
     }
 
     @Test
+    void openingAndClosingLeavesNothingBehind() {
+        ChildProcess child = ChildProcess.run(List.of(), Map.of(), List.of("-Xms32m", "-Xmx32m", "-XX:+AlwaysPreTouch",
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), OpenAndClose.class);
+        assertEquals(0, child.status(), child.output());
+        List<Integer> megabytes = megabytes(child);
+        assertTrue(megabytes.get(1) <= megabytes.get(0) + 4, "50 and 200 times: " + child.output());
+    }
+
+    private static List<Integer> megabytes(ChildProcess child) {
+        return child.output().lines().map(line -> Integer.valueOf(line.split(" ")[1])).toList();
+    }
+
+    @Test
     void manySizesTakeNoMoreThanAFewAndAllIsGivenBack() {
         ChildProcess child = ChildProcess.run(List.of(), Map.of(), List.of("-Xmx64m", "-XX:+UseSerialGC"), ManySizes.class);
         assertEquals(0, child.status(), child.output());
-        List<Integer> megabytes = new ArrayList<>();
-        child.output().lines().forEach(line -> megabytes.add(Integer.valueOf(line.split(" ")[1])));
+        List<Integer> megabytes = megabytes(child);
         assertTrue(megabytes.get(2) < 2 * megabytes.get(1), "ten sizes or forty: " + child.output());
         assertTrue(megabytes.get(3) < megabytes.get(0) + 20, "trimmed: " + child.output());
         assertTrue(megabytes.get(4) < megabytes.get(0) + 20, "closed: " + child.output());
