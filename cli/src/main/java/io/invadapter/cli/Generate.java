@@ -7,9 +7,11 @@ import io.invadapter.engine.IdentityRows;
 import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.PictureFile;
 import io.invadapter.engine.Pipeline;
+import io.invadapter.engine.ProgressListener;
 import io.invadapter.engine.model.IdentityLayers;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
@@ -19,6 +21,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ThreadLocalRandom;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -31,6 +34,8 @@ import picocli.CommandLine.Spec;
 @Command(name = "generate", sortOptions = false, description = "Makes pictures from a prompt, of the person in --face when given.")
 final class Generate implements Callable<Integer> {
     private static final int MAX_COUNT = 1000;
+    /** Pictures of one request at most: its result holds all of them. */
+    private static final int PER_REQUEST = 32;
     private static final long RANDOM_SEED = -1;
     private static final String BYTE_ORDER_MARK = "\uFEFF";
 
@@ -99,22 +104,53 @@ final class Generate implements Callable<Integer> {
         Output out = new Output(output, requests.size() * count);
         BufferedImage person = face == null ? null : face.read(device::warn);
         try (Pipeline pipeline = model.open(device, identities()); Progress progress = new Progress(device.quiet())) {
-            int picture = 0;
+            int first = 0;
             for (GenerationRequest.Builder builder : requests) {
-                for (int i = 0; i < count; i++) {
-                    GenerationRequest request = builder.face(person).seed(firstSeed + i).listener(progress).build();
-                    GenerationResult result = pipeline.generate(request);
-                    progress.close();
-                    result.warnings().forEach(device::warn);
-                    out.write(result.images().getFirst(), PictureFile.parameters(request, 0, pipeline, model.modelName()), picture);
-                    if (!device.quiet()) {
-                        out.say(out.name(picture) + (random ? " (seed " + request.seed() + ")" : ""));
+                for (int made = 0; made < count; made += PER_REQUEST) {
+                    builder.face(person).seed(firstSeed + made).count(Math.min(PER_REQUEST, count - made));
+                    GenerationResult result = generate(pipeline, builder, progress, out, first + made, random);
+                    if (made == 0) {
+                        result.warnings().forEach(device::warn);
                     }
-                    picture++;
                 }
+                first += count;
             }
         }
         return 0;
+    }
+
+    /** Writes each picture as soon as it is finished. @param first number of the request's first picture among all */
+    private GenerationResult generate(Pipeline pipeline, GenerationRequest.Builder builder, Progress progress, Output out, int first,
+            boolean random) throws IOException {
+        GenerationRequest request = builder.build();
+        try {
+            return pipeline.generate(builder.listener(new ProgressListener() {
+                @Override
+                public void onStep(String phase, int step, int steps) {
+                    if (!phase.equals("decoding")) {
+                        progress.onStep(phase, step, steps);
+                    }
+                }
+
+                @Override
+                public void onPicture(int index, BufferedImage picture) {
+                    progress.close();
+                    try {
+                        out.write(picture, PictureFile.parameters(request, index, pipeline, model.modelName()), first + index);
+                    } catch (IOException e) {
+                        throw new UncheckedIOException(e);
+                    }
+                    if (!device.quiet()) {
+                        out.say(out.name(first + index) + (random ? " (seed " + (request.seed() + index) + ")" : ""));
+                    }
+                }
+            }).build());
+        } catch (CancellationException e) {
+            if (e.getCause() instanceof UncheckedIOException unwritten) {
+                throw unwritten.getCause();
+            }
+            throw e;
+        }
     }
 
     private List<String> prompts() throws IOException {

@@ -164,7 +164,7 @@ class CommandLineTest {
             {"tokenizer/merges.txt", null, "merges.txt does not exist"},
             {"vae/diffusion_pytorch_model.safetensors", null, "has no weights"},
             {"vae/diffusion_pytorch_model.safetensors", "no weights", "is a text file"},
-            {"scheduler/scheduler_config.json", "{\"prediction_type\": \"v_prediction\"}", "'v_prediction'"}}) {
+            {"scheduler/scheduler_config.json", "{\"prediction_type\": \"flow\"}", "prediction_type"}}) {
             Files.delete(model.resolve(damage[0]));
             if (damage[1] != null) {
                 Files.writeString(model.resolve(damage[0]), damage[1]);

@@ -17,8 +17,14 @@ import java.util.List;
 record ChildProcess(int status, String output) {
 
     static ChildProcess run(List<String> options, Class<?> main, String... arguments) {
+        return run(List.of(), options, main, arguments);
+    }
+
+    /** @param before words before {@code java} */
+    static ChildProcess run(List<String> before, List<String> options, Class<?> main, String... arguments) {
         String classes = System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", "");
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+        List<String> command = new ArrayList<>(before);
+        command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--enable-native-access=ALL-UNNAMED"));
         command.addAll(options);
         command.addAll(List.of("-cp", classes, main.getName()));

@@ -33,6 +33,8 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -375,6 +377,32 @@ class IdentityCacheTest {
             phases(pipeline, face(0));
             assertEquals(FROM_CACHE, phases(pipeline, face(0)), "as soon as it can be");
             assertEquals(1, notices.size());
+        }
+    }
+
+    /** A process whose files may not grow beyond 64 KiB stands for a full disk. */
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFullDiskIsToldAndPicturesAreMadeAllTheSame() {
+        ChildProcess child = ChildProcess.run(List.of("bash", "-c", "ulimit -f 64; exec \"$@\"", "bash"), List.of("-XX:-UsePerfData"),
+                FullDisk.class, folder.toString());
+        assertEquals(0, child.status(), child.output());
+        List<String> said = child.output().lines().filter(line -> line.startsWith("said: ")).toList();
+        assertEquals(1, said.size(), child.output());
+        assertTrue(said.getFirst().startsWith("said: the identity cache " + folder + " cannot be written, so faces are computed anew "
+                + "for each picture: "), child.output());
+        assertTrue(child.output().contains("the same"), child.output());
+    }
+
+    static final class FullDisk {
+        public static void main(String[] arguments) {
+            IdentityBudget budget = new IdentityBudget(0, 0, 1L << 30, Path.of(arguments[0]));
+            try (Pipeline pipeline = Pictures.builder(budget).notices(notice -> System.out.println("said: " + notice)).open();
+                    Pipeline without = open(IdentityBudget.NONE)) {
+                Pictures.assertSame(without.generate(face(0).build()), pipeline.generate(face(0).build()));
+                Pictures.assertSame(without.generate(face(0).build()), pipeline.generate(face(0).build()));
+                System.out.println("the same");
+            }
         }
     }
 
