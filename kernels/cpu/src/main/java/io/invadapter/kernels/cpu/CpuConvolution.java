@@ -5,6 +5,7 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -18,7 +19,7 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  *
  * <p>Which layout of the weights is fast depends on the size of the feature map, and oneDNN falls back to a plain loop when
  * given another. The weights are packed for a middling size when they are loaded and again when a size needs it; a layout that
- * none of the last sizes needs is dropped.
+ * none of the last sizes needs is dropped. Large maps go by {@link Winograd} where it can be done.
  */
 final class CpuConvolution implements Device.Convolution {
     private static final int TYPICAL_SIZE = 64;
@@ -35,6 +36,8 @@ final class CpuConvolution implements Device.Convolution {
     private final DataType outputType;
     private final long bias;
     private final List<PackedWeights> packed = new ArrayList<>();
+    /** The weights for large maps, made when the first comes; {@code null} before. */
+    private Winograd winograd;
     /** The layout for each of the last sizes; that used longest ago comes first. */
     private final Map<Shape, PackedWeights> layouts = new LinkedHashMap<>(16, 0.75f, true);
 
@@ -89,6 +92,10 @@ final class CpuConvolution implements Device.Convolution {
 
     /** Writes the convolution of {@code x} to {@code y}; {@code shift} is the address of what is used as the bias. */
     void run(Tensor x, Tensor y, long shift, Tensor residual) {
+        if (isThreeByThree() && Winograd.suits(x.size(1), x.size(2), inChannels, outChannels)) {
+            winograd().run(x, y, shift, residual);
+            return;
+        }
         Shape shape = new Shape(x.batch(), x.size(1), x.size(2), residual != null);
         PackedWeights weights = weights(shape);
         Primitive primitive = primitive(shape, weights);
@@ -97,6 +104,29 @@ final class CpuConvolution implements Device.Convolution {
         } else {
             primitive.run(x.address(), weights.address(), shift, y.address(), residual.address());
         }
+    }
+
+    /** In float32, of stride 1, the result as large as the map: what {@link Winograd} can do. */
+    private boolean isThreeByThree() {
+        return device.precision() == Precision.FP32 && outputType == DataType.FLOAT32 && height == 3 && width == 3 && stride == 1
+                && padding.equals(Device.Padding.same(1));
+    }
+
+    private Winograd winograd() {
+        if (winograd == null) {
+            OneDnn oneDnn = device.oneDnn();
+            try (Descriptors d = oneDnn.descriptors()) {
+                long row = (long) inChannels * outChannels;
+                PackedWeights plain = packed.getFirst().repack(oneDnn, d.strided(DataType.FLOAT32,
+                        new long[] {outChannels, inChannels, 3, 3}, new long[] {1, outChannels, 3 * row, row}));
+                try {
+                    winograd = new Winograd(device, plain.address(), inChannels, outChannels);
+                } finally {
+                    plain.free(oneDnn.memory());
+                }
+            }
+        }
+        return winograd;
     }
 
     private Primitive primitive(Shape shape, PackedWeights weights) {
@@ -156,6 +186,10 @@ final class CpuConvolution implements Device.Convolution {
     void free() {
         packed.forEach(weights -> weights.free(device.oneDnn().memory()));
         packed.clear();
+        if (winograd != null) {
+            winograd.free();
+            winograd = null;
+        }
     }
 
     private dnnl_memory_desc input(Descriptors d, Shape s) {

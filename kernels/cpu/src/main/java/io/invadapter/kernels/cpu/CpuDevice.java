@@ -17,7 +17,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ForkJoinPool;
+import java.util.function.IntConsumer;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.bytedeco.javacpp.Pointer;
@@ -33,6 +36,7 @@ final class CpuDevice implements Device {
     private final List<PackedWeights> packed = new ArrayList<>();
     private final List<CpuConvolution> convolutions = new ArrayList<>();
     private final Map<List<Object>, Long> constants = new HashMap<>();
+    private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
     private final long[] workspaces = new long[2];
     private final long[] workspaceBytes = new long[2];
 
@@ -259,6 +263,11 @@ final class CpuDevice implements Device {
             workspaceBytes[slot] = bytes;
         }
         return workspaces[slot];
+    }
+
+    /** Does tasks 0 to {@code count - 1} in Java, on as many threads as oneDNN has. */
+    void parallel(int count, IntConsumer task) {
+        workers.submit(() -> IntStream.range(0, count).parallel().forEach(task)).join();
     }
 
     // --- weights ----------------------------------------------------------------------------------------------------
@@ -536,6 +545,7 @@ final class CpuDevice implements Device {
 
     @Override
     public void close() {
+        workers.close();
         pool.close();
         freeWorkspaces();
         owned.forEach(oneDnn.memory()::free);
