@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.text.Normalizer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
@@ -154,10 +155,10 @@ public final class ClipTokenizer {
             model.find("type").filter(type -> !type.asString().equals("BPE")).ifPresent(type -> {
                 throw new WeightException(type.where() + " is " + type + " where \"BPE\" is expected");
             });
-            vocabulary = readVocabulary(model.get("vocab"));
+            vocabulary = model.get("vocab").asIntegers();
             merges = model.get("merges").asList().stream().map(ClipTokenizer::readMerge).toList();
         } else {
-            vocabulary = readVocabulary(Json.read(folder.resolve("vocab.json")));
+            vocabulary = Json.read(folder.resolve("vocab.json")).asIntegers();
             Path file = folder.resolve("merges.txt");
             try (InputStream in = Files.newInputStream(file)) {
                 merges = readMerges(in, file.toString());
@@ -233,22 +234,22 @@ public final class ClipTokenizer {
     private static ClipTokenizer create(Map<String, Integer> vocabulary, List<Merge> merges, Settings settings, String where) {
         Map<String, Integer> raw = new HashMap<>();
         Map<String, Integer> normalised = new HashMap<>();
-        Map<String, Integer> ids = new HashMap<>(vocabulary);
+        Map<String, Integer> added = new HashMap<>();
         settings.addedTokens.forEach((content, token) -> {
             Integer id = vocabulary.getOrDefault(content, token.id);
             if (id == null) {
                 throw new WeightException(where + " names the special token " + Json.quote(content) + ", which is not in its vocabulary");
             }
-            ids.put(content, id);
+            added.put(content, id);
             if (token.normalised) {
                 normalised.put(normalise(content), id);
             } else {
                 raw.put(content, id);
             }
         });
-        int largest = ids.values().stream().mapToInt(Integer::intValue).max().orElseThrow();
-        return new ClipTokenizer(new BytePairs(vocabulary, merges, ids.get(settings.unknown)), new AddedTokens(raw),
-                new AddedTokens(normalised), ids.get(settings.start), ids.get(settings.end), ids.get(settings.padding), largest + 1,
+        int largest = Math.max(Collections.max(added.values()), vocabulary.isEmpty() ? 0 : Collections.max(vocabulary.values()));
+        return new ClipTokenizer(new BytePairs(vocabulary, merges, added.get(settings.unknown)), new AddedTokens(raw),
+                new AddedTokens(normalised), added.get(settings.start), added.get(settings.end), added.get(settings.padding), largest + 1,
                 settings.maxLength.orElse(DEFAULT_LENGTH), settings.maxLength.isPresent());
     }
 
@@ -342,7 +343,7 @@ public final class ClipTokenizer {
 
         private final int[] byteIds = new int[256];
         private final int[] lastByteIds = new int[256];
-        private final Map<Long, Integer> ranks = new HashMap<>();
+        private final Ranks ranks;
         private final int[] joinedIds;
 
         BytePairs(Map<String, Integer> vocabulary, List<Merge> merges, int unknown) {
@@ -350,10 +351,11 @@ public final class ClipTokenizer {
                 byteIds[b] = vocabulary.getOrDefault(ByteSymbols.of(b), unknown);
                 lastByteIds[b] = vocabulary.getOrDefault(ByteSymbols.of(b) + END_OF_WORD, unknown);
             }
+            ranks = new Ranks(merges.size());
             joinedIds = new int[merges.size()];
             for (int rank = 0; rank < joinedIds.length; rank++) {
                 Merge merge = merges.get(rank);
-                ranks.put(pair(id(vocabulary, merge.left, merge), id(vocabulary, merge.right, merge)), rank);
+                ranks.put(id(vocabulary, merge.left, merge), id(vocabulary, merge.right, merge), rank);
                 joinedIds[rank] = id(vocabulary, merge.left + merge.right, merge);
             }
         }
@@ -364,10 +366,6 @@ public final class ClipTokenizer {
                 throw new WeightException(merge.where.get() + " needs " + Json.quote(symbol) + ", which is not in the vocabulary");
             }
             return id;
-        }
-
-        private static long pair(int left, int right) {
-            return (long) left << 32 | right;
         }
 
         /** The ids of a word; the time grows with n log n, so that a pasted megabyte without spaces is no trap. */
@@ -396,8 +394,8 @@ public final class ClipTokenizer {
                 if (ids[left] == JOINED || right == n) {
                     continue;
                 }
-                Integer rank = ranks.get(pair(ids[left], ids[right]));
-                if (rank == null || joinedIds[rank] != joined) {
+                int rank = ranks.get(ids[left], ids[right]);
+                if (rank == Ranks.NONE || joinedIds[rank] != joined) {
                     continue;
                 }
                 ids[left] = joined;
@@ -415,10 +413,51 @@ public final class ClipTokenizer {
         }
 
         private void offer(PriorityQueue<Long> candidates, int[] ids, int left, int right) {
-            Integer rank = ranks.get(pair(ids[left], ids[right]));
-            if (rank != null) {
+            int rank = ranks.get(ids[left], ids[right]);
+            if (rank != Ranks.NONE) {
                 candidates.add((long) rank << 32 | left);
             }
+        }
+    }
+
+    /** The rank of each pair of ids, in a hash table of plain numbers: it is filled at every start, before anything is compiled. */
+    private static final class Ranks {
+
+        static final int NONE = -1;
+
+        private final long[] pairs;
+        private final int[] ranks;
+
+        Ranks(int most) {
+            // Half full at most.
+            int slots = Integer.highestOneBit(Math.max(most, 1)) << 2;
+            pairs = new long[slots];
+            ranks = new int[slots];
+            Arrays.fill(ranks, NONE);
+        }
+
+        void put(int left, int right, int rank) {
+            int slot = slot(left, right);
+            pairs[slot] = pair(left, right);
+            ranks[slot] = rank;
+        }
+
+        int get(int left, int right) {
+            return ranks[slot(left, right)];
+        }
+
+        /** Where the pair is, or else where there is room for it. */
+        private int slot(int left, int right) {
+            long pair = pair(left, right);
+            int slot = (int) (pair * 0x9E3779B97F4A7C15L >>> 40) & ranks.length - 1;
+            while (ranks[slot] != NONE && pairs[slot] != pair) {
+                slot = slot + 1 & ranks.length - 1;
+            }
+            return slot;
+        }
+
+        private static long pair(int left, int right) {
+            return (long) left << 32 | right;
         }
     }
 
@@ -560,17 +599,10 @@ public final class ClipTokenizer {
         return Files.exists(file) ? Optional.of(Json.read(file)) : Optional.empty();
     }
 
-    private static Map<String, Integer> readVocabulary(JsonValue json) {
-        Map<String, Integer> vocabulary = new HashMap<>();
-        json.asObject().forEach((symbol, id) -> vocabulary.put(symbol, id.asInt()));
-        return vocabulary;
-    }
-
     /** A merge in tokenizer.json: "a b", or a pair in newer files. */
     private static Merge readMerge(JsonValue json) {
-        List<String> symbols = json.isList() ? json.asList().stream().map(JsonValue::asString).toList()
-                : List.of(json.asString().split(" ", -1));
-        return merge(symbols, json::where);
+        return merge(json.isList() ? json.asList().stream().map(JsonValue::asString).collect(Collectors.joining(" ")) : json.asString(),
+                json::where);
     }
 
     private static List<Merge> readMerges(InputStream in, String name) throws IOException {
@@ -581,18 +613,18 @@ public final class ClipTokenizer {
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             int lineNumber = ++number;
             if (!line.isEmpty() && !line.startsWith("#version")) {
-                merges.add(merge(List.of(line.split(" ", -1)), () -> name + " line " + lineNumber));
+                merges.add(merge(line, () -> name + " line " + lineNumber));
             }
         }
         return merges;
     }
 
-    private static Merge merge(List<String> symbols, Supplier<String> where) {
-        if (symbols.size() != 2 || symbols.contains("")) {
-            throw new WeightException(where.get() + " is " + Json.quote(String.join(" ", symbols))
-                    + " where two symbols with a space between are expected");
+    private static Merge merge(String symbols, Supplier<String> where) {
+        int space = symbols.indexOf(' ');
+        if (space <= 0 || space == symbols.length() - 1 || symbols.indexOf(' ', space + 1) >= 0) {
+            throw new WeightException(where.get() + " is " + Json.quote(symbols) + " where two symbols with a space between are expected");
         }
-        return new Merge(symbols.get(0), symbols.get(1), where);
+        return new Merge(symbols.substring(0, space), symbols.substring(space + 1), where);
     }
 
     /** Made on first use: who reads the tokenizer of a folder does not pay for this one. */

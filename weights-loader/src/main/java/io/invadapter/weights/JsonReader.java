@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 
 /**
  * Reads JSON (RFC 8259) from UTF-8 bytes, front to back. Strict: no comments, no trailing commas, no duplicate keys, no
@@ -58,14 +59,18 @@ final class JsonReader {
 
     /** Reads an object: {@code member} is called after each key and must read that key's value. */
     void object(Consumer<String> member) {
-        open('{', "an object");
         Set<String> keys = new HashSet<>();
+        object(keys::add, member);
+    }
+
+    private void object(Predicate<String> isNew, Consumer<String> member) {
+        open('{', "an object");
         if (peek() != '}') {
             do {
                 peek();
                 int keyAt = at;
                 String key = string();
-                if (!keys.add(key)) {
+                if (!isNew.test(key)) {
                     at = keyAt;
                     throw error("the key " + Json.quote(key) + " occurs twice");
                 }
@@ -95,7 +100,7 @@ final class JsonReader {
         return switch (peek()) {
             case '{' -> {
                 Map<String, Object> members = new LinkedHashMap<>();
-                object(key -> members.put(key, value()));
+                object(key -> !members.containsKey(key), key -> members.put(key, value()));
                 yield Collections.unmodifiableMap(members);
             }
             case '[' -> {

@@ -2,6 +2,7 @@ package io.invadapter.weights;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -56,6 +57,14 @@ public final class JsonValue {
         Map<String, JsonValue> result = new LinkedHashMap<>();
         members().forEach((key, member) -> result.put((String) key, new JsonValue(member, this, key)));
         return Collections.unmodifiableMap(result);
+    }
+
+    /** The members of an object all of whose values are integers that fit an int. */
+    public Map<String, Integer> asIntegers() {
+        Map<?, ?> members = members();
+        Map<String, Integer> result = HashMap.newHashMap(members.size());
+        members.forEach((key, member) -> result.put((String) key, new JsonValue(member, this, key).asInt()));
+        return result;
     }
 
     /** The elements of an array, unmodifiable. */
