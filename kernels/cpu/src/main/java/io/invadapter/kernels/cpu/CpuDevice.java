@@ -37,8 +37,7 @@ final class CpuDevice implements Device {
     private final List<CpuConvolution> convolutions = new ArrayList<>();
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
-    private final long[] workspaces = new long[2];
-    private final long[] workspaceBytes = new long[2];
+    private final List<Workspace> workspaces = List.of(new Workspace(oneDnn.memory()), new Workspace(oneDnn.memory()));
 
     /** A vector pair in float32. */
     private record CpuNorm(int channels, long scale, long shift) implements Norm {
@@ -112,19 +111,9 @@ final class CpuDevice implements Device {
     @Override
     public void trim() {
         pool.trim();
-        freeWorkspaces();
+        workspaces.forEach(Workspace::free);
         oneDnn.trim();
         oneDnn.memory().returnFreed();
-    }
-
-    private void freeWorkspaces() {
-        for (int slot = 0; slot < workspaces.length; slot++) {
-            if (workspaces[slot] != 0) {
-                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
-                workspaces[slot] = 0;
-                workspaceBytes[slot] = 0;
-            }
-        }
     }
 
     @Override
@@ -254,15 +243,7 @@ final class CpuDevice implements Device {
 
     /** Scratch memory number {@code slot}, grown to at least {@code bytes}; the contents do not survive. */
     long workspace(int slot, long bytes) {
-        if (bytes > workspaceBytes[slot]) {
-            if (workspaces[slot] != 0) {
-                oneDnn.memory().free(workspaces[slot], workspaceBytes[slot]);
-                workspaceBytes[slot] = 0;
-            }
-            workspaces[slot] = oneDnn.memory().allocate(bytes);
-            workspaceBytes[slot] = bytes;
-        }
-        return workspaces[slot];
+        return workspaces.get(slot).atLeast(bytes);
     }
 
     /** Does tasks 0 to {@code count - 1} in Java, on as many threads as oneDNN has. */
@@ -547,7 +528,7 @@ final class CpuDevice implements Device {
     public void close() {
         workers.close();
         pool.close();
-        freeWorkspaces();
+        workspaces.forEach(Workspace::free);
         owned.forEach(oneDnn.memory()::free);
         owned.clear();
         packed.forEach(weights -> weights.free(oneDnn.memory()));

@@ -13,7 +13,7 @@ import java.util.OptionalLong;
  */
 final class MemoryLimits {
     /** Of the address space and the data that ulimit allows: for Java's threads, oneDNN's code and all that cannot be refused politely. */
-    private static final long SPARE = 256L << 20;
+    private static final long SPARE = 64L << 20;
 
     /** Version 1 says the largest number of whole pages. */
     private static final long NO_LIMIT = 1L << 60;

@@ -4,6 +4,7 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -31,8 +32,7 @@ final class OneDnn implements AutoCloseable {
     final dnnl_stream stream = new dnnl_stream();
     /** Run before every primitive; may throw to end the work. */
     Runnable whileComputing = () -> { };
-    private long scratchpad;
-    private long scratchpadBytes;
+    private final Workspace scratchpad = new Workspace(memory);
 
     OneDnn() {
         check("dnnl_engine_create", dnnl_engine_create(engine, dnnl_cpu, 0));
@@ -40,6 +40,9 @@ final class OneDnn implements AutoCloseable {
     }
 
     static void check(String call, int status) {
+        if (status == dnnl_out_of_memory) {
+            throw new OutOfDeviceMemoryException("out of memory: oneDNN's " + call + " found none left");
+        }
         if (status != dnnl_success) {
             throw new DeviceException("oneDNN's " + call + " failed with status " + status);
         }
@@ -78,15 +81,7 @@ final class OneDnn implements AutoCloseable {
 
     /** At least {@code bytes} of memory that a primitive may overwrite while it runs. */
     long scratchpad(long bytes) {
-        if (bytes > scratchpadBytes) {
-            if (scratchpad != 0) {
-                memory.free(scratchpad, scratchpadBytes);
-                scratchpadBytes = 0;
-            }
-            scratchpad = memory.allocate(bytes);
-            scratchpadBytes = bytes;
-        }
-        return scratchpad;
+        return scratchpad.atLeast(bytes);
     }
 
     NativeMemory memory() {
@@ -97,11 +92,7 @@ final class OneDnn implements AutoCloseable {
     void trim() {
         primitives.values().forEach(Primitive::close);
         primitives.clear();
-        if (scratchpad != 0) {
-            memory.free(scratchpad, scratchpadBytes);
-            scratchpad = 0;
-            scratchpadBytes = 0;
-        }
+        scratchpad.free();
         // oneDNN keeps primitives of its own accord, those of closed devices too.
         dnnl_set_primitive_cache_capacity(0);
         dnnl_set_primitive_cache_capacity(CACHED_BY_ONEDNN);

@@ -3,7 +3,6 @@ package io.invadapter.kernels.cpu;
 import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
 import java.lang.foreign.MemorySegment;
@@ -74,7 +73,7 @@ record PackedWeights(dnnl_memory_desc layout, long address) {
                 reorder.run(from, packed.address);
             }
             return packed;
-        } catch (DeviceException e) {
+        } catch (RuntimeException | Error e) {
             packed.free(oneDnn.memory());
             throw e;
         }

@@ -2,7 +2,6 @@ package io.invadapter.kernels.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.*;
 
-import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cpu.NativeMemory.Address;
 import java.util.ArrayList;
 import java.util.List;
@@ -70,7 +69,7 @@ final class Primitive implements AutoCloseable {
                 memories.add(memory);
                 arguments.position(i).arg(b.ids.get(i)).memory(memory);
             }
-        } catch (DeviceException e) {
+        } catch (RuntimeException | Error e) {
             close();
             throw e;
         }
@@ -81,15 +80,18 @@ final class Primitive implements AutoCloseable {
     void run(long... addresses) {
         oneDnn.whileComputing.run();
         for (int i = 0; i < addresses.length; i++) {
-            dnnl_memory_set_data_handle(memories.get(i), address.at(addresses[i]));
+            handle(i, addresses[i]);
         }
         if (scratchpadBytes > 0) {
-            dnnl_memory_set_data_handle(memories.getLast(),
-                    address.at(oneDnn.scratchpad(scratchpadBytes)));
+            handle(memories.size() - 1, oneDnn.scratchpad(scratchpadBytes));
         }
         OneDnn.check("dnnl_primitive_execute",
                 dnnl_primitive_execute(primitive, oneDnn.stream, memories.size(), arguments));
         OneDnn.check("dnnl_stream_wait", dnnl_stream_wait(oneDnn.stream));
+    }
+
+    private void handle(int argument, long at) {
+        OneDnn.check("dnnl_memory_set_data_handle", dnnl_memory_set_data_handle(memories.get(argument), address.at(at)));
     }
 
     @Override

@@ -102,9 +102,9 @@ class MemoryLimitsTest {
     @Test
     void theAddressSpaceCountsLessWhatJavaNeeds() throws IOException {
         limits("6442450944", "unlimited");
-        assertRoom(2048 - 256, 2048 - 256, "what ulimit -v allows");
+        assertRoom(2048 - 64, 2048 - 64, "what ulimit -v allows");
         limits("unlimited", "2147483648");
-        assertRoom(1024 - 256, 1024 - 256, "what ulimit -d allows");
+        assertRoom(1024 - 64, 1024 - 64, "what ulimit -d allows");
         limits("4294967296", "unlimited");
         assertRoom(0, 0, "what ulimit -v allows");
     }

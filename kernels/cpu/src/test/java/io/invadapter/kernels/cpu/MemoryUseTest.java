@@ -2,12 +2,15 @@ package io.invadapter.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -87,6 +90,30 @@ class MemoryUseTest {
         }
     }
 
+    /** Asks for more and more until there is no more, then for little. */
+    static final class Growing {
+        private Growing() {
+        }
+
+        public static void main(String[] arguments) {
+            try (Device device = ManySizes.open()) {
+                Network network = new Network(device);
+                try {
+                    for (int size = 50; ; size += size / 2) {
+                        network.run(2, size);
+                    }
+                } catch (OutOfDeviceMemoryException e) {
+                    System.out.println(e.getMessage());
+                    device.trim();
+                    network.run(1, 50);
+                    System.out.println("goes on");
+                }
+            } catch (DeviceException e) {
+                System.out.println(e.getMessage());
+            }
+        }
+    }
+
     private static final class Network {
         private final Device device;
         private final Device.Convolution convolution;
@@ -141,5 +168,27 @@ class MemoryUseTest {
         assertTrue(megabytes.get(2) < 2 * megabytes.get(1), "ten sizes or forty: " + child.output());
         assertTrue(megabytes.get(3) < megabytes.get(0) + 20, "trimmed: " + child.output());
         assertTrue(megabytes.get(4) < megabytes.get(0) + 20, "closed: " + child.output());
+    }
+
+    @Test
+    void memoryThatRunsOutIsOneSentenceWhereverItDoes() {
+        for (int limit = 1_800_000; limit < 2_400_000; limit += 150_000) {
+            ChildProcess child = ChildProcess.run(List.of("bash", "-c", "ulimit -v " + limit + "; exec \"$0\" \"$@\""), Map.of(),
+                    List.of("-Xmx400m", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=64m", "-XX:ReservedCodeCacheSize=64m"),
+                    Growing.class);
+            assertEquals(0, child.status(), limit + ": " + child.output());
+            assertTrue(child.output().matches("out of memory: .*\ngoes on\n"), limit + ": " + child.output());
+        }
+    }
+
+    @Test
+    void aWorkspaceThatCannotGrowIsEmpty() {
+        NativeMemory memory = new NativeMemory();
+        Workspace workspace = new Workspace(memory);
+        workspace.atLeast(100);
+        assertThrows(OutOfDeviceMemoryException.class, () -> workspace.atLeast(1L << 50));
+        NativeMemory.view(workspace.atLeast(200), 200).fill((byte) 1);
+        workspace.free();
+        workspace.free();
     }
 }
