@@ -12,6 +12,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.text.Normalizer;
@@ -163,7 +164,7 @@ public final class ClipTokenizer {
             try (InputStream in = Files.newInputStream(file)) {
                 merges = readMerges(in, file.toString());
             } catch (NoSuchFileException e) {
-                throw new WeightException(file + " does not exist", e);
+                throw WeightException.missing(file);
             } catch (CharacterCodingException e) {
                 throw new WeightException(file + " is not valid UTF-8", e);
             } catch (IOException e) {
@@ -596,7 +597,7 @@ public final class ClipTokenizer {
     }
 
     private static Optional<JsonValue> readIfPresent(Path file) {
-        return Files.exists(file) ? Optional.of(Json.read(file)) : Optional.empty();
+        return Files.exists(file, LinkOption.NOFOLLOW_LINKS) ? Optional.of(Json.read(file)) : Optional.empty();
     }
 
     /** A merge in tokenizer.json: "a b", or a pair in newer files. */

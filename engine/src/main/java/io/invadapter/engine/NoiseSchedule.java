@@ -224,13 +224,15 @@ public final class NoiseSchedule {
             throw new InvalidRequestException("steps must be between 1 and " + maxSteps() + ", not " + steps);
         }
         int n = maxSteps();
+        // numpy's arange adds this, rounded as it is here, and not -n / steps: it decides about halves.
+        double gap = n - (double) n / steps - n;
         int[] timesteps = new int[steps];
         for (int i = 0; i < steps; i++) {
             // Halves to the even neighbour, as numpy rounds.
             timesteps[i] = switch (spacing) {
                 // With as many steps as training timesteps the offset would point behind the last.
                 case LEADING -> Math.min((steps - 1 - i) * (n / steps) + 1, last);
-                case TRAILING -> (int) Math.rint(n - i * ((double) n / steps)) - 1;
+                case TRAILING -> (int) Math.rint(n + i * gap) - 1;
                 case LINSPACE -> steps == 1 ? 0 : (int) Math.rint((steps - 1 - i) * ((n - 1.0) / (steps - 1)));
             };
         }

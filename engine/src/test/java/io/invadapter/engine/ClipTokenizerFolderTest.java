@@ -125,6 +125,13 @@ class ClipTokenizerFolderTest {
     }
 
     @Test
+    void aLinkWithoutAFileIsNotTakenForAFileThatIsNotThere() throws IOException {
+        writeVocabularyAndMerges();
+        Files.createSymbolicLink(folder.resolve("tokenizer_config.json"), Path.of("blobs/0123"));
+        assertError("tokenizer_config.json is a link to " + Path.of("blobs/0123") + ", which does not exist");
+    }
+
+    @Test
     void namesTheLineOfAMalformedMerge() {
         writeVocabularyAndMerges();
         for (String malformed : List.of("lower", "l o w", " low", "low ")) {

@@ -83,7 +83,7 @@ final class DiffusersFolder {
     private static Path weights(Path part, String stem) {
         List<Path> files = endings().map(end -> part.resolve(stem + end)).toList();
         Optional<Path> found = files.stream().filter(Files::exists).findFirst()
-                .or(() -> files.stream().filter(MissingFile::isDanglingLink).findFirst());
+                .or(() -> files.stream().filter(Files::isSymbolicLink).findFirst());
         if (found.isPresent()) {
             return found.get();
         }

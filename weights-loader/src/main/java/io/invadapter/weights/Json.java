@@ -32,7 +32,7 @@ public final class Json {
             }
             return parse(Files.readAllBytes(file), file.toString());
         } catch (NoSuchFileException e) {
-            throw MissingFile.at(file);
+            throw WeightException.missing(file);
         } catch (IOException e) {
             throw new WeightException(file + " cannot be read: " + e.getMessage(), e);
         }

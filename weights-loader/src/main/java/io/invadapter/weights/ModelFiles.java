@@ -41,7 +41,7 @@ public final class ModelFiles implements AutoCloseable {
      */
     public static ModelFiles open(Path path) {
         if (!Files.exists(path)) {
-            throw MissingFile.at(path);
+            throw WeightException.missing(path);
         }
         return Files.isDirectory(path) ? DiffusersFolder.open(path) : SingleFile.open(path);
     }

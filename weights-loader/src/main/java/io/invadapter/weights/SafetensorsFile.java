@@ -37,7 +37,7 @@ public final class SafetensorsFile implements WeightSource {
             throw new WeightException(path + " is a folder where a .safetensors file is expected");
         }
         if (!Files.exists(path)) {
-            throw MissingFile.at(path);
+            throw WeightException.missing(path);
         }
         if (!Files.isRegularFile(path)) {
             throw new WeightException(path + " is not a regular file, so it cannot be mapped into memory");

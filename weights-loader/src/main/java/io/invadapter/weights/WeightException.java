@@ -1,6 +1,9 @@
 package io.invadapter.weights;
 
 import io.invadapter.base.InvAdapterException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 
 /**
  * A weight file, a model folder or a JSON file is not what it must be. The message is one sentence for the person who
@@ -14,5 +17,18 @@ public final class WeightException extends InvAdapterException {
 
     public WeightException(String message, Throwable cause) {
         super(message, cause);
+    }
+
+    /** For a file that is expected and not there; a link without a file, as a Hugging Face cache may hold, is called what it is. */
+    public static WeightException missing(Path file) {
+        if (!Files.isSymbolicLink(file)) {
+            return new WeightException(file + " does not exist");
+        }
+        try {
+            return new WeightException(file + " is a link to " + Files.readSymbolicLink(file)
+                    + ", which does not exist: the download was not finished or has been deleted; fetch the model again");
+        } catch (IOException e) {
+            return new WeightException(file + " is a link that leads nowhere", e);
+        }
     }
 }

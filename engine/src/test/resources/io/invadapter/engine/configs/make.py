@@ -40,7 +40,7 @@ def tokenizer():
         saved = json.load(open(os.path.join(folder, "tokenizer_config.json")))
     keys.update(saved)
     keys.update(signature(transformers.CLIPTokenizer))
-    return {**keys, "padding_side": "right", "truncation_side": "right", "split_special_tokens": False}
+    return {**keys, "model_max_length": None, "padding_side": "right", "truncation_side": "right", "split_special_tokens": False}
 
 
 configs = {"UNet2DConditionModel": signature(diffusers.UNet2DConditionModel), "AutoencoderKL": signature(diffusers.AutoencoderKL),
@@ -69,7 +69,7 @@ schedules = [schedule(steps, **{**SD, **config}) for config in (
     {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"},
     {"prediction_type": "v_prediction", "timestep_spacing": "linspace", "set_alpha_to_one": True},
     {"num_train_timesteps": 400, "timestep_spacing": "trailing"}) for steps in (1, 3, 7)]
-schedules += [schedule(7), schedule(50, **SD)]
+schedules += [schedule(7), schedule(50, **SD), schedule(48, **SD, timestep_spacing="trailing"), schedule(80, **SD, timestep_spacing="linspace")]
 
 for name, content in (("configs", configs), ("schedules", schedules)):
     with open(os.path.join(HERE, name + ".json"), "w") as out:
