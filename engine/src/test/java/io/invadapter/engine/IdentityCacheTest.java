@@ -387,17 +387,17 @@ class IdentityCacheTest {
         ChildProcess child = ChildProcess.run(List.of("bash", "-c", "ulimit -f 64; exec \"$@\"", "bash"), List.of("-XX:-UsePerfData"),
                 FullDisk.class, folder.toString());
         assertEquals(0, child.status(), child.output());
-        List<String> said = child.output().lines().filter(line -> line.startsWith("said: ")).toList();
-        assertEquals(1, said.size(), child.output());
-        assertTrue(said.getFirst().startsWith("said: the identity cache " + folder + " cannot be written, so faces are computed anew "
-                + "for each picture: "), child.output());
+        List<String> logged = child.output().lines().filter(line -> line.startsWith("WARNING: the identity cache")).toList();
+        assertEquals(1, logged.size(), child.output());
+        assertTrue(logged.getFirst().startsWith("WARNING: the identity cache " + folder + " cannot be written, so faces are computed "
+                + "anew for each picture: "), child.output());
         assertTrue(child.output().contains("the same"), child.output());
     }
 
     static final class FullDisk {
         public static void main(String[] arguments) {
             IdentityBudget budget = new IdentityBudget(0, 0, 1L << 30, Path.of(arguments[0]));
-            try (Pipeline pipeline = Pictures.builder(budget).notices(notice -> System.out.println("said: " + notice)).open();
+            try (Pipeline pipeline = open(budget);
                     Pipeline without = open(IdentityBudget.NONE)) {
                 Pictures.assertSame(without.generate(face(0).build()), pipeline.generate(face(0).build()));
                 Pictures.assertSame(without.generate(face(0).build()), pipeline.generate(face(0).build()));
