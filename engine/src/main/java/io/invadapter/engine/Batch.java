@@ -9,8 +9,10 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -66,11 +68,13 @@ final class Batch {
     }
 
     /**
-     * Finishes the orders, or finds out why they cannot be.
+     * Goes on with the orders until each is finished, cannot be or, when it is one of many pictures, has had a turn.
+     *
+     * @param oneTurn whether to end then, so that others can be served in between
      *
      * @throws DeviceException when the device fails; memory that runs out is no such failure
      */
-    void run() {
+    void run(boolean oneTurn) {
         for (Order order : orders) {
             try {
                 workshop.withRoom(() -> prepare(order));
@@ -82,7 +86,14 @@ final class Batch {
         for (Order order : orders) {
             order.expectBatches((int) parts.stream().filter(part -> part.stream().anyMatch(p -> p.order == order)).count());
         }
-        parts.forEach(this::run);
+        Set<Order> served = new HashSet<>();
+        for (List<Picture> part : parts) {
+            List<Order> ofPart = part.stream().map(Picture::order).toList();
+            if (!oneTurn || !served.containsAll(ofPart)) {
+                run(part);
+                served.addAll(ofPart);
+            }
+        }
     }
 
     private void prepare(Order order) {

@@ -21,7 +21,8 @@ final class Order {
     private final Latents[] latents;
     private final Set<String> warnings = new LinkedHashSet<>();
     private RuntimeException failure;
-    private int batches = 1;
+    /** 0: not yet foreseen. */
+    private int batches;
     /** Written by any thread. */
     private volatile boolean cancelled;
 
@@ -105,7 +106,9 @@ final class Order {
 
     /** In how many batches its pictures are made, as far as can be foreseen: its steps are those of all of them. */
     void expectBatches(int expected) {
-        batches = expected;
+        if (batches == 0) {
+            batches = expected;
+        }
     }
 
     void inverting(int step) {

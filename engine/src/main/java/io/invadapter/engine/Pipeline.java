@@ -268,7 +268,7 @@ public final class Pipeline implements AutoCloseable {
                         + "rows: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
             }
         }
-        carryOut(orders);
+        carryOut(orders, false);
         return orders.stream().map(Order::result).toList();
     }
 
@@ -296,11 +296,14 @@ public final class Pipeline implements AutoCloseable {
         return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(), defaultWidth(), defaultHeight());
     }
 
-    /** @param orders of one kind; each knows afterwards what came of it */
-    void carryOut(List<Order> orders) {
+    /**
+     * @param orders  of one kind; each knows afterwards what came of it
+     * @param oneTurn whether those of many pictures may stay open, to be carried on with
+     */
+    void carryOut(List<Order> orders, boolean oneTurn) {
         thread.refuseItself("make pictures");
         thread.call(() -> {
-            new Batch(workshop, orders).run();
+            new Batch(workshop, orders).run(oneTurn);
             return null;
         }, () -> orders.forEach(Order::cancel));
     }

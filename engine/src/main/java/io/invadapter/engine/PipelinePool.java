@@ -2,14 +2,11 @@ package io.invadapter.engine;
 
 import io.invadapter.engine.PoolQueue.Job;
 import io.invadapter.kernels.DeviceException;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
 
 /**
@@ -25,8 +22,8 @@ import java.util.function.Supplier;
  * }
  * }
  *
- * <p>The clients are served in turn, each in the order of its requests: one that submits a hundred does not keep another
- * from its first. Requests that wait while a device becomes free go through the network together as far as they can share a
+ * <p>The clients are served in turn, each in the order of its requests: one that submits a hundred, or one of a hundred pictures,
+ * does not keep another from its first. Requests that wait while a device becomes free go through the network together as far as they can share a
  * batch (the same size, steps, identity layers and rows), as far as the device gains by it ({@link
  * Pipeline.Builder#picturesPerBatch}), and no other device is free for them; none waits for others to come.
  *
@@ -43,24 +40,9 @@ public final class PipelinePool implements AutoCloseable {
     private static final String COMMON_CLIENT = "";
     /** Before a device that has failed is opened again. */
     private static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
-    private static final Duration LONGEST_PAUSE = Duration.ofMinutes(1);
 
-    private final int capacity;
-    private final int picturesPerBatch;
-    private final Duration firstPause;
-    private final List<Worker> workers = new ArrayList<>();
-
-    private final ReentrantLock lock = new ReentrantLock(true);
-    private final Condition work = lock.newCondition();
-    private final Condition room = lock.newCondition();
-    private final Condition end = lock.newCondition();
-    // What follows is guarded by the lock.
-    private final PoolQueue queue = new PoolQueue();
-    private final List<Job> running = new ArrayList<>();
-    private final List<Worker> inService = new ArrayList<>();
-    private int idle;
-    private boolean closed;
-    private DeviceException lastFailure;
+    private final PoolState state;
+    private final List<PoolWorker> workers;
 
     public static Builder builder() {
         return new Builder();
@@ -137,12 +119,9 @@ public final class PipelinePool implements AutoCloseable {
             throw new IllegalArgumentException("a pool needs a pipeline, room for a request and for a picture in a batch, not "
                     + sources.size() + ", " + capacity + " and " + picturesPerBatch);
         }
-        this.capacity = capacity;
-        this.picturesPerBatch = picturesPerBatch;
-        this.firstPause = firstPause;
-        sources.forEach(source -> workers.add(new Worker(source)));
-        inService.addAll(workers);
-        workers.forEach(worker -> worker.thread.start());
+        state = new PoolState(capacity);
+        workers = sources.stream().map(source -> new PoolWorker(state, picturesPerBatch, source.engine, source.opener, firstPause)).toList();
+        workers.forEach(PoolWorker::start);
     }
 
     // --- for clients ------------------------------------------------------------------------------------------------
@@ -161,12 +140,7 @@ public final class PipelinePool implements AutoCloseable {
      */
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request) {
         Job job = job(client, request);
-        lock.lock();
-        try {
-            enqueue(job);
-        } finally {
-            lock.unlock();
-        }
+        state.enqueue(job);
         return watched(job, request.cancellation());
     }
 
@@ -182,55 +156,22 @@ public final class PipelinePool implements AutoCloseable {
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request, Duration patience)
             throws InterruptedException {
         Job job = job(client, request);
-        lock.lockInterruptibly();
-        try {
-            long left = patience.toNanos();
-            while (left > 0 && queue.size() >= capacity && !closed && !inService.isEmpty()) {
-                left = room.awaitNanos(left);
-            }
-            enqueue(job);
-        } finally {
-            lock.unlock();
-        }
+        state.enqueue(job, patience);
         return watched(job, request.cancellation());
     }
 
     /** Requests that wait. */
     public int waiting() {
-        lock.lock();
-        try {
-            return queue.size();
-        } finally {
-            lock.unlock();
-        }
+        return state.waiting();
     }
 
     /** Names of the devices that work. */
     public List<String> devicesInService() {
-        lock.lock();
-        try {
-            return inService.stream().map(worker -> worker.engine.name()).toList();
-        } finally {
-            lock.unlock();
-        }
+        return state.devicesInService();
     }
 
     private Job job(String client, GenerationRequest request) {
-        return new Job(Objects.requireNonNull(client, "client"), workers.getFirst().engine.order(request), new CompletableFuture<>());
-    }
-
-    private void enqueue(Job job) {
-        if (closed) {
-            throw new PoolRejectedException("the pool is closed");
-        }
-        if (inService.isEmpty()) {
-            throw new PoolRejectedException("no device is left: " + lastFailure.getMessage());
-        }
-        if (queue.size() >= capacity) {
-            throw new PoolRejectedException("too many requests: " + capacity + " are waiting already");
-        }
-        queue.add(job);
-        work.signal();
+        return new Job(Objects.requireNonNull(client, "client"), workers.getFirst().engine().order(request), new CompletableFuture<>());
     }
 
     /** Sees to it that the job goes where its future does. */
@@ -239,21 +180,10 @@ public final class PipelinePool implements AutoCloseable {
         asked.addListener(cancel);
         job.future().whenComplete((result, failure) -> {
             asked.removeListener(cancel);
-            withdraw(job);
+            state.withdraw(job);
+            job.order().cancel();
         });
         return job.future();
-    }
-
-    private void withdraw(Job job) {
-        lock.lock();
-        try {
-            if (queue.remove(job)) {
-                room.signalAll();
-            }
-        } finally {
-            lock.unlock();
-        }
-        job.order().cancel();
     }
 
     // --- closing ----------------------------------------------------------------------------------------------------
@@ -268,10 +198,11 @@ public final class PipelinePool implements AutoCloseable {
     public void close() {
         end();
         boolean interrupted = false;
-        for (Worker worker : workers) {
-            while (worker.thread.isAlive()) {
+        for (PoolWorker worker : workers) {
+            for (boolean ended = false; !ended; ) {
                 try {
-                    worker.thread.join();
+                    worker.join();
+                    ended = true;
                 } catch (InterruptedException e) {
                     interrupted = true;
                     cancelAll();
@@ -296,192 +227,13 @@ public final class PipelinePool implements AutoCloseable {
     }
 
     private void end() {
-        if (workers.stream().anyMatch(worker -> worker.thread == Thread.currentThread() || worker.engine.isOwnThread())) {
+        if (workers.stream().anyMatch(PoolWorker::isOwnThread)) {
             throw new IllegalStateException("the thread of a device cannot wait for itself: close the pool on another");
         }
-        lock.lock();
-        try {
-            closed = true;
-            work.signalAll();
-            room.signalAll();
-            end.signalAll();
-        } finally {
-            lock.unlock();
-        }
+        state.close();
     }
 
     private void cancelAll() {
-        List<Job> all;
-        lock.lock();
-        try {
-            all = queue.removeAll();
-            all.addAll(running);
-        } finally {
-            lock.unlock();
-        }
-        all.forEach(job -> job.future().cancel(true));
-    }
-
-    // --- workers ----------------------------------------------------------------------------------------------------
-
-    /** Feeds one device. */
-    private final class Worker {
-        private final Supplier<PoolEngine> opener;
-        private final Thread thread;
-        private volatile PoolEngine engine;
-        private Duration pause = firstPause;
-
-        Worker(Source source) {
-            opener = source.opener;
-            engine = source.engine;
-            thread = Thread.ofPlatform().daemon().name("invadapter pool " + engine.name()).unstarted(this::serve);
-        }
-
-        private void serve() {
-            List<Job> batch = take(engine);
-            while (!batch.isEmpty()) {
-                try {
-                    run(batch);
-                    pause = firstPause;
-                } catch (DeviceException e) {
-                    retire(batch, e);
-                    if (!comesBack()) {
-                        return;
-                    }
-                } finally {
-                    finished(batch);
-                }
-                batch = take(engine);
-            }
-            engine.close();
-        }
-
-        /** @throws DeviceException when the device has failed */
-        private void run(List<Job> batch) {
-            List<Order> orders = batch.stream().map(Job::order).toList();
-            try {
-                engine.carryOut(orders);
-            } catch (Throwable e) {
-                if (e instanceof DeviceException failure && !(e instanceof OutOfDeviceMemoryException)) {
-                    throw failure;
-                }
-                List<Job> open = batch.stream().filter(job -> job.order().isOpen()).toList();
-                if (open.size() == 1) {
-                    open.getFirst().future().completeExceptionally(e);
-                } else if (!open.isEmpty()) {
-                    // Who is to blame shows when each is alone.
-                    Log.warning(engine.name() + ": a batch of " + batch.size() + " requests failed and is done again one by one: " + e);
-                    open.forEach(job -> run(List.of(job)));
-                }
-            }
-            batch.forEach(PipelinePool::complete);
-        }
-
-        private void retire(List<Job> batch, DeviceException failure) {
-            DeviceException told = new DeviceException("the device " + engine.name() + " has failed and is out of service: "
-                    + failure.getMessage(), failure);
-            Log.warning(told.getMessage());
-            List<Job> lost = new ArrayList<>();
-            for (Job job : batch) {
-                if (job.order().isOpen()) {
-                    lost.add(job);
-                } else {
-                    complete(job);
-                }
-            }
-            lock.lock();
-            try {
-                inService.remove(this);
-                lastFailure = told;
-                if (inService.isEmpty()) {
-                    lost.addAll(queue.removeAll());
-                    room.signalAll();
-                }
-            } finally {
-                lock.unlock();
-            }
-            lost.forEach(job -> job.future().completeExceptionally(told));
-            try {
-                engine.close();
-            } catch (RuntimeException e) {
-                // A device that has failed may fail to close, too.
-            }
-        }
-
-        /** Waits and opens, until it works or the pool is closed. */
-        private boolean comesBack() {
-            while (opener != null && !endsWithin(pause)) {
-                pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) < 0 ? pause.multipliedBy(2) : LONGEST_PAUSE;
-                try {
-                    engine = opener.get();
-                } catch (RuntimeException | Error e) {
-                    Log.warning(thread.getName() + ": the device cannot be opened and is tried again in " + pause.toSeconds() + " s: "
-                            + e.getMessage());
-                    continue;
-                }
-                lock.lock();
-                try {
-                    inService.add(this);
-                } finally {
-                    lock.unlock();
-                }
-                Log.info("the device " + engine.name() + " is in service again");
-                return true;
-            }
-            return false;
-        }
-    }
-
-    /** Waits; whether the pool is closed. */
-    private boolean endsWithin(Duration pause) {
-        lock.lock();
-        try {
-            long left = pause.toNanos();
-            while (left > 0 && !closed) {
-                left = end.awaitNanos(left);
-            }
-            return closed;
-        } catch (InterruptedException e) {
-            // Nobody interrupts this thread but a stage of a request that it completed.
-            return closed;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private static void complete(Job job) {
-        try {
-            job.future().complete(job.order().result());
-        } catch (RuntimeException e) {
-            job.future().completeExceptionally(e);
-        }
-    }
-
-    /** Waits for requests; empty when the pool is closed and none is left. */
-    private List<Job> take(PoolEngine engine) {
-        lock.lock();
-        try {
-            idle++;
-            while (queue.size() == 0 && !closed) {
-                work.awaitUninterruptibly();
-            }
-            idle--;
-            // What another device could begin at once is not worth a larger batch here.
-            List<Job> batch = queue.take(Math.min(picturesPerBatch, engine.picturesPerBatch()), Math.max(1, queue.size() - idle));
-            running.addAll(batch);
-            room.signalAll();
-            return batch;
-        } finally {
-            lock.unlock();
-        }
-    }
-
-    private void finished(List<Job> batch) {
-        lock.lock();
-        try {
-            running.removeAll(batch);
-        } finally {
-            lock.unlock();
-        }
+        state.withdrawAll().forEach(job -> job.future().cancel(true));
     }
 }

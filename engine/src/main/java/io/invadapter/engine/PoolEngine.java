@@ -14,7 +14,7 @@ interface PoolEngine extends AutoCloseable {
     /** Pictures for which requests may be joined at most. */
     int picturesPerBatch();
 
-    /** See {@link Pipeline#carryOut}. */
+    /** See {@link Pipeline#carryOut}, in one turn. */
     void carryOut(List<Order> orders);
 
     /** Whether listeners of this engine are called on the current thread. */
@@ -42,7 +42,7 @@ interface PoolEngine extends AutoCloseable {
 
             @Override
             public void carryOut(List<Order> orders) {
-                pipeline.carryOut(orders);
+                pipeline.carryOut(orders, true);
             }
 
             @Override

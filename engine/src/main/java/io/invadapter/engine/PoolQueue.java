@@ -14,7 +14,7 @@ final class PoolQueue {
     /** A request under way, and whoever waits for it. */
     record Job(String client, Order order, CompletableFuture<GenerationResult> future) {
         int pictures() {
-            return order.request().count();
+            return order.missing().length;
         }
 
         Batch.Kind kind() {
@@ -32,6 +32,17 @@ final class PoolQueue {
 
     void add(Job job) {
         clients.computeIfAbsent(job.client(), client -> new ArrayDeque<>()).add(job);
+        size++;
+    }
+
+    /** One that has begun: it goes on before the client's others, when everybody else had a turn. */
+    void addFirst(Job job) {
+        Deque<Job> own = clients.remove(job.client());
+        if (own == null) {
+            own = new ArrayDeque<>();
+        }
+        own.addFirst(job);
+        clients.put(job.client(), own);
         size++;
     }
 

@@ -188,7 +188,7 @@ class DeviceThreadTest {
             };
             Order cancelled = pipeline.order(request(null, "a person", 2).cancellation(cancellation).build());
             Order kept = pipeline.order(good);
-            pipeline.carryOut(List.of(cancelled, kept));
+            pipeline.carryOut(List.of(cancelled, kept), false);
             assertThrows(CancellationException.class, cancelled::result);
             assertSame(expected, kept.result());
         }

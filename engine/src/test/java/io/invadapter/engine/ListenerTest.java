@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.invadapter.kernels.DeviceException;
 import java.awt.image.BufferedImage;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -69,6 +70,37 @@ class ListenerTest {
             assertEquals(result.images().get(i), told.pictures.get(i));
             assertSame(pipeline.generate(request(null, "a person", 1 + i).build()), new GenerationResult(
                     List.of(result.images().get(i)), List.of(result.latents().get(i)), List.of()));
+        }
+    }
+
+    @Test
+    void aLargeCountInAPoolLetsOthersInAndIsTheSame() {
+        List<String> done = Collections.synchronizedList(new ArrayList<>());
+        try (PipelinePool pool = PipelinePool.builder().pipeline(open(Pictures.PLENTY)).build()) {
+            CompletableFuture<CompletableFuture<GenerationResult>> other = new CompletableFuture<>();
+            Told told = new Told();
+            GenerationRequest.Builder large = request(FACES.get(0), "a person", 1).count(4);
+            GenerationResult result = pool.submit("large", large.listener(new ProgressListener() {
+                @Override
+                public void onStep(String phase, int step, int steps) {
+                    told.onStep(phase, step, steps);
+                }
+
+                @Override
+                public void onPicture(int index, BufferedImage picture) {
+                    told.onPicture(index, picture);
+                    done.add("picture " + index);
+                    if (index == 0) {
+                        other.complete(pool.submit("other", request(null, "a person", 9).build()));
+                        other.join().thenRun(() -> done.add("other"));
+                    }
+                }
+            }).build()).join();
+            assertSame(pipeline.generate(request(null, "a person", 9).build()), other.join().join());
+            assertEquals(List.of("picture 0", "other", "picture 1", "picture 2", "picture 3"), done);
+            assertSame(pipeline.generate(large.listener(ProgressListener.NONE).build()), result);
+            assertGrowing(told.steps);
+            assertEquals(List.of("generating 12/12", "decoding 4/4"), told.steps.subList(told.steps.size() - 2, told.steps.size()));
         }
     }
 
@@ -131,7 +163,7 @@ class ListenerTest {
         }).build());
         GenerationRequest.Builder other = request(FACES.get(1), "a person", 2);
         Order good = pipeline.order(other.listener(told).build());
-        pipeline.carryOut(List.of(failing, good));
+        pipeline.carryOut(List.of(failing, good), false);
         CancellationException end = assertThrows(CancellationException.class, failing::result);
         assertEquals(mistake, end.getCause());
         assertEquals(1 + 2 * STEPS, told.steps.size(), "nothing was done twice");

@@ -40,6 +40,12 @@ class PipelinePoolTest {
             end.complete(null);
         }
 
+        /** Of each request one picture. */
+        void finishOne() {
+            orders.forEach(order -> order.finish(order.missing()[0], LATENTS, IMAGE));
+            end.complete(null);
+        }
+
         /** The warning says which it was. */
         static void finish(Order order) {
             order.warn(order.request().prompt());
@@ -165,6 +171,39 @@ class PipelinePoolTest {
             running.finish();
             assertEquals(List.of("busy 1", "x 1", "y 1", "busy 2", "x 2", "busy 3"), order);
         }
+    }
+
+    @Test
+    void aRequestOfManyPicturesLetsOthersInBetween() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            CompletableFuture<GenerationResult> large = pool.submit("a", request("large").count(3).build());
+            Begun running = next();
+            pool.submit("a", request("a 2").build());
+            pool.submit("b", request("b 1").build());
+            List<String> order = new ArrayList<>();
+            for (int i = 0; i < 5; i++) {
+                order.addAll(running.prompts());
+                running.finishOne();
+                running = i < 4 ? next() : null;
+            }
+            assertEquals(List.of("large", "b 1", "large", "large", "a 2"), order);
+            assertEquals(3, large.join().images().size());
+        }
+    }
+
+    @Test
+    void aRequestOfManyPicturesThatIsCancelledInBetweenLeavesTheQueue() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            CompletableFuture<GenerationResult> large = pool.submit("a", request("large").count(3).build());
+            Begun running = next();
+            pool.submit("b", request("b 1").build());
+            running.finishOne();
+            running = next();
+            large.cancel(true);
+            assertEquals(0, pool.waiting());
+            running.finish();
+        }
+        assertEquals(0, begun.size());
     }
 
     @Test

@@ -229,7 +229,7 @@ class PipelineTest {
         List<GenerationRequest> requests = List.of(request(FACES.get(1), "a person", 2).cancellation(cancellation)
                 .listener((phase, step, steps) -> cancellation.cancel()).build(), other);
         List<Order> orders = requests.stream().map(pipeline::order).toList();
-        pipeline.carryOut(orders);
+        pipeline.carryOut(orders, false);
         assertThrows(CancellationException.class, orders.get(0)::result);
         assertSame(pipeline.generate(other), orders.get(1).result());
     }
