@@ -55,6 +55,7 @@ final class DeviceOptions {
     /** Says it once, however many pictures it holds for. */
     void warn(String notice) {
         if (!quiet && said.add(notice)) {
+            Progress.clearLine();
             System.err.println("invadapter: " + notice);
         }
     }

@@ -44,9 +44,16 @@ final class Progress implements ProgressListener, AutoCloseable {
         @Override
         public void close() {
             if (shown) {
-                System.out.print("\r\u001b[K");
-                System.out.flush();
+                clearLine();
             }
+        }
+    }
+
+    /** So that what is said next stands on a line of its own. */
+    static void clearLine() {
+        if (isShown(false)) {
+            System.out.print("\r\u001b[K");
+            System.out.flush();
         }
     }
 
