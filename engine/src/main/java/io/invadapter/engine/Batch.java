@@ -96,7 +96,18 @@ final class Batch {
         }
     }
 
+    /** Finds out before all the steps what the last of them would: that a picture of this size cannot be decoded. */
+    private void checkRoom() {
+        long needed = model.vae().leastBytes(kind.width(), kind.height());
+        long reachable = device.reachableMemory();
+        if (needed > reachable) {
+            throw new OutOfDeviceMemoryException("out of memory: a picture of " + kind.width() + "x" + kind.height() + " needs more than "
+                    + (needed >> 20) + " MiB, and " + device.name() + " has " + (reachable >> 20) + " MiB left");
+        }
+    }
+
     private void prepare(Order order) {
+        checkRoom();
         GenerationRequest request = order.request();
         try {
             Wanted.run(device, order::isOpen, () -> {

@@ -336,6 +336,26 @@ class PipelineTest {
     }
 
     @Test
+    void whatCannotFitIsRefusedBeforeAnyStep() {
+        WatchedDevice device = new WatchedDevice();
+        try (Pipeline watched = open(IdentityBudget.NONE, device)) {
+            long used = device.device().usedMemory();
+            watched.generate(request(null, "a", 1).size(512, 512).steps(1).build());
+            long least = 512 * 512 * (2 * 32 + 16) * 4;
+            assertTrue(least < device.device().usedMemory() - used, "no more than it takes");
+
+            device.reachableMemory = least - 1;
+            GenerationRequest large = request(null, "a", 1).size(512, 512).steps(1).listener((phase, step, steps) -> {
+                throw new AssertionError(phase);
+            }).build();
+            assertEquals("out of memory: a picture of 512x512 needs more than " + (least >> 20) + " MiB, and cpu has " + (least - 1 >> 20)
+                    + " MiB left", assertThrows(OutOfDeviceMemoryException.class, () -> watched.generate(large)).getMessage());
+            device.reachableMemory = least;
+            watched.generate(request(null, "a", 1).size(512, 512).steps(1).build());
+        }
+    }
+
+    @Test
     void wrongRequestsGetOneSentence() {
         assertRefused("size 100x128: width and height must be multiples of 8", request(null, "a", 1).size(100, 128));
         assertRefused("count must be between 1 and 1000, not 0", request(null, "a", 1).count(0));

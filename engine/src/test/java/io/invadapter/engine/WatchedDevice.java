@@ -23,6 +23,8 @@ final class WatchedDevice {
     int allocationsLeft = -1;
     /** Rows of a tensor for which there is memory at most; 0: any number. */
     int mostRows;
+    /** What there is of memory, in bytes. */
+    long reachableMemory = Long.MAX_VALUE;
     /** Run before every convolution. */
     Runnable beforeConvolution = () -> { };
     /** Whether memory, once there is none, comes back when the device is told to trim. */
@@ -33,6 +35,9 @@ final class WatchedDevice {
             switch (method.getName()) {
                 case "prefersLargeBatches" -> {
                     return prefersLargeBatches;
+                }
+                case "reachableMemory" -> {
+                    return reachableMemory;
                 }
                 case "allocate" -> {
                     if (allocationsLeft == 0) {

@@ -146,6 +146,13 @@ public final class Vae {
         }
     }
 
+    /** Bytes that {@link #decode} holds at least at once: in the first ResNet block of the full size its input, the norm, a result. */
+    public long leastBytes(int width, int height) {
+        int[] channels = config.channels();
+        long ofPixel = 2L * channels[Math.min(1, channels.length - 1)] + channels[0];
+        return ofPixel * device.precision().type().bytes() * width * height;
+    }
+
     /** @param latents unscaled, of any batch; @return {@code [B, 3, H, W]}, about [-1, 1] */
     public float[] decode(Latents latents) {
         int pixels = IMAGE_CHANNELS * latents.height() * latents.width() * factor() * factor();

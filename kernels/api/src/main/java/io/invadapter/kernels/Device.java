@@ -164,6 +164,11 @@ public interface Device extends AutoCloseable {
     /** Bytes of memory that could still be allocated, about. */
     long freeMemory();
 
+    /** Bytes that could be allocated at the very most, file cache and swap included: what is larger cannot be had. */
+    default long reachableMemory() {
+        return freeMemory();
+    }
+
     /**
      * Bytes of memory in use, about: of this process, or of the whole device where it has memory of its own. Memory that is kept
      * for the next request counts.

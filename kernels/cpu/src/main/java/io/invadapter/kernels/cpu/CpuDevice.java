@@ -162,6 +162,11 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public long reachableMemory() {
+        return oneDnn.memory().reachable() + pool.bytesFree();
+    }
+
+    @Override
     public long usedMemory() {
         return Pointer.physicalBytes();
     }

@@ -69,6 +69,12 @@ final class NativeMemory implements TensorPool.Memory {
         return limits.free().orElseGet(Pointer::availablePhysicalBytes);
     }
 
+    /** Bytes that can still be allocated at the very most; without end where nothing is known. */
+    long reachable() {
+        MemoryLimits.Room room = limits.tightest();
+        return room == null ? Long.MAX_VALUE >> 1 : room.most();
+    }
+
     private static String mebibytes(long bytes) {
         return (bytes + (1 << 20) - 1 >> 20) + " MiB";
     }
