@@ -205,6 +205,16 @@ class OutputTest {
     }
 
     @Test
+    void anIdentityCacheThatCannotBeWrittenIsSaidOnceAndCostsNoPicture() throws Exception {
+        Path cache = Files.writeString(folder.resolve("text"), "no folder").resolve("faces");
+        Run run = Run.of(folder, List.of(), "generate", "--prompt", "a", "--face", "sample:1", "--steps", 2, "--device", "cpu", "--seed", 1,
+                "--count", 2, "--identity-cache", cache);
+        assertEquals(0, run.code(), run.err());
+        assertEquals(1, run.err().lines().filter(line -> line.contains(cache.toString())).count(), run.err());
+        assertEquals(List.of("out-1.png", "out-2.png", "text"), names());
+    }
+
+    @Test
     void whatTheLibraryLogsIsSaidOnce() throws Exception {
         List<String> said = new ArrayList<>();
         Notices.to(said::add);
