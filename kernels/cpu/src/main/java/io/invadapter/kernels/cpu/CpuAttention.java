@@ -97,7 +97,7 @@ final class CpuAttention {
             if (masked) {
                 postOps.binary(dnnl_binary_add, s);
             }
-            Primitive.Builder builder = matmul(d, q, k, s, postOps);
+            Primitive.Builder builder = matmul(d, b.type, q, k, s, postOps);
             if (masked) {
                 builder.postOpArgument(1, s);
             }
@@ -110,7 +110,7 @@ final class CpuAttention {
         return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys, factor), d -> {
             dnnl_memory_desc s = d.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
             dnnl_memory_desc p = d.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_softmax_forward_primitive_desc_create",
+            dnnl_primitive_desc descriptor = d.primitive("softmax", DataType.FLOAT32,
                     factor == 1 ? d.postOps() : d.postOps().scale(factor),
                     (made, engine, attributes) -> dnnl_softmax_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
                             dnnl_softmax_accurate, s, p, 1, attributes));
@@ -123,18 +123,27 @@ final class CpuAttention {
             dnnl_memory_desc p = d.rowMajor(b.type, b.heads, b.rows, b.keys);
             dnnl_memory_desc v = d.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
             dnnl_memory_desc o = d.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
-            return matmul(d, p, v, o, accumulate ? d.postOps().sum() : d.postOps()).build();
+            return matmul(d, b.type, p, v, o, accumulate ? d.postOps().sum() : d.postOps()).build();
         });
     }
 
-    private Primitive.Builder matmul(Descriptors d, dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c,
+    /** What decides whether attention is computed in a type. */
+    static dnnl_primitive_desc typical(Descriptors d, DataType type) {
+        return product(d, type, d.rowMajor(type, 8, 64, 64), d.rowMajor(type, 8, 64, 64), d.rowMajor(type, 8, 64, 64), d.postOps());
+    }
+
+    private Primitive.Builder matmul(Descriptors d, DataType type, dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c,
             Descriptors.PostOps postOps) {
-        dnnl_primitive_desc descriptor = d.primitive("dnnl_matmul_primitive_desc_create", postOps,
-                (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, a, b, null, c, attributes));
-        return new Primitive.Builder(oneDnn, descriptor)
+        return new Primitive.Builder(oneDnn, product(d, type, a, b, c, postOps))
                 .argument(DNNL_ARG_SRC, a)
                 .argument(DNNL_ARG_WEIGHTS, b)
                 .argument(DNNL_ARG_DST, c);
+    }
+
+    private static dnnl_primitive_desc product(Descriptors d, DataType type, dnnl_memory_desc a, dnnl_memory_desc b,
+            dnnl_memory_desc c, Descriptors.PostOps postOps) {
+        return d.primitive("matrix product of attention", type, postOps,
+                (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, a, b, null, c, attributes));
     }
 
     /** Zeros on and below the diagonal, minus infinity above it, for every head. */

@@ -25,6 +25,8 @@ final class CpuConvolution implements Device.Convolution {
     private static final int TYPICAL_SIZE = 64;
     /** Sizes whose layout of the weights is remembered. */
     private static final int MOST_SHAPES = 16;
+    /** Bytes of input and output that are converted to float32 at a time, about. */
+    private static final long CONVERTED_AT_ONCE = 32L << 20;
 
     private final CpuDevice device;
     private final int inChannels;
@@ -34,6 +36,8 @@ final class CpuConvolution implements Device.Convolution {
     private final int stride;
     private final Device.Padding padding;
     private final DataType outputType;
+    /** What is computed in; float32 too where oneDNN has nothing for the device's own type. */
+    private final DataType type;
     private final long bias;
     private final List<PackedWeights> packed = new ArrayList<>();
     /** The weights for large maps, made when the first comes; {@code null} before. */
@@ -41,7 +45,8 @@ final class CpuConvolution implements Device.Convolution {
     /** The layout for each of the last sizes; that used longest ago comes first. */
     private final Map<Shape, PackedWeights> layouts = new LinkedHashMap<>(16, 0.75f, true);
 
-    private record Shape(int batch, int height, int width, boolean residual) {
+    /** Top and bottom are the rows of zeros around it: a strip from within a map has none. */
+    private record Shape(int batch, int height, int width, int top, int bottom, boolean residual) {
     }
 
     CpuConvolution(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
@@ -56,11 +61,17 @@ final class CpuConvolution implements Device.Convolution {
         this.outputType = outputType;
         this.bias = device.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
         long[] strides = {(long) s[1] * s[2] * s[3], (long) s[2] * s[3], s[3], 1};
+        Shape typical = new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, padding.top(), padding.bottom(), false);
+        this.type = device.oneDnn().computing(device.precision().type(), (d, t) -> descriptor(d, t, typical));
         try (Descriptors d = device.oneDnn().descriptors()) {
-            dnnl_primitive_desc typical = descriptor(d, new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, false));
-            packed.add(PackedWeights.pack(device.oneDnn(), weight, new long[] {s[0], s[1], s[2], s[3]}, strides,
-                    Descriptors.weightsOf(typical)));
+            packed.add(PackedWeights.pack(device, weight, new long[] {s[0], s[1], s[2], s[3]}, strides,
+                    Descriptors.weightsOf(descriptor(d, type, typical)), converts()));
         }
+    }
+
+    /** Whether inputs, weights and results are kept as bfloat16 and computed in float32. */
+    private boolean converts() {
+        return type != device.precision().type();
     }
 
     @Override
@@ -96,13 +107,56 @@ final class CpuConvolution implements Device.Convolution {
             winograd().run(x, y, shift, residual);
             return;
         }
-        Shape shape = new Shape(x.batch(), x.size(1), x.size(2), residual != null);
-        PackedWeights weights = weights(shape);
-        Primitive primitive = primitive(shape, weights);
-        if (residual == null) {
-            primitive.run(x.address(), weights.address(), shift, y.address());
+        if (converts()) {
+            for (int row = 0; row < x.batch(); row++) {
+                runInFloat32(x.rows(row, 1), y.rows(row, 1), shift, residual == null ? null : residual.rows(row, 1));
+            }
         } else {
-            primitive.run(x.address(), weights.address(), shift, y.address(), residual.address());
+            run(new Shape(x.batch(), x.size(1), x.size(2), padding.top(), padding.bottom(), residual != null), x.address(), y.address(),
+                    shift, residual == null ? 0 : residual.address());
+        }
+    }
+
+    private void run(Shape shape, long x, long y, long shift, long residual) {
+        PackedWeights weights = weights(shape);
+        long address = weights.address(device);
+        Primitive primitive = primitive(shape, weights);
+        if (shape.residual) {
+            primitive.run(x, address, shift, y, residual);
+        } else {
+            primitive.run(x, address, shift, y);
+        }
+    }
+
+    /** One map in strips of rows, so that little of it is in float32 at a time. */
+    private void runInFloat32(Tensor x, Tensor y, long shift, Tensor residual) {
+        int inHeight = x.size(1);
+        int outHeight = y.size(1);
+        long inRow = (long) x.size(2) * inChannels;
+        long outRow = (long) y.size(2) * outChannels;
+        int stripRows = Math.clamp(CONVERTED_AT_ONCE / (Float.BYTES * (inRow * stride + outRow)), 1, outHeight);
+        for (int first = 0; first < outHeight; first += stripRows) {
+            int rows = Math.min(stripRows, outHeight - first);
+            int start = first * stride - padding.top();
+            int end = start + (rows - 1) * stride + height;
+            int from = Math.max(0, start);
+            int to = Math.min(inHeight, end);
+            Shape strip = new Shape(1, to - from, x.size(2), from - start, end - to, residual != null);
+            long wideX = device.workspace(CpuDevice.INPUT, (to - from) * inRow * Float.BYTES);
+            Bfloat16.widen(device, x.address() + from * inRow * Short.BYTES, wideX, (to - from) * inRow);
+            long at = first * outRow * outputType.bytes();
+            if (outputType == DataType.FLOAT32) {
+                run(strip, wideX, y.address() + at, shift, residual == null ? 0 : residual.address() + at);
+                continue;
+            }
+            long wideResidual = 0;
+            if (residual != null) {
+                wideResidual = device.workspace(CpuDevice.OPERAND, rows * outRow * Float.BYTES);
+                Bfloat16.widen(device, residual.address() + at, wideResidual, rows * outRow);
+            }
+            long wideY = device.workspace(CpuDevice.OUTPUT, rows * outRow * Float.BYTES);
+            run(strip, wideX, wideY, shift, wideResidual);
+            Bfloat16.round(device, wideY, y.address() + at, rows * outRow);
         }
     }
 
@@ -117,10 +171,10 @@ final class CpuConvolution implements Device.Convolution {
             OneDnn oneDnn = device.oneDnn();
             try (Descriptors d = oneDnn.descriptors()) {
                 long row = (long) inChannels * outChannels;
-                PackedWeights plain = packed.getFirst().repack(oneDnn, d.strided(DataType.FLOAT32,
+                PackedWeights plain = packed.getFirst().repack(device, d.strided(DataType.FLOAT32,
                         new long[] {outChannels, inChannels, 3, 3}, new long[] {1, outChannels, 3 * row, row}));
                 try {
-                    winograd = new Winograd(device, plain.address(), inChannels, outChannels);
+                    winograd = new Winograd(device, plain.stored(), inChannels, outChannels);
                 } finally {
                     plain.free(oneDnn.memory());
                 }
@@ -134,13 +188,13 @@ final class CpuConvolution implements Device.Convolution {
         return oneDnn.primitive(
                 List.of("convolution", device.precision(), outputType, shape, inChannels, outChannels, height, width, stride, padding),
                 d -> {
-                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(d, shape))
-                            .argument(DNNL_ARG_SRC, input(d, shape))
+                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(d, type, shape))
+                            .argument(DNNL_ARG_SRC, input(d, type, shape))
                             .argument(DNNL_ARG_WEIGHTS, weights.layout())
                             .argument(DNNL_ARG_BIAS, d.rowMajor(DataType.FLOAT32, outChannels))
-                            .argument(DNNL_ARG_DST, output(d, shape));
+                            .argument(DNNL_ARG_DST, output(d, type, shape));
                     if (shape.residual) {
-                        builder.postOpArgument(0, output(d, shape));
+                        builder.postOpArgument(0, output(d, type, shape));
                     }
                     return builder.build();
                 });
@@ -151,7 +205,7 @@ final class CpuConvolution implements Device.Convolution {
         PackedWeights weights = layouts.get(shape);
         if (weights == null) {
             try (Descriptors d = device.oneDnn().descriptors()) {
-                weights = packed(Descriptors.weightsOf(descriptor(d, shape)));
+                weights = packed(Descriptors.weightsOf(descriptor(d, type, shape)));
             }
             if (layouts.size() >= MOST_SHAPES) {
                 layouts.remove(layouts.keySet().iterator().next());
@@ -168,7 +222,7 @@ final class CpuConvolution implements Device.Convolution {
                 return known;
             }
         }
-        PackedWeights added = packed.getFirst().repack(device.oneDnn(), layout);
+        PackedWeights added = packed.getFirst().repack(device, layout);
         packed.add(added);
         return added;
     }
@@ -192,25 +246,26 @@ final class CpuConvolution implements Device.Convolution {
         }
     }
 
-    private dnnl_memory_desc input(Descriptors d, Shape s) {
-        return d.featureMap(device.precision().type(), s.batch, s.height, s.width, inChannels);
+    private dnnl_memory_desc input(Descriptors d, DataType computed, Shape s) {
+        return d.featureMap(computed, s.batch, s.height, s.width, inChannels);
     }
 
-    private dnnl_memory_desc output(Descriptors d, Shape s) {
-        return d.featureMap(outputType, s.batch, outHeight(s.height), outWidth(s.width), outChannels);
+    private dnnl_memory_desc output(Descriptors d, DataType computed, Shape s) {
+        int rows = (s.height + s.top + s.bottom - height) / stride + 1;
+        return d.featureMap(computed == DataType.FLOAT32 ? computed : outputType, s.batch, rows, outWidth(s.width), outChannels);
     }
 
-    private dnnl_primitive_desc descriptor(Descriptors d, Shape shape) {
+    private dnnl_primitive_desc descriptor(Descriptors d, DataType computed, Shape shape) {
         Descriptors.PostOps postOps = d.postOps();
         if (shape.residual) {
-            postOps.binary(dnnl_binary_add, output(d, shape));
+            postOps.binary(dnnl_binary_add, output(d, computed, shape));
         }
-        return d.primitive("dnnl_convolution_forward_primitive_desc_create", postOps, (made, engine, attributes) ->
+        return d.primitive("convolution", computed, postOps, (made, engine, attributes) ->
                 dnnl_convolution_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
-                        dnnl_convolution_direct, input(d, shape),
-                        d.any(device.precision().type(), outChannels, inChannels, height, width),
-                        d.rowMajor(DataType.FLOAT32, outChannels), output(d, shape),
-                        new long[] {stride, stride}, new long[] {0, 0}, new long[] {padding.top(), padding.left()},
-                        new long[] {padding.bottom(), padding.right()}, attributes));
+                        dnnl_convolution_direct, input(d, computed, shape),
+                        d.any(computed, outChannels, inChannels, height, width),
+                        d.rowMajor(DataType.FLOAT32, outChannels), output(d, computed, shape),
+                        new long[] {stride, stride}, new long[] {0, 0}, new long[] {shape.top, padding.left()},
+                        new long[] {shape.bottom, padding.right()}, attributes));
     }
 }

@@ -21,12 +21,21 @@ import java.util.concurrent.ForkJoinPool;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.bytedeco.javacpp.Pointer;
 
 /** All cores of this machine, through oneDNN, in float32 or bfloat16. */
 final class CpuDevice implements Device {
+    /** Workspaces for what is converted to float32 to compute with. */
+    static final int WEIGHTS = 2;
+    static final int INPUT = 3;
+    static final int OPERAND = 4;
+    static final int OUTPUT = 5;
+    /** Rows that are converted to float32 at a time. */
+    private static final int ROWS_AT_ONCE = 1024;
+
     private final Precision precision;
     private final Arguments arguments;
     private final OneDnn oneDnn = new OneDnn();
@@ -37,7 +46,7 @@ final class CpuDevice implements Device {
     private final List<CpuConvolution> convolutions = new ArrayList<>();
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
-    private final List<Workspace> workspaces = List.of(new Workspace(oneDnn.memory()), new Workspace(oneDnn.memory()));
+    private final List<Workspace> workspaces = Stream.generate(() -> new Workspace(oneDnn.memory())).limit(6).toList();
 
     /** A vector pair in float32. */
     private record CpuNorm(int channels, long scale, long shift) implements Norm {
@@ -304,7 +313,7 @@ final class CpuDevice implements Device {
     public Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual) {
         CpuLinear w = (CpuLinear) weights;
         Tensor y = allocate(precision.type(), arguments.linear(x, w, residual));
-        w.run(oneDnn, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
+        w.run(this, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
         return y;
     }
 
@@ -313,28 +322,51 @@ final class CpuDevice implements Device {
         CpuGatedLinear w = (CpuGatedLinear) weights;
         Tensor y = allocate(precision.type(), arguments.gatedLinear(x, w));
         Tensor value = allocate(y.type(), y.shape());
-        w.value.run(oneDnn, x, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
-        w.gate.run(oneDnn, x, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
+        w.value.run(this, x, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
+        w.gate.run(this, x, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
         return y;
     }
 
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
         CpuTokenMixer mixer = (CpuTokenMixer) a;
-        DataType type = x.type();
-        Tensor y = allocate(type, arguments.mixTokens(x, mixer));
-        int batch = x.batch();
-        int channels = x.channels();
+        Tensor y = allocate(x.type(), arguments.mixTokens(x, mixer));
+        DataType type = computing("mixing of tokens", (d, t) -> mixTokens(d, t, d.rowMajor(t, 1, 256, 256), d.rowMajor(t, 1, 256, 256),
+                d.rowMajor(t, 1, 256, 256)));
+        if (type == x.type()) {
+            mixTokens(type, mixer, x.batch(), x.channels(), mixer.address, x.address(), y.address());
+            return y;
+        }
+        long elements = (long) mixer.inTokens * mixer.outTokens;
+        long weights = workspace(WEIGHTS, elements * type.bytes());
+        long wideX = workspace(INPUT, x.elements() * type.bytes());
+        long wideY = workspace(OUTPUT, y.elements() * type.bytes());
+        Bfloat16.widen(this, mixer.address, weights, elements);
+        Bfloat16.widen(this, x.address(), wideX, x.elements());
+        mixTokens(type, mixer, x.batch(), x.channels(), weights, wideX, wideY);
+        Bfloat16.round(this, wideY, y.address(), y.elements());
+        return y;
+    }
+
+    private void mixTokens(DataType type, CpuTokenMixer mixer, int batch, int channels, long matrix, long x, long y) {
         oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), d -> {
             dnnl_memory_desc weights = d.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
             dnnl_memory_desc in = d.rowMajor(type, batch, mixer.inTokens, channels);
             dnnl_memory_desc out = d.rowMajor(type, batch, mixer.outTokens, channels);
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_matmul_primitive_desc_create", d.postOps(),
-                    (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, weights, in, null, out, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, weights)
+            return new Primitive.Builder(oneDnn, mixTokens(d, type, weights, in, out)).argument(DNNL_ARG_SRC, weights)
                     .argument(DNNL_ARG_WEIGHTS, in).argument(DNNL_ARG_DST, out).build();
-        }).run(mixer.address, x.address(), y.address());
-        return y;
+        }).run(matrix, x, y);
+    }
+
+    private static dnnl_primitive_desc mixTokens(Descriptors d, DataType type, dnnl_memory_desc weights, dnnl_memory_desc in,
+            dnnl_memory_desc out) {
+        return d.primitive("mixing of tokens", type, d.postOps(), (made, engine, attributes) ->
+                dnnl_matmul_primitive_desc_create(made, engine, weights, in, null, out, attributes));
+    }
+
+    /** What an operator on the device's type computes in. */
+    private DataType computing(String operator, OneDnn.Operator typical) {
+        return oneDnn.computing(operator, precision.type(), typical);
     }
 
     @Override
@@ -367,17 +399,26 @@ final class CpuDevice implements Device {
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
         int positions = x.positions();
+        if (!oneDnn.isFast("group norm", x.type(), (d, t) -> groupNorm(d, t, 1, 1024, 64, 8, epsilon, silu))) {
+            PlainGroupNorm.run(this, x, w.scale, w.shift, groups, epsilon, silu, y);
+            return y;
+        }
         oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels, groups, epsilon, silu), d -> {
             dnnl_memory_desc map = d.featureMap(x.type(), batch, 1, positions, w.channels);
             dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_group_normalization_forward_primitive_desc_create",
-                    silu ? d.postOps().silu() : d.postOps(),
-                    (made, engine, attributes) -> dnnl_group_normalization_forward_primitive_desc_create(made, engine,
-                            dnnl_forward_inference, map, map, groups, epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, map).argument(DNNL_ARG_DST, map)
+            return new Primitive.Builder(oneDnn, groupNorm(d, x.type(), batch, positions, w.channels, groups, epsilon, silu))
+                    .argument(DNNL_ARG_SRC, map).argument(DNNL_ARG_DST, map)
                     .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
         }).run(x.address(), y.address(), w.scale, w.shift);
         return y;
+    }
+
+    private static dnnl_primitive_desc groupNorm(Descriptors d, DataType type, int batch, int positions, int channels, int groups,
+            float epsilon, boolean silu) {
+        dnnl_memory_desc map = d.featureMap(type, batch, 1, positions, channels);
+        return d.primitive("group norm", type, silu ? d.postOps().silu() : d.postOps(), (made, engine, attributes) ->
+                dnnl_group_normalization_forward_primitive_desc_create(made, engine, dnnl_forward_inference, map, map, groups,
+                        epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
     }
 
     @Override
@@ -386,24 +427,65 @@ final class CpuDevice implements Device {
         arguments.layerNorm(x, w);
         Tensor y = allocate(x.type(), x.shape());
         int rows = Math.toIntExact(x.elements() / w.channels);
-        oneDnn.primitive(List.of("layer norm", x.type(), rows, w.channels, epsilon), d -> {
-            dnnl_memory_desc matrix = d.rowMajor(x.type(), rows, w.channels);
-            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_layer_normalization_forward_primitive_desc_create",
-                    d.postOps(), (made, engine, attributes) -> dnnl_layer_normalization_forward_primitive_desc_create(made, engine,
-                            dnnl_forward_inference, matrix, matrix, null, epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, matrix).argument(DNNL_ARG_DST, matrix)
-                    .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
-        }).run(x.address(), y.address(), w.scale, w.shift);
+        DataType type = x.type() == DataType.FLOAT32 ? x.type()
+                : computing("layer norm", (d, t) -> layerNorm(d, t, 64, 64, epsilon));
+        if (type == x.type()) {
+            layerNorm(type, rows, w, epsilon, x.address(), y.address());
+            return y;
+        }
+        int most = Math.min(rows, ROWS_AT_ONCE);
+        long wideX = workspace(INPUT, (long) most * w.channels * type.bytes());
+        long wideY = workspace(OUTPUT, (long) most * w.channels * type.bytes());
+        for (int row = 0; row < rows; row += most) {
+            int n = Math.min(most, rows - row);
+            long at = (long) row * w.channels * x.type().bytes();
+            Bfloat16.widen(this, x.address() + at, wideX, (long) n * w.channels);
+            layerNorm(type, n, w, epsilon, wideX, wideY);
+            Bfloat16.round(this, wideY, y.address() + at, (long) n * w.channels);
+        }
         return y;
+    }
+
+    private void layerNorm(DataType type, int rows, CpuNorm w, float epsilon, long x, long y) {
+        oneDnn.primitive(List.of("layer norm", type, rows, w.channels, epsilon), d -> {
+            dnnl_memory_desc matrix = d.rowMajor(type, rows, w.channels);
+            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
+            return new Primitive.Builder(oneDnn, layerNorm(d, type, rows, w.channels, epsilon))
+                    .argument(DNNL_ARG_SRC, matrix).argument(DNNL_ARG_DST, matrix)
+                    .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
+        }).run(x, y, w.scale, w.shift);
+    }
+
+    private static dnnl_primitive_desc layerNorm(Descriptors d, DataType type, int rows, int channels, float epsilon) {
+        dnnl_memory_desc matrix = d.rowMajor(type, rows, channels);
+        return d.primitive("layer norm", type, d.postOps(), (made, engine, attributes) ->
+                dnnl_layer_normalization_forward_primitive_desc_create(made, engine, dnnl_forward_inference, matrix, matrix, null,
+                        epsilon, dnnl_use_scale | dnnl_use_shift, attributes));
     }
 
     @Override
     public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
         arguments.attention(query, keys, values, heads, causal, identity);
         Tensor out = allocate(query.type(), query.shape());
-        attention.run(query, keys, values, heads, causal, identity, out);
+        if (computing("attention", CpuAttention::typical) == query.type()) {
+            attention.run(query, keys, values, heads, causal, identity, out);
+            return out;
+        }
+        try (Scope scope = scope()) {
+            Tensor wideOut = allocate(DataType.FLOAT32, out.shape());
+            Identity wideIdentity = identity == null ? null
+                    : new Identity(wide(identity.keys()), wide(identity.values()), identity.rows(), identity.scales());
+            attention.run(wide(query), wide(keys), wide(values), heads, causal, wideIdentity, wideOut);
+            Bfloat16.round(this, wideOut.address(), out.address(), out.elements());
+        }
         return out;
+    }
+
+    /** A float32 copy. */
+    private Tensor wide(Tensor x) {
+        Tensor wide = allocate(DataType.FLOAT32, x.shape());
+        Bfloat16.widen(this, x, wide);
+        return wide;
     }
 
     @Override
@@ -414,10 +496,13 @@ final class CpuDevice implements Device {
         int w = x.size(2);
         int c = x.channels();
         Tensor doubled = allocate(x.type(), b, 2 * h, 2 * w, c);
-        oneDnn.primitive(List.of("upsample", x.type(), b, h, w, c), d -> {
-            dnnl_memory_desc in = d.featureMap(x.type(), b, h, w, c);
-            dnnl_memory_desc out = d.featureMap(x.type(), b, 2L * h, 2L * w, c);
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_resampling_forward_primitive_desc_create", d.postOps(),
+        // Bytes are copied whatever they mean: oneDNN knows bfloat16 on some processors only.
+        int bytes = c * x.type().bytes();
+        oneDnn.primitive(List.of("upsample", b, h, w, bytes), d -> {
+            dnnl_memory_desc in = d.bytes(new long[] {b, bytes, h, w}, new long[] {(long) h * w * bytes, 1, (long) w * bytes, bytes});
+            dnnl_memory_desc out = d.bytes(new long[] {b, bytes, 2L * h, 2L * w},
+                    new long[] {4L * h * w * bytes, 1, 2L * w * bytes, bytes});
+            dnnl_primitive_desc descriptor = d.primitive("doubling of pictures", x.type(), d.postOps(),
                     (made, engine, attributes) -> dnnl_resampling_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
                             dnnl_resampling_nearest, new float[] {2, 2}, in, out, attributes));
             return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, in).argument(DNNL_ARG_DST, out).build();
@@ -448,14 +533,15 @@ final class CpuDevice implements Device {
 
     /** Copies the channels of every position of {@code from} into the wider rows of {@code to}. */
     private void copyRows(Tensor from, Tensor to, long offset) {
-        DataType type = from.type();
         long rows = (long) from.batch() * from.positions();
-        oneDnn.primitive(List.of("copy rows", type, rows, from.channels(), to.channels()), d -> {
-            dnnl_memory_desc narrow = d.rowMajor(type, rows, from.channels());
-            dnnl_memory_desc wide = d.strided(type, new long[] {rows, from.channels()}, new long[] {to.channels(), 1});
-            dnnl_primitive_desc descriptor = d.primitive("dnnl_reorder_primitive_desc_create", d.postOps(),
-                    (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, narrow, engine, wide, engine, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, narrow).argument(DNNL_ARG_TO, wide).build();
+        long narrow = (long) from.channels() * from.type().bytes();
+        long wide = (long) to.channels() * to.type().bytes();
+        oneDnn.primitive(List.of("copy rows", rows, narrow, wide), d -> {
+            dnnl_memory_desc source = d.bytes(new long[] {rows, narrow}, new long[] {narrow, 1});
+            dnnl_memory_desc target = d.bytes(new long[] {rows, narrow}, new long[] {wide, 1});
+            dnnl_primitive_desc descriptor = d.primitive("copy", from.type(), d.postOps(), (made, engine, attributes) ->
+                    dnnl_reorder_primitive_desc_create(made, source, engine, target, engine, attributes));
+            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, source).argument(DNNL_ARG_TO, target).build();
         }).run(from.address(), to.address() + offset);
     }
 

@@ -27,32 +27,58 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
     static CpuLinear pack(CpuDevice device, HostTensor weight, HostTensor bias) {
         int out = weight.shape()[0];
         int in = weight.shape()[1];
-        DataType type = device.precision().type();
+        DataType type = device.oneDnn().computing(device.precision().type(), (d, t) -> typical(d, t, in, out, bias != null));
         PackedWeights packed;
         try (Descriptors d = device.oneDnn().descriptors()) {
-            dnnl_primitive_desc typical = descriptor(d, type, TYPICAL_ROWS, in, out, d.any(type, in, out), bias != null,
-                    Device.Activation.NONE, Combine.NOTHING);
-            packed = PackedWeights.pack(device.oneDnn(), weight, new long[] {in, out}, new long[] {1, in},
-                    Descriptors.weightsOf(typical));
+            packed = PackedWeights.pack(device, weight, new long[] {in, out}, new long[] {1, in},
+                    Descriptors.weightsOf(typical(d, type, in, out, bias != null)), type != device.precision().type());
         }
         device.own(packed);
         return new CpuLinear(in, out, packed, bias == null ? 0 : device.store(DataType.FLOAT32, bias));
     }
 
-    /** Writes {@code combine(activation(x W^T + b), operand)} to {@code y}. */
-    void run(OneDnn oneDnn, Tensor x, Tensor y, Device.Activation activation, Combine combine, Tensor operand) {
+    private static dnnl_primitive_desc typical(Descriptors d, DataType type, int in, int out, boolean bias) {
+        return descriptor(d, type, TYPICAL_ROWS, in, out, d.any(type, in, out), bias, Device.Activation.NONE, Combine.NOTHING);
+    }
+
+    /** Writes {@code combine(activation(x W^T + b), operand)} to {@code y}; all three are of one type. */
+    void run(CpuDevice device, Tensor x, Tensor y, Device.Activation activation, Combine combine, Tensor operand) {
         int rows = Math.toIntExact(x.elements() / inFeatures);
+        long packed = weights.address(device);
+        if (!weights.rounded()) {
+            run(device.oneDnn(), x.type(), rows, packed, x.address(), y.address(), activation, combine,
+                    operand == null ? 0 : operand.address());
+            return;
+        }
+        int most = Math.min(rows, TYPICAL_ROWS);
+        long wideX = device.workspace(CpuDevice.INPUT, (long) most * inFeatures * Float.BYTES);
+        long wideY = device.workspace(CpuDevice.OUTPUT, (long) most * outFeatures * Float.BYTES);
+        long wideOperand = operand == null ? 0 : device.workspace(CpuDevice.OPERAND, (long) most * outFeatures * Float.BYTES);
+        for (int row = 0; row < rows; row += most) {
+            int n = Math.min(most, rows - row);
+            long at = (long) row * outFeatures * Short.BYTES;
+            Bfloat16.widen(device, x.address() + (long) row * inFeatures * Short.BYTES, wideX, (long) n * inFeatures);
+            if (operand != null) {
+                Bfloat16.widen(device, operand.address() + at, wideOperand, (long) n * outFeatures);
+            }
+            run(device.oneDnn(), DataType.FLOAT32, n, packed, wideX, wideY, activation, combine, wideOperand);
+            Bfloat16.round(device, wideY, y.address() + at, (long) n * outFeatures);
+        }
+    }
+
+    private void run(OneDnn oneDnn, DataType type, int rows, long packed, long x, long y, Device.Activation activation,
+            Combine combine, long operand) {
         Primitive matmul = oneDnn.primitive(
-                List.of("linear", x.type(), rows, inFeatures, outFeatures, bias != 0, activation, combine),
-                d -> primitive(oneDnn, d, x.type(), rows, activation, combine));
+                List.of("linear", type, rows, inFeatures, outFeatures, bias != 0, activation, combine),
+                d -> primitive(oneDnn, d, type, rows, activation, combine));
         if (bias != 0 && combine != Combine.NOTHING) {
-            matmul.run(x.address(), weights.address(), y.address(), bias, operand.address());
+            matmul.run(x, packed, y, bias, operand);
         } else if (bias != 0) {
-            matmul.run(x.address(), weights.address(), y.address(), bias);
+            matmul.run(x, packed, y, bias);
         } else if (combine != Combine.NOTHING) {
-            matmul.run(x.address(), weights.address(), y.address(), operand.address());
+            matmul.run(x, packed, y, operand);
         } else {
-            matmul.run(x.address(), weights.address(), y.address());
+            matmul.run(x, packed, y);
         }
     }
 
@@ -89,7 +115,7 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
             case MULTIPLY -> postOps.binary(dnnl_binary_mul, output);
         }
         dnnl_memory_desc biasLayout = bias ? d.rowMajor(DataType.FLOAT32, 1, out) : null;
-        return d.primitive("dnnl_matmul_primitive_desc_create", postOps, (made, engine, attributes) ->
+        return d.primitive("matrix product", type, postOps, (made, engine, attributes) ->
                 dnnl_matmul_primitive_desc_create(made, engine, d.rowMajor(type, rows, in), layout, biasLayout,
                         output, attributes));
     }

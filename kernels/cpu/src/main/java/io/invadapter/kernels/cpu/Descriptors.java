@@ -3,13 +3,17 @@ package io.invadapter.kernels.cpu;
 import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.DeviceException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.bytedeco.dnnl.dnnl_engine;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_post_ops;
 import org.bytedeco.dnnl.dnnl_primitive_attr;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.PointerPointer;
 
 /**
  * What oneDNN is told about a primitive before it makes it: layouts of memory, what is done to the result, the operator itself.
@@ -37,9 +41,18 @@ final class Descriptors implements AutoCloseable {
     }
 
     dnnl_memory_desc strided(DataType type, long[] shape, long[] strides) {
+        return strided(OneDnn.type(type), shape, strides);
+    }
+
+    /** For copies, of whatever. */
+    dnnl_memory_desc bytes(long[] shape, long[] strides) {
+        return strided(dnnl_u8, shape, strides);
+    }
+
+    private dnnl_memory_desc strided(int type, long[] shape, long[] strides) {
         dnnl_memory_desc layout = new dnnl_memory_desc();
         OneDnn.check("dnnl_memory_desc_create_with_strides",
-                dnnl_memory_desc_create_with_strides(layout, shape.length, shape, OneDnn.type(type), strides));
+                dnnl_memory_desc_create_with_strides(layout, shape.length, shape, type, strides));
         return owned(layout);
     }
 
@@ -123,13 +136,38 @@ final class Descriptors implements AutoCloseable {
         int make(dnnl_primitive_desc primitive, dnnl_engine engine, dnnl_primitive_attr attributes);
     }
 
-    /** @param call the name of the call that {@code maker} makes */
-    dnnl_primitive_desc primitive(String call, PostOps postOps, Maker maker) {
+    /** oneDNN has no implementation of an operator. */
+    static final class Unimplemented extends DeviceException {
+        private static final long serialVersionUID = 1;
+
+        private Unimplemented(String operator, DataType type) {
+            super("oneDNN has no " + operator + " in " + type.name().toLowerCase(Locale.ROOT) + " for " + InstructionSet.name());
+        }
+    }
+
+    /**
+     * @param operator in words, for messages
+     * @param type     of what it reads
+     * @throws Unimplemented when there is no such operator for this processor
+     */
+    dnnl_primitive_desc primitive(String operator, DataType type, PostOps postOps, Maker maker) {
         dnnl_primitive_attr attributes = attributes(postOps);
         dnnl_primitive_desc primitive = new dnnl_primitive_desc();
-        OneDnn.check(call, maker.make(primitive, engine, attributes));
+        int status = maker.make(primitive, engine, attributes);
+        if (status == dnnl_unimplemented) {
+            throw new Unimplemented(operator, type);
+        }
+        OneDnn.check(operator, status);
         owned.add(() -> dnnl_primitive_desc_destroy(primitive));
         return primitive;
+    }
+
+    /** Whether oneDNN only has a plain loop for {@code primitive}, a hundred times slower than what it has for others. */
+    static boolean isPlain(dnnl_primitive_desc primitive) {
+        try (PointerPointer<BytePointer> name = new PointerPointer<>(1)) {
+            OneDnn.check("dnnl_primitive_desc_query", dnnl_primitive_desc_query(primitive, dnnl_query_impl_info_str, 0, name));
+            return name.get(BytePointer.class).getString().startsWith("ref");
+        }
     }
 
     @Override

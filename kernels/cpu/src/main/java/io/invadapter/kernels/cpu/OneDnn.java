@@ -5,12 +5,14 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.bytedeco.dnnl.dnnl_engine;
+import org.bytedeco.dnnl.dnnl_primitive_desc;
 import org.bytedeco.dnnl.dnnl_stream;
 
 /**
@@ -28,6 +30,8 @@ final class OneDnn implements AutoCloseable {
     private final NativeMemory memory = new NativeMemory();
     /** Those used longest ago come first. */
     private final Map<List<Object>, Primitive> primitives = new LinkedHashMap<>(16, 0.75f, true);
+    private final Map<List<Object>, Boolean> fast = new HashMap<>();
+    private final Map<List<Object>, DataType> computing = new HashMap<>();
     final dnnl_engine engine = new dnnl_engine();
     final dnnl_stream stream = new dnnl_stream();
     /** Run before every primitive; may throw to end the work. */
@@ -55,6 +59,50 @@ final class OneDnn implements AutoCloseable {
             case BFLOAT16 -> dnnl_bf16;
             case INT32 -> dnnl_s32;
         };
+    }
+
+    /** Describes an operator on elements of a type. */
+    interface Operator {
+        dnnl_primitive_desc describe(Descriptors d, DataType type);
+    }
+
+    /**
+     * What an operator on {@code type} computes in: {@code type}, or float32 where oneDNN has no implementation of it for this
+     * processor, or has a fast one in float32 only.
+     */
+    DataType computing(DataType type, Operator operator) {
+        if (type == DataType.FLOAT32) {
+            return type;
+        }
+        try (Descriptors d = descriptors()) {
+            return Descriptors.isPlain(operator.describe(d, type)) && !Descriptors.isPlain(operator.describe(d, DataType.FLOAT32))
+                    ? DataType.FLOAT32 : type;
+        } catch (Descriptors.Unimplemented e) {
+            return DataType.FLOAT32;
+        }
+    }
+
+    /** The same of an operator that is asked for again and again. */
+    DataType computing(String name, DataType type, Operator operator) {
+        return computing.computeIfAbsent(List.of(name, type), k -> computing(type, operator));
+    }
+
+    /** Whether oneDNN has an operator on {@code type}, and as more than a plain loop. */
+    boolean isFast(String name, DataType type, Operator operator) {
+        return fast.computeIfAbsent(List.of(name, type), k -> {
+            try (Descriptors d = descriptors()) {
+                return !Descriptors.isPlain(operator.describe(d, type));
+            } catch (Descriptors.Unimplemented e) {
+                return false;
+            }
+        });
+    }
+
+    /** Whether oneDNN copies from {@code type} to float32. */
+    boolean converts(DataType type) {
+        return computing("conversion", type, (d, t) -> d.primitive("conversion", t, d.postOps(), (made, engine, attributes) ->
+                dnnl_reorder_primitive_desc_create(made, d.rowMajor(t, 64, 64), engine, d.rowMajor(DataType.FLOAT32, 64, 64), engine,
+                        attributes))) == type;
     }
 
     /** To make a primitive from. */

@@ -58,7 +58,7 @@ final class Winograd {
             device.parallel(inChannels, channel -> transformWeights(weight, channel, transformed));
             dnnl_memory_desc plain = d.rowMajor(DataType.FLOAT32, PRODUCTS, inChannels, outChannels);
             dnnl_memory_desc any = d.any(DataType.FLOAT32, PRODUCTS, inChannels, outChannels);
-            weights = new PackedWeights(plain, transformed).repack(device.oneDnn(), Descriptors.weightsOf(product(d, TYPICAL_TILES, any)));
+            weights = new PackedWeights(plain, false, transformed).repack(device, Descriptors.weightsOf(product(d, TYPICAL_TILES, any)));
         } finally {
             memory.free(transformed, bytes);
         }
@@ -149,7 +149,7 @@ final class Winograd {
                 int inParts = parts(inChannels);
                 device.parallel(count * inParts, task -> transformRow(from, start + task / inParts, columns,
                         new Part(inChannels, task % inParts, inParts), new Products(in, tiles, task / inParts * columns, inChannels)));
-                product(tiles).run(in, weights.address(), out);
+                product(tiles).run(in, weights.stored(), out);
                 int outParts = parts(outChannels);
                 device.parallel(count * outParts, task -> restoreRow(
                         new Products(out, tiles, task / outParts * columns, outChannels), to, start + task / outParts, columns,
@@ -170,7 +170,7 @@ final class Winograd {
     private dnnl_primitive_desc product(Descriptors d, int tiles, dnnl_memory_desc layout) {
         dnnl_memory_desc in = d.rowMajor(DataType.FLOAT32, PRODUCTS, tiles, inChannels);
         dnnl_memory_desc out = d.rowMajor(DataType.FLOAT32, PRODUCTS, tiles, outChannels);
-        return d.primitive("dnnl_matmul_primitive_desc_create", d.postOps(), (made, engine, attributes) ->
+        return d.primitive("matrix product of a convolution", DataType.FLOAT32, d.postOps(), (made, engine, attributes) ->
                 dnnl_matmul_primitive_desc_create(made, engine, in, layout, null, out, attributes));
     }
 
