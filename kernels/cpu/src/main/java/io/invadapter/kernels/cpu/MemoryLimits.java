@@ -55,6 +55,13 @@ final class MemoryLimits {
         return tightest;
     }
 
+    /** Bytes of address space that ulimit -v leaves; empty when it sets no limit. */
+    OptionalLong addresses() {
+        List<Room> rooms = new ArrayList<>();
+        ulimit(rooms, "Max address space", "VmSize:", "ulimit -v");
+        return rooms.stream().mapToLong(Room::free).findFirst();
+    }
+
     private List<Room> rooms() {
         List<Room> rooms = new ArrayList<>();
         List<String> machine = lines(root.resolve("proc/meminfo"));

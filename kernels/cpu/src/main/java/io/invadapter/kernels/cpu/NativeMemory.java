@@ -19,6 +19,9 @@ final class NativeMemory implements TensorPool.Memory {
     /** Bytes freed before the C library is told to return them: it keeps what lies between others, and never gets round to it itself. */
     private static final long RETURNED_AT_ONCE = 64L << 20;
 
+    /** Of a thread, as Linux does it unless told otherwise. */
+    private static final long STACK = 8L << 20;
+
     private final MemoryLimits limits = new MemoryLimits();
     private long unseen;
     private long unreturned;
@@ -73,6 +76,20 @@ final class NativeMemory implements TensorPool.Memory {
     long reachable() {
         MemoryLimits.Room room = limits.tightest();
         return room == null ? Long.MAX_VALUE >> 1 : room.most();
+    }
+
+    /**
+     * Sees to it that {@code threads} more can be started: OpenMP ends the process when it cannot.
+     *
+     * @throws OutOfDeviceMemoryException when ulimit -v leaves no room for their stacks
+     */
+    void expectThreads(int threads) {
+        long needed = threads * STACK;
+        long left = limits.addresses().orElse(Long.MAX_VALUE);
+        if (needed > left) {
+            throw new OutOfDeviceMemoryException("out of memory: the stacks of " + threads + " threads need " + mebibytes(needed)
+                    + ", and ulimit -v leaves " + mebibytes(left) + ": raise it, or compute with fewer threads (" + Threads.PROPERTY + ")");
+        }
     }
 
     private static String mebibytes(long bytes) {

@@ -39,6 +39,7 @@ final class OneDnn implements AutoCloseable {
     private final Workspace scratchpad = new Workspace(memory);
 
     OneDnn() {
+        memory.expectThreads(threads - 1);
         check("dnnl_engine_create", dnnl_engine_create(engine, dnnl_cpu, 0));
         check("dnnl_stream_create", dnnl_stream_create(stream, engine, dnnl_stream_default_flags));
     }

@@ -103,7 +103,9 @@ class MemoryLimitsTest {
     void theAddressSpaceCountsLessWhatJavaNeeds() throws IOException {
         limits("6442450944", "unlimited");
         assertRoom(2048 - 64, 2048 - 64, "what ulimit -v allows");
+        assertEquals(OptionalLong.of((2048 - 64) * MIB), new MemoryLimits(root).addresses());
         limits("unlimited", "2147483648");
+        assertEquals(OptionalLong.empty(), new MemoryLimits(root).addresses());
         assertRoom(1024 - 64, 1024 - 64, "what ulimit -d allows");
         limits("4294967296", "unlimited");
         assertRoom(0, 0, "what ulimit -v allows");

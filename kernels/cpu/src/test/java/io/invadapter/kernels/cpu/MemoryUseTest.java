@@ -182,6 +182,15 @@ class MemoryUseTest {
     }
 
     @Test
+    void threadsThatCannotBeStartedAreOneSentence() {
+        ChildProcess child = ChildProcess.run(List.of("bash", "-c", "ulimit -v 2400000; exec \"$0\" \"$@\""), Map.of(),
+                List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=64m", "-XX:ReservedCodeCacheSize=64m",
+                        "-Dinvadapter.cpu.threads=400"), Growing.class);
+        assertTrue(child.output().matches("out of memory: the stacks of 399 threads need 3192 MiB, and ulimit -v leaves \\d+ MiB: raise it, "
+                + "or compute with fewer threads \\(invadapter.cpu.threads\\)\n"), child.output());
+    }
+
+    @Test
     void aWorkspaceThatCannotGrowIsEmpty() {
         NativeMemory memory = new NativeMemory();
         Workspace workspace = new Workspace(memory);
