@@ -30,7 +30,7 @@ import java.util.stream.Stream;
  */
 final class IdentityFolder {
     private static final String TENSOR = "key_value";
-    private static final String CHECKSUM = "crc32c";
+    private static final String CHECKSUM = "checksum";
     /** More than the head of a file takes. */
     private static final long HEADER_BYTES = 1024;
     /** What else lies in the folder is none of our business, least of all to be removed. */
