@@ -4,6 +4,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceProvider;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.driver.GpuHardware;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
@@ -24,7 +25,16 @@ public final class CudaDeviceProvider implements DeviceProvider {
 
     @Override
     public boolean isPresent() {
-        return GpuHardware.isPresent();
+        return GpuHardware.isPresent() || driverKnowsOne();
+    }
+
+    /** A container may show the driver's GPUs without the buses they are on. */
+    private static boolean driverKnowsOne() {
+        try {
+            return JCudaDriverApi.deviceCount() > 0;
+        } catch (CudaException e) {
+            return false;
+        }
     }
 
     @Override
