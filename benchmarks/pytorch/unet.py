@@ -1,6 +1,7 @@
 """The same pass in PyTorch: the UNet of Stable Diffusion 1.5 with random weights, for comparison on the same machine.
 
 python unet.py [--device cpu|cuda] [--precision fp32|bf16|fp16] [--batch 1] [--steps 1] [--threads 2] [--rounds 5] [--compile]
+python unet.py --onnx FILE      # writes it for ONNX Runtime and ends; takes the packages onnx and onnxscript
 
 On a GPU, beside "denoise" of a plain request of one picture in "invadapter bench":
 python unet.py --device cuda --precision fp16 --batch 2 --steps 50 [--compile]
@@ -149,6 +150,7 @@ def main():
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--compile', action='store_true')
+    parser.add_argument('--onnx', metavar='FILE')
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
@@ -158,6 +160,11 @@ def main():
     assert sum(p.numel() for p in base.parameters()) == 859520964
     x = torch.randn(options.batch, 4, 64, 64).to(dtype)
     context = torch.randn(options.batch, 77, 768).to(dtype)
+    if options.onnx:
+        names = {'input_names': ['latents', 'timestep', 'context'], 'output_names': ['noise']}
+        with torch.inference_mode():
+            torch.onnx.export(base, (x, torch.tensor(501.0), context), options.onnx, dynamo=True, external_data=True, **names)
+        return
     where = torch.cuda.get_device_name() if options.device == 'cuda' else f'{options.threads} threads'
     print(f'PyTorch {torch.__version__}, {where}', flush=True)
     for layout in (torch.contiguous_format, torch.channels_last):

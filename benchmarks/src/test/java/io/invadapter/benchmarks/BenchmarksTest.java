@@ -1,16 +1,26 @@
 package io.invadapter.benchmarks;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import ai.onnxruntime.OrtEnvironment;
 import io.invadapter.bench.MeasuringDevice;
 import io.invadapter.engine.model.Latents;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Every benchmark's setup and one iteration, small. Nothing is timed. */
 class BenchmarksTest {
@@ -113,5 +123,22 @@ class BenchmarksTest {
         assertNotNull(benchmark.unet());
         assertTrue(benchmark.bundledModel() > 0);
         benchmark.delete();
+    }
+
+    /** The copy of ONNX Runtime's library differs in the answer to one question only. */
+    @Test
+    @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
+    void onnxRuntimeCanBeLimitedToAvx2(@TempDir Path folder) throws IOException {
+        OnnxRuntimePass.limitToAvx2(folder);
+        byte[] limited = Files.readAllBytes(folder.resolve("libonnxruntime.so"));
+        byte[] original;
+        try (InputStream packed = OrtEnvironment.class.getResourceAsStream("native/linux-x64/libonnxruntime.so")) {
+            original = packed.readAllBytes();
+        }
+        System.clearProperty("onnxruntime.native.path");
+        assertEquals(original.length, limited.length);
+        int first = Arrays.mismatch(original, limited);
+        assertArrayEquals(new byte[] {0x0F, 0x01, (byte) 0xD0}, Arrays.copyOfRange(original, first, first + 3));
+        assertTrue(Files.isRegularFile(folder.resolve("libonnxruntime4j_jni.so")));
     }
 }
