@@ -120,11 +120,11 @@ public final class ClipTokenizer {
 
     private static Map<String, String> harmless() {
         Map<String, String> reasons = new HashMap<>();
-        List.of("do_lower_case", "add_prefix_space", "errors", "trim_offsets", "strip_accents", "tokenize_chinese_chars", "do_basic_tokenize", "never_split")
-                .forEach(key -> reasons.put(key, "CLIP's tokenizer does not read it"));
+        List.of("do_lower_case", "add_prefix_space", "errors", "trim_offsets", "strip_accents", "tokenize_chinese_chars",
+                "do_basic_tokenize", "never_split").forEach(key -> reasons.put(key, "CLIP's tokenizer does not read it"));
         List.of("clean_up_tokenization_spaces", "decode_with_prefix_space").forEach(key -> reasons.put(key, "of the way back from ids to texts"));
-        List.of("name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file", "vocab", "merges", "auto_map", "processor_class",
-                "use_fast", "backend", "files_loaded", "is_local", "local_files_only", "max_len_single_sentence", "max_len_sentences_pair")
+        List.of("name_or_path", "special_tokens_map_file", "tokenizer_file", "vocab_file", "merges_file", "vocab", "merges", "auto_map",
+                "processor_class", "use_fast", "backend", "files_loaded", "is_local", "local_files_only", "max_len_single_sentence", "max_len_sentences_pair")
                 .forEach(key -> reasons.put(key, "where its files lay and what read them"));
         List.of("model_input_names", "return_tensors", "pad_to_multiple_of", "padding", "truncation", "max_length", "stride", "truncation_strategy",
                 "pad_token_type_id", "verbose", "chat_template", "response_template", "response_schema")

@@ -96,7 +96,8 @@ public final class NoiseSchedule {
             case "sample" -> Prediction.SAMPLE;
             default -> Prediction.EPSILON;
         };
-        spacing = Spacing.valueOf(config.oneOf("timestep_spacing", "leading", List.of("leading", "trailing", "linspace")).toUpperCase(Locale.ROOT));
+        spacing = Spacing.valueOf(
+                config.oneOf("timestep_spacing", "leading", List.of("leading", "trailing", "linspace")).toUpperCase(Locale.ROOT));
         double[] betas = betas(config, file);
         alphasCumprod = new double[betas.length];
         double product = 1;
@@ -199,8 +200,8 @@ public final class NoiseSchedule {
         reasons.put("time_shift_type", "of use_dynamic_shifting");
         Set.of("skip_prk_steps", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "interpolation_type",
                 "sigma_min", "sigma_max", "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final",
-                "euler_at_final", "lambda_min_clipped", "predict_x0", "predictor_order", "corrector_order", "disable_corrector", "solver_p", "tau_func",
-                "noise_sampler_seed").forEach(key -> reasons.put(key, "how another scheduler goes through the same noise"));
+                "euler_at_final", "lambda_min_clipped", "predict_x0", "predictor_order", "corrector_order", "disable_corrector", "solver_p",
+                "tau_func", "noise_sampler_seed").forEach(key -> reasons.put(key, "how another scheduler goes through the same noise"));
         return Map.copyOf(reasons);
     }
 

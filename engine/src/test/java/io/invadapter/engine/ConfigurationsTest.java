@@ -230,6 +230,8 @@ class ConfigurationsTest {
         assertRefusal("config.json: down_block_types[1] is \"AttnDownEncoderBlock2D\", which this engine does not compute; expected \"DownEncoderBlock2D\"",
                 () -> VaeConfig.of(JsonValue.of(Map.of("block_out_channels", List.of(32, 32), "down_block_types",
                         List.of("DownEncoderBlock2D", "AttnDownEncoderBlock2D")), "config.json"), notice -> { }));
+        assertRefusal("config.json: latents_mean is " + "[1" + ", 1".repeat(26) + "…, which this engine does not compute; expected null",
+                () -> VaeConfig.of(JsonValue.of(Map.of("latents_mean", Collections.nCopies(1000, 1)), "config.json"), notice -> { }));
         assertRefusal("config.json: scaling_factor is NaN where a finite number is expected",
                 () -> VaeConfig.of(Json.parse("{\"scaling_factor\": NaN}".getBytes(), "config.json"), notice -> { }));
         assertRefusal("config.json: hidden_act is \"gelu_new\", which this engine does not compute; expected \"quick_gelu\" or \"gelu\"",

@@ -93,8 +93,8 @@ final class DiffusersFolder {
                     + " loaded and are therefore refused: convert them to safetensors, or take the model's " + stem + ".safetensors");
         }
         throw new WeightException(part + " has no weights: " + stem + ".safetensors (or "
-                + VARIANTS.stream().map(variant -> "." + variant).collect(Collectors.joining(", ")) + " before .safetensors, or .safetensors.index.json)"
-                + " is expected, but " + contents(part));
+                + VARIANTS.stream().map(variant -> "." + variant).collect(Collectors.joining(", "))
+                + " before .safetensors, or .safetensors.index.json) is expected, but " + contents(part));
     }
 
     /** Of each variant one file before shards, whose index has been named in three ways. */

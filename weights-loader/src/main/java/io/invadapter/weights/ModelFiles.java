@@ -129,8 +129,8 @@ public final class ModelFiles implements AutoCloseable {
 
     /** A UNet with more input channels than a latent has is trained for another task and would only make noise. */
     private void refuseOtherTasks() {
-        int input = unet.config.get("in_channels").asInt();
-        int latent = vae.config.get("latent_channels").asInt();
+        int input = unet.config.find("in_channels").map(JsonValue::asInt).orElse(4);
+        int latent = vae.config.find("latent_channels").map(JsonValue::asInt).orElse(4);
         if (input != latent) {
             String kind = switch (input) {
                 case 5 -> "looks like a depth-to-image model";

@@ -22,8 +22,8 @@ final class SingleFile {
     /** What some programs put in front of all names when they save a checkpoint. */
     private static final List<String> OUTER_PREFIXES = List.of("state_dict.", "model.", "module.");
     /** What training leaves behind: averaged weights, counters, the tables that the noise schedule is made of, marks of its kind. */
-    private static final Pattern LEFT_BY_TRAINING = Pattern.compile("model_ema\\..*|optimizer_states\\..*|global_step|(state_dict\\.)?epoch|betas|alphas_cumprod(_prev)?"
-            + "|sqrt_.*|log_one_minus_alphas_cumprod|posterior_.*|logvar|lvlb_weights|scale_factor|denoiser\\.sigmas|v_pred|ztsnr"
+    private static final Pattern LEFT_BY_TRAINING = Pattern.compile("model_ema\\..*|optimizer_states\\..*|global_step|(state_dict\\.)?epoch"
+            + "|betas|alphas_cumprod(_prev)?|sqrt_.*|log_one_minus_alphas_cumprod|posterior_.*|logvar|lvlb_weights|scale_factor|denoiser\\.sigmas|v_pred|ztsnr"
             + "|cond_stage_model\\.(logit_scale|text_projection)");
 
     private SingleFile() {

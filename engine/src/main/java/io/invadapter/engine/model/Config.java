@@ -21,6 +21,9 @@ import java.util.stream.Stream;
  * it is accepted only where it means something.
  */
 public final class Config {
+    /** Characters of a value in a message. */
+    private static final int MOST_SHOWN = 80;
+
     private final JsonValue file;
     private final Map<String, JsonValue> members;
     private final Set<String> known = new HashSet<>();
@@ -150,14 +153,19 @@ public final class Config {
     public void report(Consumer<String> notices) {
         members.forEach((key, value) -> {
             if (!known.contains(key) && !key.startsWith("_") && !value.isNull()) {
-                notices.accept(value.where() + " is " + value + ", which this engine does not know: the pictures may not be what was meant");
+                notices.accept(value.where() + " is " + shown(value) + ", which this engine does not know: the pictures may not be what was meant");
             }
         });
     }
 
     /** The refusal of a value. */
     public static WeightException refused(JsonValue value, String expected) {
-        return new WeightException(value.where() + " is " + value + ", which this engine does not compute; expected " + expected);
+        return new WeightException(value.where() + " is " + shown(value) + ", which this engine does not compute; expected " + expected);
+    }
+
+    private static String shown(JsonValue value) {
+        String text = value.toString();
+        return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "…";
     }
 
     void positive(String name, int... values) {
