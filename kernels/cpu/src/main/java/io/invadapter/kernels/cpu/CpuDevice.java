@@ -87,7 +87,7 @@ final class CpuDevice implements Device {
     @Override
     public String description() {
         return "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name() + ", "
-                + precision;
+                + precision + (precision == Precision.BF16 && oneDnn.widensBfloat16() ? " computed in float32" : "");
     }
 
     @Override

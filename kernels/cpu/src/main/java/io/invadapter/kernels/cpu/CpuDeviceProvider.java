@@ -44,7 +44,11 @@ public final class CpuDeviceProvider implements DeviceProvider {
             return List.of(e.getMessage());
         }
         int threads = Threads.count();
-        return List.of("oneDNN with " + InstructionSet.name() + ", " + threads + (threads == 1 ? " thread" : " threads")
-                + ", fp32 and bf16");
+        String found = "oneDNN with " + InstructionSet.name() + ", " + threads + (threads == 1 ? " thread" : " threads")
+                + ", fp32 and bf16";
+        try (OneDnn oneDnn = new OneDnn()) {
+            return oneDnn.widensBfloat16()
+                    ? List.of(found, "bf16 is computed in float32 here: it saves memory, not time") : List.of(found);
+        }
     }
 }

@@ -37,7 +37,8 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         return new CpuLinear(in, out, packed, bias == null ? 0 : device.store(DataType.FLOAT32, bias));
     }
 
-    private static dnnl_primitive_desc typical(Descriptors d, DataType type, int in, int out, boolean bias) {
+    /** What decides how a layer of these sizes is computed. */
+    static dnnl_primitive_desc typical(Descriptors d, DataType type, int in, int out, boolean bias) {
         return descriptor(d, type, TYPICAL_ROWS, in, out, d.any(type, in, out), bias, Device.Activation.NONE, Combine.NOTHING);
     }
 

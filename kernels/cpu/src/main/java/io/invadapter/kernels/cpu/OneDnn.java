@@ -99,6 +99,11 @@ final class OneDnn implements AutoCloseable {
         });
     }
 
+    /** Whether layers on bfloat16 are computed in float32. */
+    boolean widensBfloat16() {
+        return computing("layer", DataType.BFLOAT16, (d, t) -> CpuLinear.typical(d, t, 64, 64, true)) == DataType.FLOAT32;
+    }
+
     /** Whether oneDNN copies from {@code type} to float32. */
     boolean converts(DataType type) {
         return computing("conversion", type, (d, t) -> d.primitive("conversion", t, d.postOps(), (made, engine, attributes) ->

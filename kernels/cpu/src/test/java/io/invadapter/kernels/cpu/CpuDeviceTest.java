@@ -4,14 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.contract.DeviceContract;
+import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 
 class CpuDeviceTest {
     private static final Consumer<String> NO_NOTICES = notice -> {
@@ -57,6 +62,47 @@ class CpuDeviceTest {
             assertEquals("cpu", device.name());
             assertEquals(Precision.BF16, device.precision());
         }
+    }
+
+    /** These have no arithmetic in bfloat16. */
+    @Test
+    @EnabledIfEnvironmentVariable(named = "ONEDNN_MAX_CPU_ISA", matches = "SSE41|AVX2")
+    void saysThatBfloat16IsComputedInFloat32() {
+        try (Device device = Devices.open("cpu", Precision.BF16, NO_NOTICES)) {
+            assertTrue(device.description().endsWith("bf16 computed in float32"), device.description());
+        }
+        assertTrue(new CpuDeviceProvider().report().contains("bf16 is computed in float32 here: it saves memory, not time"));
+    }
+
+    /** So large that it is converted to float32 in strips, where it is converted at all. */
+    @Test
+    void aTallMapIsTheSameAsItsParts() {
+        int width = 96;
+        int channels = 32;
+        int height = 1500;
+        Random random = new Random(3);
+        try (Device device = Devices.open("cpu", Precision.BF16, NO_NOTICES)) {
+            Device.Convolution layer = device.convolution(HostTensor.of(randoms(random, 9 * channels * channels), channels, channels, 3, 3),
+                    null, 1, Device.Padding.same(1), DataType.BFLOAT16);
+            Tensor x = device.upload(DataType.BFLOAT16, randoms(random, height * width * channels), 1, height, width, channels);
+            float[] whole = device.download(device.conv2d(x, layer, null, x));
+            int row = width * channels;
+            for (int first : new int[] {0, 500, 1000, 1380}) {
+                Tensor part = x.part(first * row, 1, 120, width, channels);
+                float[] result = device.download(device.conv2d(part, layer, null, part));
+                for (int i = row; i < 119 * row; i++) {
+                    assertEquals(result[i], whole[first * row + i], 0.02f * (1 + Math.abs(result[i])), "row " + (first + i / row));
+                }
+            }
+        }
+    }
+
+    private static float[] randoms(Random random, int n) {
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+            values[i] = (float) random.nextGaussian() / 4;
+        }
+        return values;
     }
 
     @Test
