@@ -122,8 +122,8 @@ final class InferredConfig {
         return JsonValue.of(config, textEncoder.description());
     }
 
-    /** The file says no more about the scheduler than what the network predicts. */
-    static JsonValue scheduler(String description, Prediction prediction) {
+    /** @param prediction what the network predicts, which is all that the file says about the scheduler */
+    static JsonValue scheduler(String description, String prediction) {
         Map<String, Object> config = new LinkedHashMap<>();
         config.put("_class_name", "DDIMScheduler");
         config.put("beta_end", 0.012);
@@ -131,12 +131,10 @@ final class InferredConfig {
         config.put("beta_start", 0.00085);
         config.put("clip_sample", false);
         config.put("num_train_timesteps", 1000);
-        config.put("prediction_type", prediction.type());
-        config.put("rescale_betas_zero_snr", prediction.zeroTerminalSnr());
+        config.put("prediction_type", prediction);
         config.put("set_alpha_to_one", false);
         config.put("steps_offset", 1);
-        // Only "trailing" starts at the last timestep, where a picture of pure noise belongs.
-        config.put("timestep_spacing", prediction.zeroTerminalSnr() ? "trailing" : "leading");
+        config.put("timestep_spacing", "leading");
         config.put("trained_betas", null);
         return JsonValue.of(config, description);
     }

@@ -8,23 +8,32 @@ import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/**
- * What the network of a single file predicts, as far as the file, or a configuration of the original code beside it, says.
- *
- * @param type a {@code prediction_type} of diffusers
- * @param zeroTerminalSnr whether it was trained down to pure noise (Lin et al. 2023)
- */
-record Prediction(String type, boolean zeroTerminalSnr) {
+/** What the network of a single file predicts, as far as the file, or a configuration of the original code beside it, says. */
+final class Prediction {
 
     /** That of Stable Diffusion 1.x as it was published. */
-    static final Prediction EPSILON = new Prediction("epsilon", false);
+    static final String EPSILON = "epsilon";
 
     /** A line of the .yaml that the original code keeps beside a checkpoint. */
     private static final Pattern PARAMETERIZATION = Pattern.compile("(?m)^\\s*parameterization:\\s*[\"']?([^\\s\"'#]+)");
 
-    /** A tensor named so, usually empty, is how the programs that made the checkpoint mark it. */
-    static Prediction of(Path path, WeightSource file) {
-        return new Prediction(file.contains("v_pred") ? "v_prediction" : said(path, file), file.contains("ztsnr"));
+    private Prediction() {
+    }
+
+    /**
+     * A {@code prediction_type} of diffusers. A tensor {@code v_pred}, usually empty, is how the programs that made the checkpoint
+     * mark it.
+     *
+     * @throws WeightException for a network that was trained down to pure noise (Lin et al. 2023): programs differ in the
+     *                         timesteps they sample such a file at, and a folder says them
+     */
+    static String of(Path path, WeightSource file) {
+        if (file.contains("ztsnr")) {
+            throw new WeightException(path + ": its tensor 'ztsnr' says that it was trained to zero terminal SNR, and a single file does not say "
+                    + "at which timesteps that is sampled; convert it to a diffusers folder whose scheduler_config.json has "
+                    + "rescale_betas_zero_snr and timestep_spacing");
+        }
+        return file.contains("v_pred") ? "v_prediction" : said(path, file);
     }
 
     private static String said(Path path, WeightSource file) {
@@ -35,9 +44,9 @@ record Prediction(String type, boolean zeroTerminalSnr) {
         Path yaml = path.resolveSibling(path.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ".yaml");
         try {
             Matcher line = PARAMETERIZATION.matcher(Files.readString(yaml, StandardCharsets.ISO_8859_1));
-            return line.find() ? known(line.group(1), yaml + ": parameterization") : EPSILON.type;
+            return line.find() ? known(line.group(1), yaml + ": parameterization") : EPSILON;
         } catch (NoSuchFileException e) {
-            return EPSILON.type;
+            return EPSILON;
         } catch (IOException e) {
             throw new WeightException(yaml + " cannot be read: " + e.getMessage(), e);
         }
@@ -45,7 +54,7 @@ record Prediction(String type, boolean zeroTerminalSnr) {
 
     private static String known(String said, String where) {
         return switch (said) {
-            case "eps", "epsilon" -> EPSILON.type;
+            case "eps", "epsilon" -> EPSILON;
             case "v", "v_prediction" -> "v_prediction";
             case "x0", "sample" -> "sample";
             default -> throw new WeightException(where + " is " + Json.quote(said) + " where epsilon, v or sample is expected");

@@ -220,18 +220,25 @@ class SingleFileTest {
 
     @Test
     void whatTheNetworkPredictsIsInItsMarksItsMetadataOrTheYamlBesideIt() {
-        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
-        assertPrediction("v_prediction", false, "leading", marked("v_pred"));
-        assertPrediction("v_prediction", true, "trailing", marked("v_pred", "ztsnr"));
-        assertPrediction("v_prediction", false, "leading", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "v"));
-        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "epsilon"));
+        assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT));
+        assertPrediction("v_prediction", marked("v_pred"));
+        assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "v"));
+        assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "epsilon"));
         SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    # parameterization: x\n    parameterization: \"v\" # velocity\n");
-        assertPrediction("v_prediction", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
+        assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT));
         SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    linear_start: 0.00085\n");
-        assertPrediction("epsilon", false, "leading", SmallModel.sd15Like().checkpoint(TEXT));
+        assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT));
         SmallModel.writeFile(folder.resolve("model.yaml"), "parameterization: score");
         String message = assertThrows(WeightException.class, () -> ModelFiles.open(folder.resolve("model.safetensors"))).getMessage();
         assertEquals(folder.resolve("model.yaml") + ": parameterization is \"score\" where epsilon, v or sample is expected", message);
+    }
+
+    @Test
+    void zeroTerminalSnrIsRefusedForTheFileDoesNotSayItsTimesteps() {
+        Path path = folder.resolve("model.safetensors");
+        marked("v_pred", "ztsnr").write(path);
+        String message = assertThrows(WeightException.class, () -> ModelFiles.open(path)).getMessage();
+        assertTrue(message.startsWith(path + ": its tensor 'ztsnr' says"), message);
     }
 
     private static SafetensorsWriter marked(String... names) {
@@ -242,13 +249,11 @@ class SingleFileTest {
         return writer;
     }
 
-    private void assertPrediction(String type, boolean zeroTerminalSnr, String spacing, SafetensorsWriter writer) {
+    private void assertPrediction(String type, SafetensorsWriter writer) {
         Path path = folder.resolve("model.safetensors");
         writer.write(path);
         try (ModelFiles files = ModelFiles.open(path)) {
             assertEquals(type, files.schedulerConfig().get("prediction_type").asString());
-            assertEquals(zeroTerminalSnr, files.schedulerConfig().get("rescale_betas_zero_snr").asBoolean());
-            assertEquals(spacing, files.schedulerConfig().get("timestep_spacing").asString());
             assertEquals(Set.of(), files.otherTensors());
         }
     }
