@@ -33,8 +33,6 @@ final class Winograd {
     private static final int TYPICAL_TILES = 256;
     /** With fewer tiles reading the weights takes longer than multiplying; with fewer channels the transforms do. */
     private static final int LEAST_TILES = 64;
-    /** Larger maps are those of a VAE: many convolutions in a row, whose rounding errors add up, and less to gain. */
-    private static final int MOST_TILES = 1000;
     private static final int LEAST_CHANNELS = 128;
 
     private static final float A = 0.75f;
@@ -69,7 +67,7 @@ final class Winograd {
     /** Whether this way is faster for maps of a size, in each row of a batch by itself. */
     static boolean suits(int height, int width, int inChannels, int outChannels) {
         long tiles = (long) tiles(height) * tiles(width);
-        return tiles >= LEAST_TILES && tiles <= MOST_TILES && Math.min(inChannels, outChannels) >= LEAST_CHANNELS;
+        return tiles >= LEAST_TILES && Math.min(inChannels, outChannels) >= LEAST_CHANNELS;
     }
 
     void free() {
