@@ -1,6 +1,8 @@
 package io.invadapter.engine;
 
 import io.invadapter.engine.model.IdentityLayers;
+import java.awt.Color;
+import java.awt.Graphics2D;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -123,11 +125,19 @@ public final class PictureFile {
             if (format == Format.PNG) {
                 return written(picture, "png", parameters);
             }
-            byte[] jpeg = written(picture, "jpeg", null);
+            byte[] jpeg = written(picture.getColorModel().hasAlpha() ? onWhite(picture) : picture, "jpeg", null);
             return parameters == null ? jpeg : withExif(jpeg, parameters);
         } catch (IOException e) {
             throw new IllegalStateException("memory takes what is written", e);
         }
+    }
+
+    private static BufferedImage onWhite(BufferedImage picture) {
+        BufferedImage opaque = new BufferedImage(picture.getWidth(), picture.getHeight(), BufferedImage.TYPE_INT_RGB);
+        Graphics2D graphics = opaque.createGraphics();
+        graphics.drawImage(picture, 0, 0, Color.WHITE, null);
+        graphics.dispose();
+        return opaque;
     }
 
     private static byte[] written(BufferedImage picture, String format, String parameters) throws IOException {

@@ -5,6 +5,7 @@ import io.invadapter.kernels.DeviceException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Supplier;
@@ -54,7 +55,7 @@ final class PoolState {
     void enqueue(Job job, Duration patience) throws InterruptedException {
         lock.lockInterruptibly();
         try {
-            long left = patience.toNanos();
+            long left = TimeUnit.NANOSECONDS.convert(patience);
             while (left > 0 && queue.size() >= capacity && !closed && !inService.isEmpty()) {
                 left = room.awaitNanos(left);
             }

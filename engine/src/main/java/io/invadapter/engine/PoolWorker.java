@@ -78,6 +78,8 @@ final class PoolWorker {
 
     /** @throws DeviceException when the device has failed */
     private void run(List<Job> batch) {
+        // A stage of a request that was completed here may have left its interrupt behind; it means nobody's work.
+        Thread.interrupted();
         try {
             engine.carryOut(batch.stream().map(Job::order).toList());
         } catch (Throwable e) {

@@ -50,7 +50,8 @@ final class Reports {
         if (failure == null) {
             try {
                 call.run();
-            } catch (RuntimeException | Error e) {
+            } catch (Throwable e) {
+                // Checked ones too: not every language knows them.
                 failure = e;
             }
             // A listener may leave its interrupt behind; on this thread it would close files and mean nobody.

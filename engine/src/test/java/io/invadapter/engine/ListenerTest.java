@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DeviceException;
 import java.awt.image.BufferedImage;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -168,6 +169,19 @@ class ListenerTest {
         assertEquals(mistake, end.getCause());
         assertEquals(1 + 2 * STEPS, told.steps.size(), "nothing was done twice");
         assertSame(pipeline.generate(other.listener(ProgressListener.NONE).build()), good.result());
+    }
+
+    @Test
+    void oneOfALanguageWithoutCheckedExceptionsFailsAlone() {
+        IOException mistake = new IOException("the client has gone away");
+        CancellationException end = assertThrows(CancellationException.class, () -> pipeline.generate(request(null, "a person", 1)
+                .listener((phase, step, steps) -> ListenerTest.<RuntimeException>unchecked(mistake)).build()));
+        assertEquals(mistake, end.getCause());
+    }
+
+    @SuppressWarnings("unchecked")
+    private static <E extends Exception> void unchecked(Exception e) throws E {
+        throw (E) e;
     }
 
     @Test

@@ -47,6 +47,13 @@ class PictureFileTest {
     }
 
     @Test
+    void aJpegOfAPictureWithTransparencyLiesOnWhite() throws IOException {
+        BufferedImage transparent = new BufferedImage(64, 64, BufferedImage.TYPE_INT_ARGB);
+        byte[] jpeg = PictureFile.encode(transparent, null, PictureFile.Format.JPEG);
+        assertEquals(0xffffffff, FacePicture.read(jpeg, notice -> { }).getRGB(8, 8));
+    }
+
+    @Test
     void parametersLieWhereOtherProgramsLookForThem() {
         for (String text : new String[] {"a Mädchen\nSteps: 3", "портрет 🙂\nSteps: 3"}) {
             byte[] png = PictureFile.encode(picture(), text, PictureFile.Format.PNG);

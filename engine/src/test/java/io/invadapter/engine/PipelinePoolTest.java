@@ -11,6 +11,7 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.awt.image.BufferedImage;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
@@ -30,7 +31,7 @@ import org.junit.jupiter.api.Timeout;
 class PipelinePoolTest {
 
     /** A batch that a device has begun. */
-    private record Begun(FakeEngine engine, List<Order> orders, CompletableFuture<Void> end) {
+    private record Begun(FakeEngine engine, List<Order> orders, CompletableFuture<Void> end, boolean interrupted) {
         List<String> prompts() {
             return orders.stream().map(order -> order.request().prompt()).toList();
         }
@@ -89,7 +90,7 @@ class PipelinePoolTest {
 
         @Override
         public void carryOut(List<Order> orders) {
-            Begun batch = new Begun(this, orders, new CompletableFuture<>());
+            Begun batch = new Begun(this, orders, new CompletableFuture<>(), Thread.currentThread().isInterrupted());
             begun.add(batch);
             try {
                 batch.end.join();
@@ -149,6 +150,31 @@ class PipelinePoolTest {
             }
         }
         assertTrue(first.closed);
+    }
+
+    @Test
+    void anInterruptThatAStageLeavesBehindEndsNobodysRequest() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            CompletableFuture<GenerationResult> interrupting = pool.submit(request("a").build());
+            Begun batch = next();
+            CompletableFuture<Void> stage = interrupting.thenRun(() -> Thread.currentThread().interrupt());
+            batch.finish();
+            stage.join();
+            CompletableFuture<GenerationResult> other = pool.submit(request("b").build());
+            Begun next = next();
+            assertFalse(next.interrupted());
+            next.finish();
+            other.join();
+        }
+    }
+
+    @Test
+    void whoWaitsForEverMay() throws Exception {
+        try (PipelinePool pool = one(1, 1)) {
+            CompletableFuture<GenerationResult> result = pool.submit("x", request("a").build(), ChronoUnit.FOREVER.getDuration());
+            next().finish();
+            result.join();
+        }
     }
 
     @Test

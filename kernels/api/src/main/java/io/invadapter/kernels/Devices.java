@@ -1,5 +1,6 @@
 package io.invadapter.kernels;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.Iterator;
@@ -63,7 +64,13 @@ public final class Devices {
                     providers.add(other);
                 }
             } catch (ServiceConfigurationError e) {
-                // Made for another copy of these classes.
+                // Made for another copy of these classes; a loader that cannot be read says so for ever.
+                if (e.getCause() instanceof IOException) {
+                    break;
+                }
+            } catch (IllegalStateException e) {
+                // The loader of an application that has been stopped.
+                break;
             }
         }
         providers.sort(Comparator.comparingInt(DeviceProvider::priority).reversed());

@@ -5,10 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
 import java.io.File;
+import java.io.IOException;
 import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.util.Arrays;
+import java.util.Enumeration;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
@@ -38,6 +40,29 @@ class ClassLoadersTest {
     }
 
     @Test
+    void aThreadOfAnApplicationThatHasBeenStopped() {
+        opensADevice("stopped");
+        opensADevice("unreadable");
+    }
+
+    /** As Tomcat's of an application that is gone, or one whose jar is. */
+    private static final class Gone extends ClassLoader {
+        private final boolean stopped;
+
+        Gone(boolean stopped) {
+            this.stopped = stopped;
+        }
+
+        @Override
+        public Enumeration<URL> getResources(String name) throws IOException {
+            if (stopped) {
+                throw new IllegalStateException("this web application instance has been stopped already");
+            }
+            throw new IOException("the jar is gone");
+        }
+    }
+
+    @Test
     void theEngineIsTheServersAndTheDeviceTheApplications() {
         opensADevice("shared");
     }
@@ -54,6 +79,8 @@ class ClassLoadersTest {
                 case "none" -> null;
                 case "platform" -> platform;
                 case "foreign" -> new URLClassLoader(all, platform);
+                case "stopped" -> new Gone(true);
+                case "unreadable" -> new Gone(false);
                 default -> {
                     URL device = CpuDeviceProvider.class.getProtectionDomain().getCodeSource().getLocation();
                     URL[] servers = Arrays.stream(all).filter(url -> !url.sameFile(device)).toArray(URL[]::new);
