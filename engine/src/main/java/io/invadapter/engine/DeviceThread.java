@@ -33,6 +33,10 @@ final class DeviceThread {
         return Thread.currentThread() == thread;
     }
 
+    boolean isClosed() {
+        return executor.isShutdown();
+    }
+
     /** @throws IllegalStateException on the thread itself, which would wait for itself */
     void refuseItself(String what) {
         if (isCurrent()) {

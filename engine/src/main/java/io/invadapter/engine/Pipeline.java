@@ -116,10 +116,10 @@ public final class Pipeline implements AutoCloseable {
          * Told, in one sentence each, what whoever runs the program should know: why {@code auto} passed a device over, what in the
          * files has no meaning here (keys of configurations that are not known, weights of no layer), that faces are not kept because
          * the disk is full, that a batch had to be split. When nothing is said, the logger
-         * {@code io.invadapter} of {@link System.Logger} is.
+         * {@code io.invadapter} of {@link System.Logger} is; it also gets what {@code value} throws, which disturbs no request.
          */
         public Builder notices(Consumer<String> value) {
-            notices = Objects.requireNonNull(value, "notices");
+            notices = Log.guarded(Objects.requireNonNull(value, "notices"));
             return this;
         }
 
@@ -352,6 +352,11 @@ public final class Pipeline implements AutoCloseable {
     }
 
     // --- closing ----------------------------------------------------------------------------------------------------
+
+    /** Whether it takes no more requests. */
+    boolean isClosed() {
+        return thread.isClosed();
+    }
 
     /**
      * Waits for the requests that came before, saves what is kept of faces when there is a folder for it, and frees the

@@ -32,8 +32,8 @@ import java.util.function.Supplier;
  * soon. Stages that depend on a future run on a thread of its device: what takes long belongs into the {@code …Async} ones.
  *
  * <p>A request that fails fails alone, also when it shares a batch. A device that fails ({@link DeviceException}, other than
- * for want of memory) takes the requests that were running on it along and is out of service; the others go on. It comes back
- * when its pipeline was given as a way to open it ({@link Builder#pipeline(Supplier)}). Failures and returns are told to the
+ * for want of memory) takes the requests that were running on it along and is out of service; so is one whose pipeline somebody
+ * else has closed. The others go on. It comes back when its pipeline was given as a way to open it ({@link Builder#pipeline(Supplier)}). Failures and returns are told to the
  * logger {@code io.invadapter} of {@link System.Logger}.
  */
 public final class PipelinePool implements AutoCloseable {
@@ -137,6 +137,7 @@ public final class PipelinePool implements AutoCloseable {
      * @param client whose turn it is when the request is served
      * @throws InvalidRequestException when the request cannot be carried out as asked
      * @throws PoolRejectedException   when the queue is full, the pool is closed or no device is left
+     * @throws IllegalStateException   when the caller is a listener of a request under way in this pool, whose device would wait
      */
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request) {
         Job job = job(client, request);
@@ -151,6 +152,7 @@ public final class PipelinePool implements AutoCloseable {
      * @param patience how long to wait at most
      * @throws InvalidRequestException when the request cannot be carried out as asked
      * @throws PoolRejectedException   when the queue was full all that time, the pool is closed or no device is left
+     * @throws IllegalStateException   when the caller is a listener of a request under way in this pool, whose device would wait
      * @throws InterruptedException    when the thread is interrupted while it waits
      */
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request, Duration patience)
@@ -171,6 +173,10 @@ public final class PipelinePool implements AutoCloseable {
     }
 
     private Job job(String client, GenerationRequest request) {
+        if (workers.stream().anyMatch(PoolWorker::isListenersThread)) {
+            throw new IllegalStateException("a listener cannot submit a request: its device stands still until it returns; submit on "
+                    + "another thread");
+        }
         return new Job(Objects.requireNonNull(client, "client"), workers.getFirst().engine().order(request), new CompletableFuture<>());
     }
 

@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import io.invadapter.kernels.DeviceException;
 import java.util.List;
 
 /** What {@link PipelinePool} needs of a pipeline; used by one thread, except for {@link #order}. */
@@ -14,7 +15,11 @@ interface PoolEngine extends AutoCloseable {
     /** Pictures for which requests may be joined at most. */
     int picturesPerBatch();
 
-    /** See {@link Pipeline#carryOut}, in one turn. */
+    /**
+     * See {@link Pipeline#carryOut}, in one turn.
+     *
+     * @throws DeviceException also when somebody else has closed the pipeline
+     */
     void carryOut(List<Order> orders);
 
     /** Whether listeners of this engine are called on the current thread. */
@@ -42,7 +47,14 @@ interface PoolEngine extends AutoCloseable {
 
             @Override
             public void carryOut(List<Order> orders) {
-                pipeline.carryOut(orders, true);
+                try {
+                    pipeline.carryOut(orders, true);
+                } catch (IllegalStateException e) {
+                    if (pipeline.isClosed()) {
+                        throw new DeviceException("somebody else has closed its pipeline", e);
+                    }
+                    throw e;
+                }
             }
 
             @Override

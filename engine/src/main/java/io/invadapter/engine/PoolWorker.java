@@ -48,6 +48,11 @@ final class PoolWorker {
         return thread == Thread.currentThread() || engine.isOwnThread();
     }
 
+    /** Whether listeners are called on the current thread. */
+    boolean isListenersThread() {
+        return engine.isOwnThread();
+    }
+
     /** Waits until the pool is closed and nothing is left to do. */
     void join() throws InterruptedException {
         thread.join();

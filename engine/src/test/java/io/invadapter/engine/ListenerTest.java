@@ -13,6 +13,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.invadapter.kernels.DeviceException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
@@ -92,7 +93,7 @@ class ListenerTest {
                     told.onPicture(index, picture);
                     done.add("picture " + index);
                     if (index == 0) {
-                        other.complete(pool.submit("other", request(null, "a person", 9).build()));
+                        other.complete(CompletableFuture.supplyAsync(() -> pool.submit("other", request(null, "a person", 9).build())).join());
                         other.join().thenRun(() -> done.add("other"));
                     }
                 }
@@ -238,6 +239,43 @@ class ListenerTest {
                 }
             }).build()).join();
             assertEquals(List.of("the thread of a device cannot wait for itself: close the pool on another"), refusals);
+        }
+    }
+
+    @Test
+    void aListenerCannotSubmitToItsPoolButAStageOfTheResultCan() {
+        try (PipelinePool pool = PipelinePool.builder().pipeline(open(IdentityBudget.NONE)).build()) {
+            List<String> refusals = new ArrayList<>();
+            GenerationRequest next = request(null, "a person", 2).build();
+            CompletableFuture<GenerationResult> followed = pool.submit(request(null, "a person", 1).listener((phase, step, steps) -> {
+                if (phase.equals("decoding")) {
+                    refusals.add(assertThrows(IllegalStateException.class, () -> pool.submit(next)).getMessage());
+                    refusals.add(assertThrows(IllegalStateException.class,
+                            () -> pool.submit("client", next, Duration.ofHours(1))).getMessage());
+                }
+            }).build()).thenCompose(result -> pool.submit(next));
+            assertSame(pipeline.generate(next), followed.join());
+            String refusal = "a listener cannot submit a request: its device stands still until it returns; submit on another thread";
+            assertEquals(List.of(refusal, refusal), refusals);
+        }
+    }
+
+    // --- notices ----------------------------------------------------------------------------------------------------
+
+    @Test
+    void whoeverIsGivenTheNoticesCannotEndARequest() {
+        WatchedDevice device = new WatchedDevice();
+        device.prefersLargeBatches = true;
+        List<String> notices = new ArrayList<>();
+        try (Pipeline small = builder(IdentityBudget.NONE).notices(notice -> {
+            notices.add(notice);
+            Thread.currentThread().interrupt();
+            throw new DeviceException("a mistake, says the test");
+        }).open(device::device)) {
+            device.mostRows = 5;
+            GenerationRequest four = request(null, "a person", 1).count(4).build();
+            assertEquals(4, small.generate(four).images().size());
+            assertEquals(1, notices.size());
         }
     }
 

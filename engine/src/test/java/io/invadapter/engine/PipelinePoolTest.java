@@ -460,6 +460,28 @@ class PipelinePoolTest {
     }
 
     @Test
+    void aPipelineThatSomebodyElseClosedIsOutOfServiceAndComesBackAsOneThatFailed() throws Exception {
+        Pipeline closed = Pictures.open(IdentityBudget.NONE);
+        PoolEngine engine = PoolEngine.of(closed);
+        closed.close();
+        try (PipelinePool pool = new PipelinePool(List.of(new PipelinePool.Source(engine, null)), 10, 1, Duration.ofMillis(1))) {
+            GenerationRequest request = Pictures.request(null, "a person", 1).build();
+            String why = "the device cpu has failed and is out of service: somebody else has closed its pipeline";
+            assertEquals(why, failure(pool.submit(request)).getMessage());
+            assertEquals("no device is left: " + why, assertThrows(PoolRejectedException.class, () -> pool.submit(request)).getMessage());
+        }
+        try (PipelinePool pool = new PipelinePool(List.of(new PipelinePool.Source(engine, () -> second)), 10, 1, Duration.ofMillis(1))) {
+            failure(pool.submit(Pictures.request(null, "a person", 1).build()));
+            while (pool.devicesInService().isEmpty()) {
+                Thread.sleep(1);
+            }
+            CompletableFuture<GenerationResult> after = pool.submit(request("after").build());
+            next().finish();
+            assertEquals(List.of("after"), after.join().warnings());
+        }
+    }
+
+    @Test
     void aPipelineThatCannotBeOpenedKeepsThePoolFromBeingMade() {
         Pipeline good = Pictures.open(IdentityBudget.NONE);
         DeviceException why = new DeviceException("no such device");
