@@ -10,8 +10,8 @@ public final class Cancellation {
     private volatile boolean cancelled;
 
     /**
-     * The request ends with a {@link CancellationException}: before its next step, or within one on a device that computes
-     * operator by operator, as a CPU does.
+     * The request ends with a {@link CancellationException}: at once while it waits for its device, then before its next step, or
+     * within one on a device that computes operator by operator, as a CPU does.
      */
     public void cancel() {
         cancelled = true;

@@ -52,19 +52,48 @@ final class DeviceThread {
      * @throws IllegalStateException after {@link #close}
      */
     <T> T call(Supplier<T> work, Runnable stop) {
+        return queue(work).await(stop);
+    }
+
+    /** @throws IllegalStateException after {@link #close} */
+    <T> Turn<T> queue(Supplier<T> work) {
         AtomicBoolean taken = new AtomicBoolean();
-        Future<T> result;
         try {
-            result = executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null);
+            return new Turn<>(taken, executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null));
         } catch (RejectedExecutionException e) {
             throw new IllegalStateException("the pipeline is closed", e);
         }
-        return await(result, () -> {
+    }
+
+    /** Work that waits for the device's thread, or is under way there; {@code taken} by who does it or who withdraws it. */
+    record Turn<T>(AtomicBoolean taken, Future<T> result) {
+
+        /** On any thread: what has not begun never will, and whoever awaits it goes on at once. */
+        void withdraw() {
             if (taken.compareAndSet(false, true)) {
-                throw new CancellationException("interrupted while waiting for the device");
+                // Takes the work out of what stays in the queue, too, so that it holds no memory.
+                result.cancel(false);
             }
-            stop.run();
-        });
+        }
+
+        /**
+         * See {@link #call}.
+         *
+         * @throws CancellationException also when the work was withdrawn
+         */
+        T await(Runnable stop) {
+            try {
+                return DeviceThread.await(result, () -> {
+                    withdraw();
+                    stop.run();
+                });
+            } catch (CancellationException e) {
+                if (result.isCancelled()) {
+                    throw new CancellationException("cancelled while waiting for the device");
+                }
+                throw e;
+            }
+        }
     }
 
     /** @param interrupted called when this thread is; it goes on waiting, and stays interrupted */

@@ -302,10 +302,21 @@ public final class Pipeline implements AutoCloseable {
      */
     void carryOut(List<Order> orders, boolean oneTurn) {
         thread.refuseItself("make pictures");
-        thread.call(() -> {
+        DeviceThread.Turn<Void> turn = thread.queue(() -> {
             new Batch(workshop, orders).run(oneTurn);
             return null;
-        }, () -> orders.forEach(Order::cancel));
+        });
+        Runnable cancelled = () -> {
+            if (orders.stream().allMatch(Order::isCancelled)) {
+                turn.withdraw();
+            }
+        };
+        orders.forEach(order -> order.request().cancellation().addListener(cancelled));
+        try {
+            turn.await(() -> orders.forEach(Order::cancel));
+        } finally {
+            orders.forEach(order -> order.request().cancellation().removeListener(cancelled));
+        }
     }
 
     /** Pictures that go through the network together, at most. */

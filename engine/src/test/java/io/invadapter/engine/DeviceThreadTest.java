@@ -12,6 +12,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.lang.ref.WeakReference;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -104,6 +106,46 @@ class DeviceThreadTest {
             assertEquals(new Interrupted(null, false), running.join());
             pipeline.generate(request(null, "a person", 3).build());
             assertEquals(List.of(), steps);
+        }
+    }
+
+    @Test
+    void aCancellationEndsTheWaitForTheDeviceAndNothingIsKeptOfIt() {
+        try (Pipeline pipeline = open(IdentityBudget.NONE)) {
+            CountDownLatch begun = new CountDownLatch(1);
+            CountDownLatch goOn = new CountDownLatch(1);
+            CompletableFuture<Interrupted> running = call(() -> pipeline.generate(request(null, "a person", 1).listener((phase, step, steps) -> {
+                begun.countDown();
+                await(() -> goOn.getCount() == 0);
+            }).build()), new CompletableFuture<>());
+            await(() -> begun.getCount() == 0);
+            for (boolean interrupt : new boolean[] {false, true}) {
+                Cancellation one = new Cancellation();
+                Cancellation other = new Cancellation();
+                CompletableFuture<Thread> caller = new CompletableFuture<>();
+                AtomicReference<List<GenerationRequest>> given = new AtomicReference<>(List.of(
+                        request(null, "a person", 2).cancellation(one).build(), request(null, "a person", 3).cancellation(other).build()));
+                WeakReference<GenerationRequest> request = new WeakReference<>(given.get().getFirst());
+                CompletableFuture<Interrupted> waiting = call(() -> pipeline.generate(given.getAndSet(null)), caller);
+                await(() -> caller.join().getState() == Thread.State.WAITING);
+                one.cancel();
+                assertFalse(waiting.isDone(), "the other of its batch is wanted");
+                if (interrupt) {
+                    caller.join().interrupt();
+                } else {
+                    other.cancel();
+                }
+                Interrupted end = waiting.join();
+                assertEquals(CancellationException.class, end.thrown == null ? null : end.thrown.getClass());
+                assertEquals("cancelled while waiting for the device", end.thrown.getMessage());
+                assertEquals(interrupt, end.stillInterrupted);
+                await(() -> {
+                    System.gc();
+                    return request.refersTo(null);
+                });
+            }
+            goOn.countDown();
+            assertEquals(new Interrupted(null, false), running.join());
         }
     }
 
