@@ -123,8 +123,12 @@ public final class BundledModel {
 
     private static Path cache() {
         String xdg = System.getenv("XDG_CACHE_HOME");
-        Path base = xdg == null || xdg.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(xdg);
-        return base.resolve("invadapter");
+        if (xdg != null && !xdg.isBlank()) {
+            return Path.of(xdg).resolve("invadapter");
+        }
+        Path home = Path.of(System.getProperty("user.home"));
+        return Files.isDirectory(home) ? home.resolve(".cache", "invadapter")
+                : Path.of(System.getProperty("java.io.tmpdir"), "invadapter-" + System.getProperty("user.name"));
     }
 
     /** Names the folder by the archive's contents, so that another version is unpacked beside this one. */

@@ -101,7 +101,7 @@ final class Generate implements Callable<Integer> {
             requests.add(request(text, firstSeed));
         }
         model.check(face != null);
-        Output out = new Output(output, requests.size() * count);
+        Output out = new Output(output, pictures(requests.size()));
         BufferedImage person = face == null ? null : face.read(device::warn);
         try (Pipeline pipeline = model.open(device, identities()); Progress progress = new Progress(device.quiet())) {
             int first = 0;
@@ -164,6 +164,9 @@ final class Generate implements Callable<Integer> {
         boolean standardInput = promptFile.toString().equals("-");
         if (!standardInput) {
             Checks.exists(promptFile);
+            if (Files.isDirectory(promptFile)) {
+                throw new InvalidRequestException("--prompts " + promptFile + ": this is a folder; expected a text with a prompt on each line");
+            }
         }
         byte[] bytes = standardInput ? System.in.readAllBytes() : Files.readAllBytes(promptFile);
         String text;
@@ -172,11 +175,22 @@ final class Generate implements Callable<Integer> {
         } catch (CharacterCodingException e) {
             throw new InvalidRequestException("--prompts " + promptFile + ": not a text in UTF-8");
         }
+        if (text.indexOf('\0') >= 0) {
+            throw new InvalidRequestException("--prompts " + promptFile + ": not a text in UTF-8");
+        }
         List<String> lines = text.replace(BYTE_ORDER_MARK, "").lines().map(String::strip).filter(line -> !line.isEmpty()).toList();
         if (lines.isEmpty()) {
             throw new InvalidRequestException("--prompts " + promptFile + ": there is no prompt in it");
         }
         return lines;
+    }
+
+    private int pictures(int prompts) {
+        try {
+            return Math.multiplyExact(prompts, count);
+        } catch (ArithmeticException e) {
+            throw new InvalidRequestException(prompts + " prompts with " + count + " pictures each are too many");
+        }
     }
 
     /** Everything but the face; mistakes are found before anything is loaded. */

@@ -108,6 +108,7 @@ final class Identities implements AutoCloseable {
         List<float[]> captions = people.stream().map(Person::caption).toList();
         Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, steps, inverting);
         if (!canKeep(steps)) {
+            cache.tellOfRefusal(steps, elements());
             return sampling.with(new Diffusion.Inverted(inverted, captions, null));
         }
         List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, steps, elements())).toList();

@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 
@@ -57,12 +58,15 @@ final class IdentityCache implements AutoCloseable {
     private final Map<String, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
     private long deviceBytes;
     private long hostBytes;
+    private final Consumer<String> notices;
+    private boolean told;
     private long batch;
 
     /** @param notices see {@link IdentityFolder} */
     IdentityCache(Device device, IdentityBudget budget, Consumer<String> notices) {
         this.device = device;
         this.budget = budget;
+        this.notices = notices;
         this.folder = budget.folder() == null ? null : new IdentityFolder(budget.folder(), budget.diskBytes(), notices);
     }
 
@@ -74,6 +78,19 @@ final class IdentityCache implements AutoCloseable {
     boolean accepts(int steps, int stepElements) {
         long step = bytes(stepElements);
         return budget.deviceBytes() / step + budget.hostBytes() / step + (folder == null ? 0 : folder.capacity(step)) >= steps;
+    }
+
+    /** Says, once, that the budget of the folder is too small for any. */
+    void tellOfRefusal(int steps, int stepElements) {
+        if (folder != null && !told) {
+            told = true;
+            notices.accept(budget.folder() + ": no face is kept, for one takes " + megabytes(steps * bytes(stepElements)) + " and "
+                    + megabytes(budget.diskBytes()) + " may be used there");
+        }
+    }
+
+    private static String megabytes(long bytes) {
+        return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
     }
 
     /** Another batch: the identities that {@link #contains} finds for it do not make room for one another. */

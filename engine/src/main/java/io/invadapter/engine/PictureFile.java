@@ -12,6 +12,7 @@ import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.Locale;
 import java.util.Optional;
 import javax.imageio.IIOImage;
@@ -87,8 +88,8 @@ public final class PictureFile {
     }
 
     /**
-     * Writes a picture beside its place, then moves it there: nothing half-written is ever seen, and a file of that name is
-     * replaced.
+     * Writes a picture beside its place, then moves it there: nothing half-written is ever seen, and a file of that name, or that a
+     * link of that name points to, is replaced. What is no file, a pipe say, is written to.
      *
      * @param parameters text to carry along, or {@code null}
      * @throws FileSystemException when it cannot be written; names the file
@@ -96,11 +97,17 @@ public final class PictureFile {
     public static void write(BufferedImage picture, String parameters, Path file) throws IOException {
         Format format = Format.of(file).orElseThrow(() -> new InvalidRequestException(
                 file + ": pictures are written as PNG or JPEG; expected a name that ends in .png, .jpg or .jpeg"));
-        Path beside = file.resolveSibling("." + file.getFileName() + "." + ProcessHandle.current().pid() + ".part");
+        byte[] content = encode(picture, parameters, format);
         try {
+            Path place = Files.exists(file) ? file.toRealPath() : file;
+            if (Files.exists(place) && !Files.isRegularFile(place) && !Files.isDirectory(place)) {
+                Files.write(place, content, StandardOpenOption.WRITE);
+                return;
+            }
+            Path beside = place.resolveSibling("." + place.getFileName() + "." + ProcessHandle.current().pid() + ".part");
             try {
-                Files.write(beside, encode(picture, parameters, format));
-                Files.move(beside, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+                Files.write(beside, content);
+                Files.move(beside, place, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
             } finally {
                 Files.deleteIfExists(beside);
             }

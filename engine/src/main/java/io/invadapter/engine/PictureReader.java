@@ -3,6 +3,7 @@ package io.invadapter.engine;
 import java.awt.color.ColorSpace;
 import java.awt.color.ICC_Profile;
 import java.awt.image.BufferedImage;
+import java.awt.image.WritableRaster;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Iterator;
@@ -121,12 +122,24 @@ final class PictureReader {
         }
     }
 
+    /** @param raster of grey and opacity */
+    private static void makeTransparent(WritableRaster raster, int grey) {
+        for (int y = 0; y < raster.getHeight(); y++) {
+            for (int x = 0; x < raster.getWidth(); x++) {
+                if (raster.getSample(x, y, 0) == grey) {
+                    raster.setSample(x, y, 1, 0);
+                }
+            }
+        }
+    }
+
     private BufferedImage inSrgb(BufferedImage picture, PngChunks png, boolean profile) {
         switch (picture.getColorModel().getColorSpace().getType()) {
             case ColorSpace.TYPE_GRAY -> {
                 if (profile) {
                     warn("its grey profile is not applied");
                 }
+                png.missedTransparentGrey().ifPresent(value -> makeTransparent(picture.getRaster(), value));
                 return Colours.asWritten(picture);
             }
             case ColorSpace.TYPE_RGB -> {

@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.Set;
 import java.util.zip.InflaterInputStream;
 import javax.imageio.stream.ImageInputStream;
@@ -16,7 +17,7 @@ final class PngChunks {
     static final PngChunks NONE = new PngChunks(Map.of());
 
     private static final long SIGNATURE = 0x89504E470D0A1A0AL;
-    private static final Set<String> WANTED = Set.of("iCCP", "sRGB", "gAMA", "cHRM", "cICP", "eXIf", "acTL");
+    private static final Set<String> WANTED = Set.of("IHDR", "tRNS", "iCCP", "sRGB", "gAMA", "cHRM", "cICP", "eXIf", "acTL");
     /** Profiles and Exif are small; this keeps a lying length from filling the memory. */
     private static final int MAX_BYTES = 1 << 24;
 
@@ -69,6 +70,20 @@ final class PngChunks {
     /** More than one: an animation. */
     int frames() {
         return has("acTL") && get("acTL").remaining() >= 4 ? get("acTL").getInt() : 1;
+    }
+
+    /**
+     * The transparent value of a grey picture of 2 or 4 bits, as one of 8 bits: Java's reader compares its pixels with it only after
+     * it has made 8 bits of them.
+     */
+    OptionalInt missedTransparentGrey() {
+        if (!has("IHDR") || !has("tRNS") || get("IHDR").remaining() < 10 || get("tRNS").remaining() < 2) {
+            return OptionalInt.empty();
+        }
+        int bits = get("IHDR").get(8);
+        boolean grey = get("IHDR").get(9) == 0;
+        int most = (1 << bits) - 1;
+        return grey && (bits == 2 || bits == 4) ? OptionalInt.of((get("tRNS").getShort() & most) * 255 / most) : OptionalInt.empty();
     }
 
     /** Of iCCP: a name, the number of the compression, the compressed profile. */

@@ -380,6 +380,17 @@ class IdentityCacheTest {
         }
     }
 
+    @Test
+    void aBudgetThatHoldsNoFaceIsToldOnce() {
+        List<String> notices = new ArrayList<>();
+        try (Pipeline pipeline = Pictures.builder(new IdentityBudget(0, 0, 1000, folder)).notices(notices::add).open()) {
+            assertAsWithout(pipeline, face(0));
+            assertAsWithout(pipeline, face(0));
+        }
+        assertEquals(1, notices.size(), notices.toString());
+        assertTrue(notices.getFirst().startsWith(folder + ": no face is kept, for one takes "), notices.getFirst());
+    }
+
     /** A process whose files may not grow beyond 64 KiB stands for a full disk. */
     @Test
     @EnabledOnOs(OS.LINUX)

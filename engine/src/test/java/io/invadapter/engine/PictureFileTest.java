@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -44,6 +45,15 @@ class PictureFileTest {
         try (Stream<Path> files = Files.list(folder)) {
             assertEquals(3, files.count());
         }
+    }
+
+    @Test
+    void aLinkStaysOneAndItsFileIsReplaced() throws IOException {
+        Path target = Files.writeString(folder.resolve("target.png"), "old");
+        Path link = Files.createSymbolicLink(folder.resolve("link.png"), target);
+        PictureFile.write(picture(), null, link);
+        assertTrue(Files.isSymbolicLink(link));
+        assertArrayEquals(PictureFile.encode(picture(), null, PictureFile.Format.PNG), Files.readAllBytes(target));
     }
 
     @Test

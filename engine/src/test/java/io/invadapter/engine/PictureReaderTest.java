@@ -53,6 +53,25 @@ class PictureReaderTest {
     }
 
     @Test
+    void theTransparentValueOfFewBitsBecomesWhite() throws IOException {
+        for (int bits : new int[] {2, 4}) {
+            int most = (1 << bits) - 1;
+            byte[] rows = new byte[SIZE * (1 + SIZE * bits / 8)];
+            for (int y = 0; y < SIZE; y++) {
+                for (int x = 0; x < SIZE; x++) {
+                    rows[y * (1 + SIZE * bits / 8) + 1 + x * bits / 8] |= (byte) ((x & most) << 8 - bits - x * bits % 8);
+                }
+            }
+            BufferedImage seen = FacePicture.square(FacePicture.read(png(bits, GREY, rows, new Chunk("tRNS", new byte[] {0, 1})),
+                    warnings::add), SIZE);
+            for (int x = 0; x < SIZE; x++) {
+                assertEquals((x & most) == 1 ? 255 : (x & most) * 255 / most, seen.getRGB(x, 9) & 255, bits + " bits, column " + x);
+            }
+        }
+        assertEquals(2, warnings.size());
+    }
+
+    @Test
     void greyKeepsItsValuesInEveryKindOfTiff() {
         assertRamp(tiff(1, 8, 1, 0, 1, value -> value));
         assertRamp(tiff(1, 16, 1, 0, 1, value -> value * 257));
@@ -212,13 +231,17 @@ class PictureReaderTest {
                 }
             }
         }
+        return png(depth, colourType, rows.toByteArray(), chunks);
+    }
+
+    private static byte[] png(int depth, int colourType, byte[] rows, Chunk... chunks) throws IOException {
         ByteArrayOutputStream file = new ByteArrayOutputStream();
         file.writeBytes(ByteBuffer.allocate(8).putLong(0x89504E470D0A1A0AL).array());
         write(file, new Chunk("IHDR", ByteBuffer.allocate(13).putInt(SIZE).putInt(SIZE).put((byte) depth).put((byte) colourType).array()));
         for (Chunk chunk : chunks) {
             write(file, chunk);
         }
-        write(file, new Chunk("IDAT", deflated(rows.toByteArray())));
+        write(file, new Chunk("IDAT", deflated(rows)));
         write(file, new Chunk("IEND", new byte[0]));
         return file.toByteArray();
     }

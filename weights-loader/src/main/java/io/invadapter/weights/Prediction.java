@@ -14,8 +14,9 @@ final class Prediction {
     /** That of Stable Diffusion 1.x as it was published. */
     static final String EPSILON = "epsilon";
 
-    /** A line of the .yaml that the original code keeps beside a checkpoint. */
-    private static final Pattern PARAMETERIZATION = Pattern.compile("(?m)^\\s*parameterization:\\s*[\"']?([^\\s\"'#]+)");
+    /** In the .yaml that the original code keeps beside a checkpoint, in blocks or in braces. */
+    private static final Pattern PARAMETERIZATION =
+            Pattern.compile("(?m)^[^#\\n]*\\bparameterization[\"']?\\s*:\\s*[\"']?([^\\s\"'#,}]+)");
 
     private Prediction() {
     }

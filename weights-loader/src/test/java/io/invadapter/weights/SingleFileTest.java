@@ -228,6 +228,8 @@ class SingleFileTest {
         assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT));
         SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    linear_start: 0.00085\n");
         assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {linear_start: 0.00085, parameterization: v}}\n");
+        assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT));
         SmallModel.writeFile(folder.resolve("model.yaml"), "parameterization: score");
         String message = assertThrows(WeightException.class, () -> ModelFiles.open(folder.resolve("model.safetensors"))).getMessage();
         assertEquals(folder.resolve("model.yaml") + ": parameterization is \"score\" where epsilon, v or sample is expected", message);
