@@ -41,18 +41,30 @@ final class MemoryLimits {
 
     /** Bytes that can be had without taking from anybody; empty when nothing is known. */
     OptionalLong free() {
-        return rooms().stream().mapToLong(Room::free).min();
+        return rooms(0).stream().mapToLong(Room::free).min();
     }
 
-    /** The limit that leaves the least, or {@code null} when nothing is known. */
-    Room tightest() {
+    /**
+     * The limit that leaves the least, or {@code null} when nothing is known.
+     *
+     * @param unwritten bytes that the process has but has not written to yet: not to be had again, of the machine or the container,
+     *                  though these do not count them; ulimit does
+     */
+    Room tightest(long unwritten) {
         Room tightest = null;
-        for (Room room : rooms()) {
+        for (Room room : rooms(unwritten)) {
             if (tightest == null || room.most < tightest.most) {
                 tightest = room;
             }
         }
         return tightest;
+    }
+
+    /** Bytes of this process that are in memory and in no file; 0 when nothing is known. */
+    long resident() {
+        List<String> status = lines(root.resolve("proc/self/status"));
+        long anonymous = value(status, "RssAnon:");
+        return Math.max(0, anonymous >= 0 ? anonymous : value(status, "VmRSS:")) << 10;
     }
 
     /** Bytes of address space that ulimit -v leaves; empty when it sets no limit. */
@@ -62,21 +74,21 @@ final class MemoryLimits {
         return rooms.stream().mapToLong(Room::free).findFirst();
     }
 
-    private List<Room> rooms() {
+    private List<Room> rooms(long unwritten) {
         List<Room> rooms = new ArrayList<>();
         List<String> machine = lines(root.resolve("proc/meminfo"));
         long available = value(machine, "MemAvailable:");
         long swap = Math.max(0, value(machine, "SwapFree:")) << 10;
         if (available >= 0) {
-            rooms.add(new Room(available << 10, (available << 10) + swap, "this machine's memory"));
+            rooms.add(new Room(available << 10, Math.max(0, (available << 10) + swap - unwritten), "this machine's memory"));
         }
         for (String line : lines(root.resolve("proc/self/cgroup"))) {
             // hierarchy:controllers:path; version 2 has number 0 and names no controllers
             String[] parts = line.split(":", 3);
             if (parts.length == 3 && parts[0].equals("0")) {
-                groups(rooms, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "", swap);
+                groups(rooms, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "", swap - unwritten);
             } else if (parts.length == 3 && List.of(parts[1].split(",")).contains("memory")) {
-                groups(rooms, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", swap);
+                groups(rooms, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", swap - unwritten);
             }
         }
         ulimit(rooms, "Max address space", "VmSize:", "ulimit -v");
@@ -85,7 +97,7 @@ final class MemoryLimits {
     }
 
     /** The group and all above it. Inside a container the path may be the host's; then the mount itself is the group. */
-    private void groups(List<Room> rooms, String mount, String path, String limitFile, String usageFile, String prefix, long swap) {
+    private void groups(List<Room> rooms, String mount, String path, String limitFile, String usageFile, String prefix, long besides) {
         Path top = root.resolve(mount);
         Path group = top.resolve(path.substring(1)).normalize();
         for (Path folder = group.startsWith(top) ? group : top; folder.startsWith(top); folder = folder.getParent()) {
@@ -96,7 +108,7 @@ final class MemoryLimits {
                 long unread = Math.max(0, value(statistics, prefix + "inactive_file"));
                 long read = Math.max(0, value(statistics, prefix + "active_file"));
                 long left = limit - usage + unread;
-                rooms.add(new Room(Math.max(0, left), Math.max(0, left + read) + swap, "the container's memory"));
+                rooms.add(new Room(Math.max(0, left), Math.max(0, Math.max(0, left + read) + besides), "the container's memory"));
             }
         }
     }

@@ -65,7 +65,7 @@ final class NativeLibraries {
         return base.resolve("native").toAbsolutePath();
     }
 
-    private static String reason(Path folder, Throwable e) {
+    static String reason(Path folder, Throwable e) {
         String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to a folder with 100 MB to spare";
         if (e instanceof IOException || !Files.isWritable(folder)) {
             return folder + ": oneDNN cannot be unpacked here, for the folder cannot be written" + advice;
@@ -73,7 +73,17 @@ final class NativeLibraries {
         if (isFull(folder)) {
             return folder + ": oneDNN cannot be unpacked here, for the disk is full" + advice;
         }
-        return "oneDNN for " + Loader.getPlatform() + " cannot be loaded: " + String.valueOf(e.getMessage()).lines().findFirst().orElse("");
+        // JavaCPP first loads the file that it has unpacked, then looks elsewhere; what was wrong with the file is the cause.
+        Throwable cause = e;
+        while (cause.getCause() != null) {
+            cause = cause.getCause();
+        }
+        String message = String.valueOf(cause.getMessage()).lines().findFirst().orElse("");
+        if (message.contains("failed to map segment") && new MemoryLimits().addresses().isPresent()) {
+            return "out of memory: oneDNN cannot be loaded, for ulimit -v leaves too little room: "
+                    + "raise it, or give Java less (-Xmx)";
+        }
+        return "oneDNN for " + Loader.getPlatform() + " cannot be loaded: " + message;
     }
 
     private static boolean isFull(Path folder) {

@@ -4,6 +4,7 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.concurrent.atomic.AtomicLong;
 import org.bytedeco.javacpp.Pointer;
 
 /**
@@ -13,6 +14,8 @@ import org.bytedeco.javacpp.Pointer;
  */
 final class NativeMemory implements TensorPool.Memory {
     private static final int ALIGNMENT = 64;
+    /** Before each block: the address that the C library gave, and the block's size. */
+    private static final int HEADER = 2 * Long.BYTES;
     /** Bytes that are handed out before the limits are looked at again: reading them takes a fraction of a millisecond. */
     private static final long UNSEEN = 16L << 20;
 
@@ -22,7 +25,19 @@ final class NativeMemory implements TensorPool.Memory {
     /** Of a thread, as Linux does it unless told otherwise. */
     private static final long STACK = 8L << 20;
 
-    private final MemoryLimits limits = new MemoryLimits();
+    /** The most that the Java heap is expected to grow by: work on this device needs little of it, however much it may take. */
+    private static final long HEAP_GROWTH = 96L << 20;
+    /** What Java still grows by besides, with classes, compiled code and threads. */
+    private static final long SPARE = 64L << 20;
+
+    private static final MemoryLimits LIMITS = new MemoryLimits();
+    /** What the process will have in memory besides the blocks from here, by what it has when the first device opens. */
+    private static final long BESIDES = LIMITS.resident() + SPARE
+            + Math.min(HEAP_GROWTH, Runtime.getRuntime().maxMemory() - Runtime.getRuntime().totalMemory());
+
+    /** Bytes in blocks of all devices: the limits are the process'. */
+    private static final AtomicLong HANDED_OUT = new AtomicLong();
+
     private long unseen;
     private long unreturned;
 
@@ -30,20 +45,23 @@ final class NativeMemory implements TensorPool.Memory {
     public long allocate(long bytes) {
         unseen += bytes;
         if (unseen > UNSEEN) {
-            MemoryLimits.Room room = limits.tightest();
+            MemoryLimits.Room room = LIMITS.tightest(unwritten());
             if (room != null && bytes > room.most()) {
                 throw new OutOfDeviceMemoryException("out of memory: " + mebibytes(bytes) + " more are needed, and of " + room.of()
                         + " there are only " + mebibytes(room.most()) + " left");
             }
             unseen = 0;
         }
-        Pointer pointer = Pointer.malloc(bytes + ALIGNMENT + Long.BYTES);
+        Pointer pointer = Pointer.malloc(bytes + ALIGNMENT + HEADER);
         if (pointer == null || pointer.isNull()) {
             throw new OutOfDeviceMemoryException("out of memory: the system has no " + mebibytes(bytes) + " left");
         }
         long start = pointer.address();
-        long aligned = (start + Long.BYTES + ALIGNMENT - 1) & -ALIGNMENT;
-        view(aligned - Long.BYTES, Long.BYTES).set(ValueLayout.JAVA_LONG, 0, start);
+        long aligned = (start + HEADER + ALIGNMENT - 1) & -ALIGNMENT;
+        MemorySegment header = view(aligned - HEADER, HEADER);
+        header.set(ValueLayout.JAVA_LONG, 0, start);
+        header.set(ValueLayout.JAVA_LONG, Long.BYTES, bytes);
+        HANDED_OUT.addAndGet(bytes);
         return aligned;
     }
 
@@ -63,18 +81,27 @@ final class NativeMemory implements TensorPool.Memory {
     }
 
     void free(long address) {
-        long start = view(address - Long.BYTES, Long.BYTES).get(ValueLayout.JAVA_LONG, 0);
-        Pointer.free(new Address(start));
+        MemorySegment header = view(address - HEADER, HEADER);
+        HANDED_OUT.addAndGet(-header.get(ValueLayout.JAVA_LONG, Long.BYTES));
+        Pointer.free(new Address(header.get(ValueLayout.JAVA_LONG, 0)));
+    }
+
+    /**
+     * Bytes that the process has been promised and will write to, but has not yet: Linux takes them from the machine and the
+     * container only then, and ends the process if they are gone.
+     */
+    private static long unwritten() {
+        return Math.max(0, BESIDES + HANDED_OUT.get() - LIMITS.resident());
     }
 
     /** Bytes that can still be allocated without taking from anybody, about. */
     long free() {
-        return limits.free().orElseGet(Pointer::availablePhysicalBytes);
+        return LIMITS.free().orElseGet(Pointer::availablePhysicalBytes);
     }
 
     /** Bytes that can still be allocated at the very most; without end where nothing is known. */
     long reachable() {
-        MemoryLimits.Room room = limits.tightest();
+        MemoryLimits.Room room = LIMITS.tightest(unwritten());
         return room == null ? Long.MAX_VALUE >> 1 : room.most();
     }
 
@@ -85,7 +112,7 @@ final class NativeMemory implements TensorPool.Memory {
      */
     void expectThreads(int threads) {
         long needed = threads * STACK;
-        long left = limits.addresses().orElse(Long.MAX_VALUE);
+        long left = LIMITS.addresses().orElse(Long.MAX_VALUE);
         if (needed > left) {
             throw new OutOfDeviceMemoryException("out of memory: the stacks of " + threads + " threads need " + mebibytes(needed)
                     + ", and ulimit -v leaves " + mebibytes(left) + ": raise it, or compute with fewer threads (" + Threads.PROPERTY + ")");

@@ -43,8 +43,8 @@ class MemoryLimitsTest {
     private void assertRoom(long free, long most, String of) {
         MemoryLimits limits = new MemoryLimits(root);
         assertEquals(OptionalLong.of(free * MIB), limits.free());
-        assertEquals(most * MIB, limits.tightest().most());
-        assertEquals(of, limits.tightest().of());
+        assertEquals(most * MIB, limits.tightest(0).most());
+        assertEquals(of, limits.tightest(0).of());
     }
 
     @Test
@@ -112,10 +112,32 @@ class MemoryLimitsTest {
     }
 
     @Test
+    void whatIsNotWrittenYetIsTakenAlreadyButCountedByUlimit() throws IOException {
+        file("sys/fs/cgroup/memory.max", "2147483648");
+        file("sys/fs/cgroup/memory.current", "1610612736");
+        MemoryLimits limits = new MemoryLimits(root);
+        assertEquals(new MemoryLimits.Room(512 * MIB, (512 + 1024 - 300) * MIB, "the container's memory"), limits.tightest(300 * MIB));
+        assertEquals(0, limits.tightest(1536 * MIB + 1).most());
+        Files.delete(root.resolve("sys/fs/cgroup/memory.max"));
+        assertEquals((9216 - 300) * MIB, limits.tightest(300 * MIB).most());
+        limits("6442450944", "unlimited");
+        assertEquals((2048 - 64) * MIB, limits.tightest(300 * MIB).most());
+    }
+
+    @Test
+    void whatIsInMemoryIsKnown() throws IOException {
+        assertEquals(0, new MemoryLimits(root).resident());
+        file("proc/self/status", "VmRSS:\t  307200 kB");
+        assertEquals(300 * MIB, new MemoryLimits(root).resident());
+        file("proc/self/status", "VmRSS:\t  307200 kB", "RssAnon:\t  204800 kB");
+        assertEquals(200 * MIB, new MemoryLimits(root).resident());
+    }
+
+    @Test
     void elsewhereNothingIsKnown() {
         MemoryLimits limits = new MemoryLimits(root.resolve("nowhere"));
         assertEquals(OptionalLong.empty(), limits.free());
-        assertNull(limits.tightest());
+        assertNull(limits.tightest(0));
     }
 
     @Test

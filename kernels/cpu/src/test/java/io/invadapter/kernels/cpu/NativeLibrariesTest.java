@@ -106,4 +106,12 @@ class NativeLibrariesTest {
                 + "Java's property org.bytedeco.javacpp.cachedir, to a folder with 100 MB to spare\n", child.output());
         assertEquals(1, child.status());
     }
+
+    @Test
+    void theReasonIsWhatIsWrongWithTheUnpackedFile() {
+        Throwable error = new UnsatisfiedLinkError("no jnidnnl in java.library.path: /lib")
+                .initCause(new UnsatisfiedLinkError("libjnidnnl.so: wrong ELF class"));
+        assertEquals("oneDNN for " + Loader.getPlatform() + " cannot be loaded: libjnidnnl.so: wrong ELF class",
+                NativeLibraries.reason(folder, error));
+    }
 }
