@@ -5,7 +5,6 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
 
@@ -16,6 +15,7 @@ import java.util.function.Supplier;
 final class DeviceThread {
     private final ExecutorService executor;
     private volatile Thread thread;
+    /** Guarded by this. */
     private Future<Object> end;
 
     DeviceThread(String name) {
@@ -33,8 +33,8 @@ final class DeviceThread {
         return Thread.currentThread() == thread;
     }
 
-    boolean isClosed() {
-        return executor.isShutdown();
+    synchronized boolean isClosed() {
+        return end != null;
     }
 
     /** @throws IllegalStateException on the thread itself, which would wait for itself */
@@ -56,13 +56,12 @@ final class DeviceThread {
     }
 
     /** @throws IllegalStateException after {@link #close} */
-    <T> Turn<T> queue(Supplier<T> work) {
-        AtomicBoolean taken = new AtomicBoolean();
-        try {
-            return new Turn<>(taken, executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null));
-        } catch (RejectedExecutionException e) {
-            throw new IllegalStateException("the pipeline is closed", e);
+    synchronized <T> Turn<T> queue(Supplier<T> work) {
+        if (end != null) {
+            throw new IllegalStateException("the pipeline is closed");
         }
+        AtomicBoolean taken = new AtomicBoolean();
+        return new Turn<>(taken, executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null));
     }
 
     /** Work that waits for the device's thread, or is under way there; {@code taken} by who does it or who withdraws it. */

@@ -24,11 +24,19 @@ final class Log {
 
     /** Something is amiss, and requests are served less well, or not at all. */
     static void warning(String sentence) {
-        LOGGER.log(System.Logger.Level.WARNING, sentence);
+        log(System.Logger.Level.WARNING, sentence);
     }
 
     /** Something is well again. */
     static void info(String sentence) {
-        LOGGER.log(System.Logger.Level.INFO, sentence);
+        log(System.Logger.Level.INFO, sentence);
+    }
+
+    private static void log(System.Logger.Level level, String sentence) {
+        try {
+            LOGGER.log(level, sentence);
+        } catch (RuntimeException | Error e) {
+            // The application's own logging is broken, and there is nobody else to tell: a device goes on without.
+        }
     }
 }

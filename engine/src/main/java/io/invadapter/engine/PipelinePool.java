@@ -1,6 +1,5 @@
 package io.invadapter.engine;
 
-import io.invadapter.engine.PoolQueue.Job;
 import io.invadapter.kernels.DeviceException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -18,7 +17,7 @@ import java.util.function.Supplier;
  *         .pipeline(() -> Pipeline.builder().model(model).adapter(adapter).device("cuda:1").open())
  *         .queueCapacity(100).picturesPerBatch(4).build()) {
  *     CompletableFuture<GenerationResult> result = pool.submit("client 17", request);
- *     result.orTimeout(60, TimeUnit.SECONDS).thenAcceptAsync(done -> send(done.images().getFirst()));
+ *     result.orTimeout(60, TimeUnit.SECONDS).thenAccept(done -> send(done.images().getFirst()));
  * }
  * }
  *
@@ -29,7 +28,7 @@ import java.util.function.Supplier;
  *
  * <p>A result's future is cancelled by {@link CompletableFuture#cancel}, by the request's {@link Cancellation}, or by
  * completing it otherwise, as {@code orTimeout} does: a waiting request then leaves the queue at once, a running one stops
- * soon. Stages that depend on a future run on a thread of its device: what takes long belongs into the {@code …Async} ones.
+ * soon. Stages that depend on a future may take long and wait for other requests: no device waits for them.
  *
  * <p>A request that fails fails alone, also when it shares a batch. A device that fails ({@link DeviceException}, other than
  * for want of memory) takes the requests that were running on it along and is out of service; so is one whose pipeline somebody
@@ -140,9 +139,10 @@ public final class PipelinePool implements AutoCloseable {
      * @throws IllegalStateException   when the caller is a listener of a request under way in this pool, whose device would wait
      */
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request) {
-        Job job = job(client, request);
+        PoolJob job = job(client, request);
         state.enqueue(job);
-        return watched(job, request.cancellation());
+        job.follow(request.cancellation());
+        return job;
     }
 
     /**
@@ -157,9 +157,10 @@ public final class PipelinePool implements AutoCloseable {
      */
     public CompletableFuture<GenerationResult> submit(String client, GenerationRequest request, Duration patience)
             throws InterruptedException {
-        Job job = job(client, request);
-        state.enqueue(job, patience);
-        return watched(job, request.cancellation());
+        PoolJob job = job(client, request);
+        state.enqueue(job, Objects.requireNonNull(patience, "patience"));
+        job.follow(request.cancellation());
+        return job;
     }
 
     /** Requests that wait. */
@@ -172,31 +173,22 @@ public final class PipelinePool implements AutoCloseable {
         return state.devicesInService();
     }
 
-    private Job job(String client, GenerationRequest request) {
+    private PoolJob job(String client, GenerationRequest request) {
         if (workers.stream().anyMatch(PoolWorker::isListenersThread)) {
             throw new IllegalStateException("a listener cannot submit a request: its device stands still until it returns; submit on "
                     + "another thread");
         }
-        return new Job(Objects.requireNonNull(client, "client"), workers.getFirst().engine().order(request), new CompletableFuture<>());
-    }
-
-    /** Sees to it that the job goes where its future does. */
-    private CompletableFuture<GenerationResult> watched(Job job, Cancellation asked) {
-        Runnable cancel = () -> job.future().cancel(true);
-        asked.addListener(cancel);
-        job.future().whenComplete((result, failure) -> {
-            asked.removeListener(cancel);
-            state.withdraw(job);
-            job.order().cancel();
-        });
-        return job.future();
+        Objects.requireNonNull(client, "client");
+        Objects.requireNonNull(request, "request");
+        return new PoolJob(state, client, workers.getFirst().engine().order(request));
     }
 
     // --- closing ----------------------------------------------------------------------------------------------------
 
     /**
-     * Takes no more requests, waits until all that were accepted are done, and closes the pipelines. A thread that is
-     * interrupted while it waits cancels them instead, as {@link #closeNow} does.
+     * Takes no more requests, waits until all that were accepted are done, and closes the pipelines. Every future is done then,
+     * while its stages may still run. A thread that is interrupted while it waits cancels the requests instead, as {@link
+     * #closeNow} does.
      *
      * @throws IllegalStateException on a thread of a device, which would wait for itself
      */
@@ -240,6 +232,6 @@ public final class PipelinePool implements AutoCloseable {
     }
 
     private void cancelAll() {
-        state.withdrawAll().forEach(job -> job.future().cancel(true));
+        state.withdrawAll().forEach(PoolJob::endCancelled);
     }
 }

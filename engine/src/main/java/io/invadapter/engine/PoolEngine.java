@@ -2,6 +2,7 @@ package io.invadapter.engine;
 
 import io.invadapter.kernels.DeviceException;
 import java.util.List;
+import java.util.Objects;
 
 /** What {@link PipelinePool} needs of a pipeline; used by one thread, except for {@link #order}. */
 interface PoolEngine extends AutoCloseable {
@@ -29,6 +30,7 @@ interface PoolEngine extends AutoCloseable {
     void close();
 
     static PoolEngine of(Pipeline pipeline) {
+        Objects.requireNonNull(pipeline, "the opener of a pipeline gave none");
         return new PoolEngine() {
             @Override
             public String name() {

@@ -6,38 +6,26 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
 
 /** Waiting requests: first come, first served for each client, and the clients in turn. Not thread-safe. */
 final class PoolQueue {
 
-    /** A request under way, and whoever waits for it. */
-    record Job(String client, Order order, CompletableFuture<GenerationResult> future) {
-        int pictures() {
-            return order.missing().length;
-        }
-
-        Batch.Kind kind() {
-            return order.kind();
-        }
-    }
-
     /** Who is first in this order has the next turn; nobody is here with nothing. */
-    private final Map<String, Deque<Job>> clients = new LinkedHashMap<>();
+    private final Map<String, Deque<PoolJob>> clients = new LinkedHashMap<>();
     private int size;
 
     int size() {
         return size;
     }
 
-    void add(Job job) {
+    void add(PoolJob job) {
         clients.computeIfAbsent(job.client(), client -> new ArrayDeque<>()).add(job);
         size++;
     }
 
     /** One that has begun: it goes on before the client's others, when everybody else had a turn. */
-    void addFirst(Job job) {
-        Deque<Job> own = clients.remove(job.client());
+    void addFirst(PoolJob job) {
+        Deque<PoolJob> own = clients.remove(job.client());
         if (own == null) {
             own = new ArrayDeque<>();
         }
@@ -47,8 +35,8 @@ final class PoolQueue {
     }
 
     /** @return whether it was still waiting */
-    boolean remove(Job job) {
-        Deque<Job> own = clients.get(job.client());
+    boolean remove(PoolJob job) {
+        Deque<PoolJob> own = clients.get(job.client());
         if (own == null || !own.remove(job)) {
             return false;
         }
@@ -60,8 +48,8 @@ final class PoolQueue {
     }
 
     /** Empties the queue. */
-    List<Job> removeAll() {
-        List<Job> all = new ArrayList<>();
+    List<PoolJob> removeAll() {
+        List<PoolJob> all = new ArrayList<>();
         clients.values().forEach(all::addAll);
         clients.clear();
         size = 0;
@@ -76,8 +64,8 @@ final class PoolQueue {
      * @param mostRequests 1 or more
      * @return empty when nothing waits
      */
-    List<Job> take(int mostPictures, int mostRequests) {
-        List<Job> batch = new ArrayList<>();
+    List<PoolJob> take(int mostPictures, int mostRequests) {
+        List<PoolJob> batch = new ArrayList<>();
         if (size == 0) {
             return batch;
         }
@@ -86,7 +74,7 @@ final class PoolQueue {
         // One that was passed over stays passed over: its first request does not change any more.
         List<String> turns = new ArrayList<>(clients.keySet());
         for (int i = 0; i < turns.size() && batch.size() < mostRequests; i++) {
-            Job next = clients.get(turns.get(i)).peek();
+            PoolJob next = clients.get(turns.get(i)).peek();
             if (next.kind().equals(batch.getFirst().kind()) && pictures + next.pictures() <= mostPictures) {
                 batch.add(takeFrom(turns.get(i)));
                 pictures += next.pictures();
@@ -99,9 +87,9 @@ final class PoolQueue {
     }
 
     /** After which it is everybody else's turn. */
-    private Job takeFrom(String client) {
-        Deque<Job> own = clients.remove(client);
-        Job job = own.remove();
+    private PoolJob takeFrom(String client) {
+        Deque<PoolJob> own = clients.remove(client);
+        PoolJob job = own.remove();
         if (!own.isEmpty()) {
             clients.put(client, own);
         }

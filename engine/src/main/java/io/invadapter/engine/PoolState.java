@@ -1,6 +1,5 @@
 package io.invadapter.engine;
 
-import io.invadapter.engine.PoolQueue.Job;
 import io.invadapter.kernels.DeviceException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -19,7 +18,7 @@ final class PoolState {
     private final Condition end = lock.newCondition();
     // What follows is guarded by the lock.
     private final PoolQueue queue = new PoolQueue();
-    private final List<Job> running = new ArrayList<>();
+    private final List<PoolJob> running = new ArrayList<>();
     private final List<PoolWorker> inService = new ArrayList<>();
     private int idle;
     private boolean closed;
@@ -42,7 +41,7 @@ final class PoolState {
     // --- for clients ------------------------------------------------------------------------------------------------
 
     /** @throws PoolRejectedException when the queue is full, the pool is closed or no device is left */
-    void enqueue(Job job) {
+    void enqueue(PoolJob job) {
         lock.lock();
         try {
             add(job);
@@ -51,8 +50,8 @@ final class PoolState {
         }
     }
 
-    /** As {@link #enqueue(Job)}, waiting for room. */
-    void enqueue(Job job, Duration patience) throws InterruptedException {
+    /** As {@link #enqueue(PoolJob)}, waiting for room. */
+    void enqueue(PoolJob job, Duration patience) throws InterruptedException {
         lock.lockInterruptibly();
         try {
             long left = TimeUnit.NANOSECONDS.convert(patience);
@@ -65,7 +64,7 @@ final class PoolState {
         }
     }
 
-    private void add(Job job) {
+    private void add(PoolJob job) {
         if (closed) {
             throw new PoolRejectedException("the pool is closed");
         }
@@ -79,7 +78,7 @@ final class PoolState {
         work.signal();
     }
 
-    void withdraw(Job job) {
+    void withdraw(PoolJob job) {
         lock.lock();
         try {
             if (queue.remove(job)) {
@@ -112,9 +111,9 @@ final class PoolState {
     }
 
     /** Empties the queue; with what is under way. */
-    List<Job> withdrawAll() {
+    List<PoolJob> withdrawAll() {
         return locked(() -> {
-            List<Job> all = queue.removeAll();
+            List<PoolJob> all = queue.removeAll();
             all.addAll(running);
             return all;
         });
@@ -126,9 +125,9 @@ final class PoolState {
      * Waits for requests.
      *
      * @param mostPictures for which they are joined
-     * @return empty when the pool is closed and none is left
+     * @return empty when the pool is closed and none is left, which ends the worker's service
      */
-    List<Job> take(int mostPictures) {
+    List<PoolJob> take(PoolWorker worker, int mostPictures) {
         lock.lock();
         try {
             idle++;
@@ -137,8 +136,11 @@ final class PoolState {
             }
             idle--;
             // What another device could begin at once is not worth a larger batch here.
-            List<Job> batch = queue.take(mostPictures, Math.max(1, queue.size() - idle));
+            List<PoolJob> batch = queue.take(mostPictures, Math.max(1, queue.size() - idle));
             running.addAll(batch);
+            if (batch.isEmpty()) {
+                inService.remove(worker);
+            }
             room.signalAll();
             return batch;
         } finally {
@@ -146,20 +148,25 @@ final class PoolState {
         }
     }
 
-    /** What is not done of the batch goes on when it is its client's turn again, before that client's other requests. */
-    void giveBack(List<Job> batch) {
-        lock.lock();
-        try {
+    /**
+     * What is still open of the batch goes on when it is its client's turn again, before that client's other requests.
+     *
+     * @return the others
+     */
+    List<PoolJob> giveBack(List<PoolJob> batch) {
+        return locked(() -> {
             running.removeAll(batch);
-            for (Job job : batch) {
-                if (!job.future().isDone()) {
+            List<PoolJob> over = new ArrayList<>();
+            for (PoolJob job : batch) {
+                if (job.isOpen()) {
                     queue.addFirst(job);
                     work.signal();
+                } else {
+                    over.add(job);
                 }
             }
-        } finally {
-            lock.unlock();
-        }
+            return over;
+        });
     }
 
     void serves(PoolWorker worker) {
@@ -167,7 +174,7 @@ final class PoolState {
     }
 
     /** @return what waited, when no device is left for it */
-    List<Job> fails(PoolWorker worker, DeviceException failure) {
+    List<PoolJob> fails(PoolWorker worker, DeviceException failure) {
         return locked(() -> {
             inService.remove(worker);
             lastFailure = failure;
@@ -186,7 +193,7 @@ final class PoolState {
             }
             return closed;
         } catch (InterruptedException e) {
-            // Nobody interrupts a worker but a stage of a request that it completed; the pause is shorter then.
+            // Nobody interrupts a worker but the way to open its pipeline; the pause is shorter then.
             return closed;
         } finally {
             lock.unlock();

@@ -1,6 +1,5 @@
 package io.invadapter.engine;
 
-import io.invadapter.engine.PoolQueue.Job;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.time.Duration;
@@ -59,72 +58,76 @@ final class PoolWorker {
     }
 
     private void serve() {
-        List<Job> batch = take();
-        while (!batch.isEmpty()) {
-            try {
-                run(batch);
-                pause = firstPause;
-            } catch (DeviceException e) {
-                fail(batch, e);
-                if (!comesBack()) {
-                    return;
-                }
-            } finally {
-                state.giveBack(batch);
+        for (List<PoolJob> batch = take(); !batch.isEmpty(); batch = take()) {
+            if (!carriedOut(batch) && !comesBack()) {
+                return;
             }
-            batch = take();
         }
-        engine.close();
+        closeEngine();
     }
 
-    private List<Job> take() {
-        return state.take(Math.min(picturesPerBatch, engine.picturesPerBatch()));
+    private List<PoolJob> take() {
+        return state.take(this, Math.min(picturesPerBatch, engine.picturesPerBatch()));
+    }
+
+    /** Whether the device still works. */
+    private boolean carriedOut(List<PoolJob> batch) {
+        try {
+            carryOut(batch);
+            pause = firstPause;
+            return true;
+        } catch (DeviceException e) {
+            fail(batch, e);
+            return false;
+        } finally {
+            // One that was cancelled a moment ago is neither open nor, perhaps, done.
+            state.giveBack(batch).forEach(PoolJob::finish);
+        }
     }
 
     /** @throws DeviceException when the device has failed */
-    private void run(List<Job> batch) {
-        // A stage of a request that was completed here may have left its interrupt behind; it means nobody's work.
+    private void carryOut(List<PoolJob> batch) {
+        // The way to open a pipeline may have left its interrupt behind; it means nobody's work.
         Thread.interrupted();
         try {
-            engine.carryOut(batch.stream().map(Job::order).toList());
+            engine.carryOut(batch.stream().map(PoolJob::order).toList());
         } catch (Throwable e) {
             if (e instanceof DeviceException failure && !(e instanceof OutOfDeviceMemoryException)) {
                 throw failure;
             }
-            List<Job> open = batch.stream().filter(job -> job.order().isOpen()).toList();
+            List<PoolJob> open = batch.stream().filter(PoolJob::isOpen).toList();
             if (open.size() == 1) {
-                open.getFirst().future().completeExceptionally(e);
+                open.getFirst().fail(e);
             } else if (!open.isEmpty()) {
                 // Who is to blame shows when each is alone.
                 Log.warning(engine.name() + ": a batch of " + batch.size() + " requests failed and is done again one by one: " + e);
-                open.forEach(job -> run(List.of(job)));
+                open.forEach(job -> carryOut(List.of(job)));
             }
         }
-        batch.forEach(PoolWorker::complete);
+        finishDone(batch);
     }
 
-    private static void complete(Job job) {
-        if (!job.order().isOpen()) {
-            try {
-                job.future().complete(job.order().result());
-            } catch (RuntimeException e) {
-                job.future().completeExceptionally(e);
-            }
-        }
+    private static void finishDone(List<PoolJob> batch) {
+        batch.stream().filter(job -> !job.order().isOpen()).forEach(PoolJob::finish);
     }
 
-    private void fail(List<Job> batch, DeviceException failure) {
+    private void fail(List<PoolJob> batch, DeviceException failure) {
         DeviceException told = new DeviceException("the device " + engine.name() + " has failed and is out of service: "
                 + failure.getMessage(), failure);
         Log.warning(told.getMessage());
-        batch.forEach(PoolWorker::complete);
-        List<Job> lost = state.fails(this, told);
-        batch.forEach(job -> job.future().completeExceptionally(told));
-        lost.forEach(job -> job.future().completeExceptionally(told));
+        finishDone(batch);
+        List<PoolJob> lost = state.fails(this, told);
+        batch.forEach(job -> job.fail(told));
+        lost.forEach(job -> job.fail(told));
+        closeEngine();
+    }
+
+    private void closeEngine() {
         try {
             engine.close();
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | Error e) {
             // A device that has failed may fail to close, too.
+            Log.warning("the device " + engine.name() + " cannot be closed: " + e.getMessage());
         }
     }
 

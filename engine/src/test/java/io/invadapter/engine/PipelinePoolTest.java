@@ -18,9 +18,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -261,7 +259,7 @@ class PipelinePoolTest {
         PoolQueue queue = new PoolQueue();
         for (String prompt : List.of("a", "b", "c")) {
             GenerationRequest request = request(prompt).build();
-            queue.add(new PoolQueue.Job("client", first.order(request), new CompletableFuture<>()));
+            queue.add(new PoolJob(new PoolState(3), "client", first.order(request)));
         }
         assertEquals(2, queue.take(8, 2).size());
         assertEquals(1, queue.take(8, 2).size());
@@ -522,18 +520,98 @@ class PipelinePoolTest {
         assertTrue(first.closed && begun.isEmpty());
     }
 
+    // --- stages, which are the client's code ------------------------------------------------------------------------
+
     @Test
-    void aDeviceCannotWaitForItself() throws Exception {
-        try (PipelinePool pool = one(1, 1)) {
-            Function<GenerationResult, String> closing =
-                    result -> assertThrows(IllegalStateException.class, pool::close).getMessage();
-            CompletableFuture<String> message = pool.submit(request("a").build()).thenApply(closing);
-            next().finish();
-            assertEquals("the thread of a device cannot wait for itself: close the pool on another", message.join());
-            CompletableFuture<GenerationResult> still = pool.submit(request("b").build());
-            next().finish();
-            still.get(1, TimeUnit.HOURS);
+    void aStageThatTakesLongHoldsUpNeitherADeviceNorTheEnd() throws Exception {
+        CompletableFuture<Void> goOn = new CompletableFuture<>();
+        List<CompletableFuture<Void>> stages = new ArrayList<>();
+        // More than there are processors, and none of them gives its own away.
+        for (int i = 0; i <= Runtime.getRuntime().availableProcessors(); i++) {
+            stages.add(new CompletableFuture<>());
         }
+        List<CompletableFuture<GenerationResult>> results = new ArrayList<>();
+        try (PipelinePool pool = one(10, 1)) {
+            for (CompletableFuture<Void> stage : stages) {
+                CompletableFuture<GenerationResult> result = pool.submit(request("a").build());
+                result.thenRun(() -> {
+                    stage.complete(null);
+                    while (!goOn.isDone()) {
+                        Thread.onSpinWait();
+                    }
+                });
+                results.add(result);
+                next().finish();
+                stage.join();
+            }
+            results.add(pool.submit(request("last").build()));
+            next().finish();
+        }
+        assertTrue(results.stream().allMatch(CompletableFuture::isDone));
+        goOn.complete(null);
+    }
+
+    @Test
+    void aStageMayWaitForAnotherRequestOfItsPoolAndMayCloseIt() throws Exception {
+        PipelinePool pool = one(10, 1);
+        CompletableFuture<List<String>> both = pool.submit(request("a").build())
+                .thenApply(a -> Stream.of(a, pool.submit(request("b").build()).join()).flatMap(r -> r.warnings().stream()).toList());
+        next().finish();
+        next().finish();
+        assertEquals(List.of("a", "b"), both.join());
+        CompletableFuture<Void> closed = pool.submit(request("c").build()).thenRun(pool::close);
+        next().finish();
+        closed.join();
+        assertTrue(first.closed);
+        assertEquals(List.of(), pool.devicesInService());
+    }
+
+    @Test
+    void whatIsCancelledIsGivenUpBeforeItsStagesRun() throws Exception {
+        try (PipelinePool pool = one(10, 1)) {
+            CompletableFuture<GenerationResult> underWay = pool.submit(request("under way").build());
+            Begun running = next();
+            CompletableFuture<GenerationResult> waiting = pool.submit(request("waiting").build());
+            List<Object> seen = new ArrayList<>();
+            waiting.whenComplete((result, failure) -> seen.add(pool.waiting()));
+            waiting.completeExceptionally(new TimeoutException());
+            underWay.whenComplete((result, failure) -> seen.add(running.orders.getFirst().isCancelled()));
+            underWay.cancel(true);
+            assertEquals(List.of(0, true), seen);
+            running.finish();
+        }
+    }
+
+    @Test
+    void whatIsCancelledTogetherMayWaitForOneAnother() throws Exception {
+        PipelinePool pool = one(10, 1);
+        Cancellation shared = new Cancellation();
+        CompletableFuture<GenerationResult> running = pool.submit(request("running").build());
+        Begun batch = next();
+        List<CompletableFuture<GenerationResult>> cancelled = new ArrayList<>();
+        for (int i = 0; i < 4; i++) {
+            GenerationRequest.Builder request = request("waiting");
+            cancelled.add(pool.submit((i < 2 ? request.cancellation(shared) : request).build()));
+        }
+        List<CompletableFuture<GenerationResult>> stages = new ArrayList<>();
+        for (int i : new int[] {0, 1, 2, 3}) {
+            CompletableFuture<GenerationResult> other = cancelled.get(i ^ 1);
+            stages.add(cancelled.get(i).exceptionally(reason -> other.exceptionally(reasonToo -> null).join()));
+        }
+        shared.cancel();
+        assertTrue(cancelled.get(0).isCancelled() && cancelled.get(1).isCancelled() && !cancelled.get(2).isDone());
+        CompletableFuture<Void> closed = CompletableFuture.runAsync(pool::closeNow);
+        stages.forEach(CompletableFuture::join);
+        assertThrows(CancellationException.class, running::join);
+        batch.finish();
+        closed.join();
+    }
+
+    @Test
+    void aWayToOpenThatGivesNoPipelineIsTold() {
+        Supplier<Pipeline> none = () -> null;
+        assertEquals("the opener of a pipeline gave none",
+                assertThrows(NullPointerException.class, () -> PipelinePool.builder().pipeline(none).build()).getMessage());
     }
 
     @Test
