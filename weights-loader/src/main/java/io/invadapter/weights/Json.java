@@ -25,12 +25,17 @@ public final class Json {
      * @throws WeightException if it cannot be read, is over 32 MB, or is not valid JSON
      */
     public static JsonValue read(Path file) {
+        return parse(bytes(file, "a JSON file"), file.toString());
+    }
+
+    /** @param kind of file that is expected, for the message that it is too large */
+    static byte[] bytes(Path file, String kind) {
         try {
             long size = Files.size(file);
             if (size > MAX_FILE_BYTES) {
-                throw new WeightException(file + " has " + size + " bytes, too many for a JSON file (limit " + MAX_FILE_BYTES + ")");
+                throw new WeightException(file + " has " + size + " bytes, too many for " + kind + " (limit " + MAX_FILE_BYTES + ")");
             }
-            return parse(Files.readAllBytes(file), file.toString());
+            return Files.readAllBytes(file);
         } catch (NoSuchFileException e) {
             throw WeightException.missing(file);
         } catch (IOException e) {

@@ -35,15 +35,23 @@ final class SingleFile {
             WeightSource file = withoutOuterPrefix(opened);
             String name = file.description();
             refuseOtherModels(file);
+            OriginalConfig beside = OriginalConfig.beside(path);
             WeightSource unet = part(file, "UNet", CanonicalNames.ldmUNet(name, file.names()));
             WeightSource vae = part(file, "VAE", CanonicalNames.ldmVae(name, file.names()));
             WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
-            JsonValue unetConfig = InferredConfig.unet(unet);
+            JsonValue unetConfig = beside.unet(InferredConfig.unet(unet));
+            JsonValue vaeConfig = beside.vae(InferredConfig.vae(vae));
             JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
             refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
-            return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, InferredConfig.vae(vae)),
-                    new ModelFiles.Part(textEncoder, textEncoderConfig), InferredConfig.scheduler(name, Prediction.of(path, file)), Optional.empty(),
-                    otherTensors(file), List.of(opened));
+            FileMetadata.refuseOtherModels(file);
+            beside.checkTextEncoder(textEncoderConfig);
+            if (FileMetadata.encoderLayer(file) > 1) {
+                // Told of as a key that is not known: most programs take the last layer whatever the file says.
+                textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
+            }
+            JsonValue scheduler = beside.scheduler(InferredConfig.scheduler(name, Prediction.of(file, beside)));
+            return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
+                    new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), List.of(opened));
         } catch (RuntimeException | Error e) {
             opened.close();
             throw e;

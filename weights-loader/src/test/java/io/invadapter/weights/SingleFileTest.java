@@ -226,13 +226,64 @@ class SingleFileTest {
         assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "epsilon"));
         SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    # parameterization: x\n    parameterization: \"v\" # velocity\n");
         assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT));
-        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    linear_start: 0.00085\n");
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    linear_start: 0.00085\n    linear_end: 0.0120\n");
         assertPrediction("epsilon", SmallModel.sd15Like().checkpoint(TEXT));
-        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {linear_start: 0.00085, parameterization: v}}\n");
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {linear_start: 0.00085, linear_end: 0.012, parameterization: v}}\n");
         assertPrediction("v_prediction", SmallModel.sd15Like().checkpoint(TEXT));
         SmallModel.writeFile(folder.resolve("model.yaml"), "parameterization: score");
         String message = assertThrows(WeightException.class, () -> ModelFiles.open(folder.resolve("model.safetensors"))).getMessage();
         assertEquals(folder.resolve("model.yaml") + ": parameterization is \"score\" where epsilon, v or sample is expected", message);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "modelspec.prediction_type, v, v_prediction", "modelspec.predict_key, v, v_prediction", "modelspec.predict_key, epsilon, epsilon",
+        "ss_v_parameterization, True, v_prediction", "ss_v_parameterization, False, epsilon", "ss_v_parameterization, None, epsilon",
+        "ss_v2, False, epsilon", "ss_zero_terminal_snr, False, epsilon", "modelspec.architecture, stable-diffusion-v1, epsilon",
+        "modelspec.architecture, stable-diffusion-v1-5, epsilon", "modelspec.architecture, '', epsilon", "ss_base_model_version, sd_v1, epsilon"})
+    void metadataIsComputedWith(String key, String value, String type) {
+        assertPrediction(type, SmallModel.sd15Like().checkpoint(TEXT).metadata(key, value));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "modelspec.prediction_type, flow, 'modelspec.prediction_type'' is \"flow\" where epsilon, v or sample is expected'",
+        "ss_v_parameterization, maybe, 'ss_v_parameterization'' is \"maybe\" where True or False is expected'",
+        "ss_zero_terminal_snr, True, 'ss_zero_terminal_snr'' says that it was trained to zero terminal SNR'",
+        "ss_v2, True, 'ss_v2'' is \"True\", but its tensors are those of Stable Diffusion 1.x'",
+        "modelspec.architecture, stable-diffusion-xl-v1-base, 'modelspec.architecture'' is \"stable-diffusion-xl-v1-base\", but its tensors are'",
+        "modelspec.architecture, stable-diffusion-v2-768-v, 'modelspec.architecture'' is \"stable-diffusion-v2-768-v\", but'",
+        "modelspec.architecture, stable-diffusion-v1/lora, 'modelspec.architecture'' is \"stable-diffusion-v1/lora\", but'",
+        "ss_base_model_version, sdxl_base_v1-0, 'ss_base_model_version'' is \"sdxl_base_v1-0\", but'",
+        "ss_base_model_version, sd_v2_v, 'ss_base_model_version'' is \"sd_v2_v\", but'"})
+    void metadataOfAnotherKindOfModelIsRefused(String key, String value, String problem) {
+        assertRefused(SmallModel.sd15Like().checkpoint(TEXT).metadata(key, value), ": its metadata '" + problem);
+    }
+
+    @Test
+    void sourcesThatContradictEachOtherAreBothNamed() {
+        Path path = folder.resolve("model.safetensors");
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    parameterization: eps\n");
+        SafetensorsWriter velocity = SmallModel.sd15Like().checkpoint(TEXT).metadata("ss_v_parameterization", "True");
+        assertRefused(velocity, "its metadata 'ss_v_parameterization' says that the network predicts v_prediction, but "
+                + folder.resolve("model.yaml") + ": model.params.parameterization says epsilon");
+        assertRefused(marked("v_pred"), path + ": its tensor 'v_pred' says that the network predicts v_prediction, but ");
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    parameterization: v\n");
+        assertPrediction("v_prediction", velocity);
+        assertRefused(SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.prediction_type", "epsilon"), "says v_prediction");
+    }
+
+    @Test
+    void aLayerOfTheTextEncoderThatIsNotTheLastIsToldOf() {
+        Path path = folder.resolve("model.safetensors");
+        SmallModel.sd15Like().checkpoint(TEXT).metadata("modelspec.encoder_layer", "2").write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(2, files.textEncoderConfig().get("clip_skip").asInt());
+        }
+        SmallModel.sd15Like().checkpoint(TEXT).metadata("ss_clip_skip", "None").write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(Optional.empty(), files.textEncoderConfig().find("clip_skip"));
+        }
     }
 
     @Test
