@@ -3,7 +3,9 @@
 # Java and Maven separate paths by colons: a checkout with one in its path is reached through a link without.
 if [[ "$root" == *:* ]]; then
     home=~
-    link="${XDG_CACHE_HOME:-$home/.cache}/invadapter/checkout-$(cksum <<<"$root" | cut -d ' ' -f 1)"
+    cache="$home/.cache"
+    [[ "${XDG_CACHE_HOME:-}" != /* ]] || cache="$XDG_CACHE_HOME"
+    link="$cache/invadapter/checkout-$(cksum <<<"$root" | cut -d ' ' -f 1)"
     if [[ "$link" == *:* ]] || ! mkdir -p "$(dirname "$link")" || ! { [ "$link" -ef "$root" ] || ln -sfn "$root" "$link"; }; then
         echo "$(basename "$0"): $root: Java reads no path with a colon, and no link to it can be made as $link" >&2
         exit 1

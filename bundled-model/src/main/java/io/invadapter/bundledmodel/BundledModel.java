@@ -1,16 +1,19 @@
 package io.invadapter.bundledmodel;
 
+import io.invadapter.base.CacheFolder;
 import io.invadapter.base.InvAdapterException;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLockInterruptionException;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -23,6 +26,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
@@ -32,7 +36,7 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
  * avatar-sd, a Stable Diffusion in small that draws cartoon portraits, in the diffusers layout with its adapter and golden
- * data. The archive is unpacked once, to {@code $XDG_CACHE_HOME/invadapter} or {@code ~/.cache/invadapter}.
+ * data. The archive is unpacked once, to the {@link CacheFolder}.
  */
 public final class BundledModel {
     private static final String ARCHIVE = "avatar-sd.zip";
@@ -53,10 +57,11 @@ public final class BundledModel {
     /**
      * The unpacked model. A folder that was damaged since is unpacked anew.
      *
-     * @throws InvAdapterException when the cache cannot be written; the message says where it is
+     * @throws InvAdapterException   when the cache cannot be written; the message says where it is
+     * @throws CancellationException when the thread is interrupted before unpacking has begun; it stays so
      */
     public static Path directory() {
-        return directory(cache());
+        return directory(CacheFolder.path());
     }
 
     static synchronized Path directory(Path cache) {
@@ -76,13 +81,22 @@ public final class BundledModel {
                 }
             }
             return target;
+        } catch (ClosedByInterruptException | FileLockInterruptionException e) {
+            // What comes after the lock takes a second or two and is not interrupted.
+            throw (CancellationException) new CancellationException("interrupted before the bundled model was unpacked").initCause(e);
         } catch (IOException e) {
-            String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()
-                    : e instanceof AccessDeniedException ? "access denied"
-                    : e instanceof FileLockInterruptionException ? "interrupted" : String.valueOf(e.getMessage());
-            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason
-                    + "); set XDG_CACHE_HOME to a folder that can be written", e);
+            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason(e)
+                    + "); set XDG_CACHE_HOME to the full path of a folder that can be written, with 60 MB to spare", e);
         }
+    }
+
+    private static String reason(IOException e) {
+        return switch (e) {
+            case AccessDeniedException denied -> denied.getFile() + ": access denied";
+            case FileAlreadyExistsException exists -> exists.getFile() + " is no folder";
+            case FileSystemException failed when failed.getReason() != null -> failed.getReason();
+            default -> String.valueOf(e.getMessage());
+        };
     }
 
     /** Waits, too, for this class in another class loader of this process, which is an exception to Java. */
@@ -119,16 +133,6 @@ public final class BundledModel {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
-    }
-
-    private static Path cache() {
-        String xdg = System.getenv("XDG_CACHE_HOME");
-        if (xdg != null && !xdg.isBlank()) {
-            return Path.of(xdg).resolve("invadapter");
-        }
-        Path home = Path.of(System.getProperty("user.home"));
-        return Files.isDirectory(home) ? home.resolve(".cache", "invadapter")
-                : Path.of(System.getProperty("java.io.tmpdir"), "invadapter-" + System.getProperty("user.name"));
     }
 
     /** Names the folder by the archive's contents, so that another version is unpacked beside this one. */

@@ -20,6 +20,7 @@ import java.security.MessageDigest;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -124,6 +125,41 @@ class BundledModelTest {
         String message = assertThrows(InvAdapterException.class, () -> BundledModel.directory(file.resolve("cache"))).getMessage();
         assertTrue(message.startsWith(file.resolve("cache") + ": ") && message.contains("XDG_CACHE_HOME"), message);
         assertEquals(1, message.lines().count());
+    }
+
+    @Test
+    void aFileInThePlaceOfTheCacheIsNamed() throws IOException {
+        Path file = Files.createFile(cache.resolve("file"));
+        assertEquals(file + ": the bundled model cannot be unpacked here (" + file + " is no folder); set XDG_CACHE_HOME to the full path of "
+                + "a folder that can be written, with 60 MB to spare",
+                assertThrows(InvAdapterException.class, () -> BundledModel.directory(file)).getMessage());
+    }
+
+    @Test
+    void anInterruptedThreadIsToldSoUnlessItIsUnpackedOrNearly() throws Exception {
+        Thread.currentThread().interrupt();
+        CancellationException end = assertThrows(CancellationException.class, () -> BundledModel.directory(cache));
+        assertTrue(Thread.interrupted(), "it stays so");
+        assertEquals("interrupted before the bundled model was unpacked", end.getMessage());
+        assertEquals(List.of("lock"), names(cache));
+
+        FutureTask<Path> midway = new FutureTask<>(() -> {
+            Path model = BundledModel.directory(cache);
+            assertTrue(Thread.interrupted(), "it stays so");
+            return model;
+        });
+        Thread unpacking = new Thread(midway);
+        unpacking.start();
+        while (unpacking.isAlive() && !Files.exists(cache.resolve("unpacking"))) {
+            Thread.onSpinWait();
+        }
+        unpacking.interrupt();
+        Path model = midway.get();
+        assertTrue(Files.exists(model.resolve(WEIGHTS)));
+
+        Thread.currentThread().interrupt();
+        assertEquals(model, BundledModel.directory(cache));
+        assertTrue(Thread.interrupted(), "it stays so");
     }
 
     @Test

@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cpu;
 
+import io.invadapter.base.CacheFolder;
 import io.invadapter.kernels.DeviceException;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -7,9 +8,8 @@ import java.nio.file.Path;
 import org.bytedeco.javacpp.Loader;
 
 /**
- * Loads oneDNN. JavaCPP unpacks it from its jar, 91 MB, and keeps it for the next process: in {@code native} of the folder where
- * the bundled model is kept too, {@code $XDG_CACHE_HOME/invadapter} or {@code ~/.cache/invadapter}; without a home folder among the
- * temporary files.
+ * Loads oneDNN. JavaCPP unpacks it from its jar, 91 MB, and keeps it for the next process: in {@code native} of the {@link
+ * CacheFolder}.
  */
 final class NativeLibraries {
     private static final String CACHE_FOLDER = "org.bytedeco.javacpp.cachedir";
@@ -34,7 +34,7 @@ final class NativeLibraries {
         // JavaCPP forbids a process, models and all, to be larger than four Java heaps; NativeMemory has limits of its own.
         setDefault(PHYSICAL_MEMORY, "0");
         if (System.getProperty("org.bytedeco.javacpp.cacheDir") == null) {
-            setDefault(CACHE_FOLDER, folder().toString());
+            setDefault(CACHE_FOLDER, CacheFolder.path().resolve("native").toAbsolutePath().toString());
         }
         OpenMp.set(Threads.count());
         Path folder = Path.of(System.getProperty(CACHE_FOLDER, System.getProperty("org.bytedeco.javacpp.cacheDir", "")));
@@ -53,20 +53,8 @@ final class NativeLibraries {
         }
     }
 
-    private static Path folder() {
-        return folder(System.getenv("XDG_CACHE_HOME"), Path.of(System.getProperty("user.home")), Path.of(System.getProperty("java.io.tmpdir")),
-                System.getProperty("user.name"));
-    }
-
-    static Path folder(String xdgCacheHome, Path home, Path temporary, String user) {
-        Path base = xdgCacheHome != null && !xdgCacheHome.isBlank() ? Path.of(xdgCacheHome).resolve("invadapter")
-                : Files.isDirectory(home) ? home.resolve(".cache", "invadapter")
-                : temporary.resolve("invadapter-" + user);
-        return base.resolve("native").toAbsolutePath();
-    }
-
     static String reason(Path folder, Throwable e) {
-        String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to a folder with 100 MB to spare";
+        String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to the full path of a folder with 100 MB to spare";
         if (e instanceof IOException || !Files.isWritable(folder)) {
             return folder + ": oneDNN cannot be unpacked here, for the folder cannot be written" + advice;
         }

@@ -31,7 +31,7 @@ class BoundaryTest {
                 Matcher m = IMPORT.matcher(Files.readString(source));
                 while (m.find()) {
                     String name = m.group(1);
-                    boolean allowed = name.startsWith("java.") || name.startsWith("io.invadapter.kernels.")
+                    boolean allowed = name.startsWith("java.") || name.startsWith("io.invadapter.kernels.") || name.startsWith("io.invadapter.base.")
                             || mayUseJCuda && name.startsWith("jcuda.");
                     assertTrue(allowed, source + " imports " + name);
                 }

@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda.libraries;
 
+import io.invadapter.base.CacheFolder;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -32,7 +33,7 @@ final class BundledLibraries {
     /** The folder where they lie unpacked, now or from an earlier run; empty when there never was such a jar. */
     static Optional<Path> folder() {
         URL library = BundledLibraries.class.getClassLoader().getResource(PACKAGE + "libcublas.so.12");
-        return library == null ? unpackedBefore(cache()) : Optional.of(unpack(library, cache()));
+        return library == null ? unpackedBefore(CacheFolder.path()) : Optional.of(unpack(library, CacheFolder.path()));
     }
 
     /** The newest by name. */
@@ -43,12 +44,6 @@ final class BundledLibraries {
         } catch (IOException e) {
             return Optional.empty();
         }
-    }
-
-    private static Path cache() {
-        String named = System.getenv("XDG_CACHE_HOME");
-        return (named == null || named.isBlank() ? Path.of(System.getProperty("user.home"), ".cache") : Path.of(named))
-                .resolve("invadapter");
     }
 
     /** Unpacks the jar that has that entry into a folder of its own name, all or nothing. */
