@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import java.awt.Transparency;
 import java.awt.color.ColorSpace;
 import java.awt.color.ICC_ColorSpace;
 import java.awt.color.ICC_Profile;
@@ -11,6 +12,7 @@ import java.awt.image.DataBuffer;
 import java.awt.image.Raster;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.stream.IntStream;
 
 /** From the colours of a picture file to sRGB, where Java does something else. */
 final class Colours {
@@ -27,13 +29,35 @@ final class Colours {
     private Colours() {
     }
 
+    /** How opaque a pixel is, where the file means something else than Java makes of it. */
+    interface Opacity {
+        Opacity AS_STORED = (value, stored, max) -> stored;
+
+        /** @param value of the pixel's first colour; @param stored what Java takes for its opacity; @param max opaque */
+        int of(int value, int stored, int max);
+    }
+
+    /** As {@link #asWritten(BufferedImage, Opacity)}, as opaque as Java says. */
+    static BufferedImage asWritten(BufferedImage picture) {
+        return asWritten(picture, Opacity.AS_STORED);
+    }
+
+    /** Without the channel that Java takes for opacity. */
+    static BufferedImage opaque(BufferedImage picture) {
+        ColorModel colours = picture.getColorModel();
+        int bands = colours.getNumColorComponents();
+        ColorModel fewer = new ComponentColorModel(colours.getColorSpace(), false, false, Transparency.OPAQUE, colours.getTransferType());
+        return new BufferedImage(fewer, picture.getRaster().createWritableChild(0, 0, picture.getWidth(), picture.getHeight(), 0, 0,
+                IntStream.range(0, bands).toArray()), false, null);
+    }
+
     /**
      * A picture whose values Java takes for linear light, though no file says so: grey of all kinds, and RGB that a TIFF
      * file keeps as YCbCr. Its values become those of sRGB as they are; other pictures stay what they are.
      *
      * @throws InvalidRequestException when the values are no whole numbers of at most 16 bits
      */
-    static BufferedImage asWritten(BufferedImage picture) {
+    static BufferedImage asWritten(BufferedImage picture, Opacity means) {
         ColorModel colours = picture.getColorModel();
         ColorSpace space = colours.getColorSpace();
         // A profile from a file is a space of its own, never one of Java's two.
@@ -42,7 +66,7 @@ final class Colours {
         }
         int kind = colours.getTransferType();
         if (kind != DataBuffer.TYPE_BYTE && kind != DataBuffer.TYPE_USHORT) {
-            throw new InvalidRequestException("its pixels are fractions or numbers of more than 16 bits; save it with 8 bits a colour first");
+            throw new InvalidRequestException(PictureReader.FOREIGN_NUMBERS);
         }
         int bands = colours.getNumComponents();
         boolean grey = colours.getNumColorComponents() == 1;
@@ -57,7 +81,7 @@ final class Colours {
             raster.getPixels(0, y, width, 1, values);
             for (int x = 0; x < width; x++) {
                 int at = x * bands;
-                int opacity = alpha ? values[at + bands - 1] : max;
+                int opacity = alpha ? means.of(values[at], values[at + bands - 1], max) : max;
                 // Premultiplied colours are parts of the opacity.
                 int whole = picture.isAlphaPremultiplied() ? Math.max(opacity, 1) : max;
                 int r = to8Bits(values[at], whole);

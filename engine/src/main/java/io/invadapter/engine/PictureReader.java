@@ -3,16 +3,14 @@ package io.invadapter.engine;
 import java.awt.color.ColorSpace;
 import java.awt.color.ICC_Profile;
 import java.awt.image.BufferedImage;
-import java.awt.image.WritableRaster;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Iterator;
 import java.util.Locale;
+import java.util.OptionalInt;
 import java.util.function.Consumer;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
-import javax.imageio.plugins.tiff.TIFFDirectory;
-import javax.imageio.plugins.tiff.TIFFField;
 import javax.imageio.stream.ImageInputStream;
 
 /** One still picture out of a stream, upright and in sRGB, or one sentence that says why not. */
@@ -20,11 +18,8 @@ final class PictureReader {
     private static final int MIN_SIZE = 32;
     private static final long MAX_PIXELS = 200_000_000;
     private static final String FORMATS = "expected PNG, JPEG, BMP, GIF or TIFF";
-    private static final String FOREIGN_COLOURS = "its colours are neither RGB nor grey; save it as an RGB picture first";
-    private static final int TIFF_PROFILE = 34675;
-    private static final int TIFF_COLOURS = 262;
-    /** The last of those that Java reads right; CIELAB, sensor data and the like come after. */
-    private static final int TIFF_YCBCR = 6;
+    static final String FOREIGN_COLOURS = "its colours are neither RGB nor grey; save it as an RGB picture first";
+    static final String FOREIGN_NUMBERS = "its pixels are fractions, signed numbers or numbers of more than 16 bits; save it with 8 bits a colour first";
 
     private final String name;
     private final ImageInputStream stream;
@@ -95,21 +90,22 @@ final class PictureReader {
         }
         reader.addIIOReadWarningListener((source, warning) -> warn("the picture seems damaged (" + warning + ")"));
         try {
-            TIFFDirectory tiff = format.startsWith("tif") ? TIFFDirectory.createFromMetadata(reader.getImageMetadata(0)) : null;
-            TIFFField colours = tiff == null ? null : tiff.getTIFFField(TIFF_COLOURS);
-            if (colours != null && colours.getAsInt(0) > TIFF_YCBCR) {
-                throw new InvalidRequestException(FOREIGN_COLOURS);
-            }
-            if (tiff != null && reader.getNumImages(true) > 1) {
+            TiffTags tiff = format.startsWith("tif") ? TiffTags.read(reader) : TiffTags.NONE;
+            tiff.refuseForeign();
+            if (tiff != TiffTags.NONE && reader.getNumImages(true) > 1) {
                 warn("only the first of its " + reader.getNumImages(true) + " pages is used");
             }
-            boolean profile = png.has("iCCP") || jpeg.hasProfile() || tiff != null && tiff.getTIFFField(TIFF_PROFILE) != null;
-            BufferedImage picture = inSrgb(reader.read(0), png, profile);
+            boolean profile = png.has("iCCP") || jpeg.hasProfile() || tiff.hasProfile();
+            BufferedImage read = reader.read(0);
+            if (tiff.hasNoOpacity() && read.getColorModel().hasAlpha()) {
+                warn("a channel of which the file does not say what it means is left out");
+                read = Colours.opaque(read);
+            }
+            BufferedImage picture = inSrgb(read, png, profile, tiff.opacity());
             if (isTransparent(picture)) {
                 warn("transparent parts are taken as white");
             }
-            TIFFField held = tiff == null ? null : tiff.getTIFFField(Orientation.TAG);
-            Orientation orientation = held != null ? Orientation.of(held.getAsInt(0))
+            Orientation orientation = tiff != TiffTags.NONE ? tiff.orientation()
                     : png.has("eXIf") ? Orientation.ofExif(png.get("eXIf")) : jpeg.orientation();
             return orientation.upright(picture);
         } catch (IOException | OutOfMemoryError e) {
@@ -122,25 +118,15 @@ final class PictureReader {
         }
     }
 
-    /** @param raster of grey and opacity */
-    private static void makeTransparent(WritableRaster raster, int grey) {
-        for (int y = 0; y < raster.getHeight(); y++) {
-            for (int x = 0; x < raster.getWidth(); x++) {
-                if (raster.getSample(x, y, 0) == grey) {
-                    raster.setSample(x, y, 1, 0);
-                }
-            }
-        }
-    }
-
-    private BufferedImage inSrgb(BufferedImage picture, PngChunks png, boolean profile) {
+    private BufferedImage inSrgb(BufferedImage picture, PngChunks png, boolean profile, Colours.Opacity opacity) {
         switch (picture.getColorModel().getColorSpace().getType()) {
             case ColorSpace.TYPE_GRAY -> {
                 if (profile) {
                     warn("its grey profile is not applied");
                 }
-                png.missedTransparentGrey().ifPresent(value -> makeTransparent(picture.getRaster(), value));
-                return Colours.asWritten(picture);
+                OptionalInt missed = png.missedTransparentGrey();
+                return Colours.asWritten(picture, missed.isEmpty() ? opacity
+                        : (grey, stored, max) -> grey == missed.getAsInt() ? 0 : stored);
             }
             case ColorSpace.TYPE_RGB -> {
                 try {

@@ -29,6 +29,8 @@ import org.junit.jupiter.api.Test;
 class PictureReaderTest {
     private static final int SIZE = 64;
     private static final int GREY = 0;
+    /** No sample of a TIFF is anything but a colour. */
+    private static final int ALL_COLOURS = -1;
     private static final int RGB = 2;
     private static final int PALETTE = 3;
     private static final int GREY_ALPHA = 4;
@@ -73,25 +75,39 @@ class PictureReaderTest {
 
     @Test
     void greyKeepsItsValuesInEveryKindOfTiff() {
-        assertRamp(tiff(1, 8, 1, 0, 1, value -> value));
-        assertRamp(tiff(1, 16, 1, 0, 1, value -> value * 257));
+        assertRamp(tiff(1, 8, 1, ALL_COLOURS, 1, value -> value));
+        assertRamp(tiff(1, 16, 1, ALL_COLOURS, 1, value -> value * 257));
         assertRamp(tiff(1, 8, 2, 2, 1, value -> value));
         assertRamp(tiff(1, 16, 2, 2, 1, value -> value * 257));
-        assertRamp(tiff(0, 8, 1, 0, 1, value -> 255 - value));
+        assertRamp(tiff(0, 8, 1, ALL_COLOURS, 1, value -> 255 - value));
+        assertRamp(tiff(0, 16, 1, ALL_COLOURS, 1, value -> 65535 - value * 257));
+        assertRamp(tiff(0, 8, 2, 2, 1, value -> 255 - value));
+        assertRamp(tiff(0, 16, 2, 2, 1, value -> 65535 - value * 257));
+        assertRamp(tiff(0, 8, 2, 1, 1, value -> 255 - value));
         assertEquals(List.of(), warnings);
     }
 
     @Test
     void transparentGreyIsLaidOnWhiteAsColoursAre() {
-        // Half transparent, and in the second file multiplied by its opacity already.
-        for (byte[] file : new byte[][] {tiff(1, 8, 2, 2, 1, value -> value, 128), tiff(1, 8, 2, 1, 1, value -> value * 128 / 255, 128)}) {
+        // Half transparent, and in every second file multiplied by its opacity already; in the last two white is 0.
+        for (byte[] file : new byte[][] {tiff(1, 8, 2, 2, 1, value -> value, 128), tiff(1, 8, 2, 1, 1, value -> value * 128 / 255, 128),
+            tiff(0, 8, 2, 2, 1, value -> 255 - value, 128), tiff(0, 8, 2, 1, 1, value -> 255 - value * 128 / 255, 128)}) {
             BufferedImage seen = FacePicture.square(FacePicture.read(file, warnings::add), SIZE);
             for (int x = 0; x < SIZE; x++) {
                 assertEquals(127 + x * 4 * 128 / 255, seen.getRGB(x, 9) & 255, 2, "column " + x);
             }
         }
-        assertEquals(2, warnings.size());
+        assertEquals(4, warnings.size());
         assertTrue(warnings.getFirst().contains("transparent parts are taken as white"));
+    }
+
+    @Test
+    void whatATiffDoesNotCallOpacityIsNone() {
+        assertRamp(tiff(1, 8, 2, 0, 1, value -> value, 40));
+        assertRamp(tiff(0, 16, 2, 0, 1, value -> 65535 - value * 257, 40));
+        assertRamp(tiff(2, 8, 4, 0, 1, value -> value, 40));
+        assertRamp(tiff(2, 16, 4, 0, 1, value -> value * 257, 40));
+        assertEquals(List.of("the picture: a channel of which the file does not say what it means is left out"), warnings.stream().distinct().toList());
     }
 
     @Test
@@ -145,8 +161,11 @@ class PictureReaderTest {
     void coloursThatAreNotComputedAreRefused() throws IOException {
         assertRefused("cHRM", png(8, RGB, 3, new Chunk("cHRM", chromaticities(31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000))));
         assertRefused("cICP 9, 16", png(8, RGB, 3, new Chunk("cICP", new byte[] {9, 16, 0, 1})));
-        assertRefused("neither RGB nor grey", tiff(8, 8, 3, 0, 1, value -> value));
-        assertRefused("more than 16 bits", tiff(1, 32, 1, 0, 1, value -> value));
+        assertRefused("neither RGB nor grey", tiff(8, 8, 3, ALL_COLOURS, 1, value -> value));
+        assertRefused("more than 16 bits", tiff(2, 32, 3, ALL_COLOURS, 1, value -> value));
+        assertRefused("channels hold 4-bit numbers", tiff(2, 4, 4, 2, 1, value -> value));
+        assertRefused("channels besides its colours", tiff(3, 8, 2, 2, 1, value -> value));
+        assertRefused("more than 16 bits", tiff(1, 32, 1, ALL_COLOURS, 1, value -> value));
     }
 
     // --- orientation, kinds of files, streams -----------------------------------------------------------------------
@@ -158,7 +177,7 @@ class PictureReaderTest {
         for (int value = 1; value <= 8; value++) {
             byte[] exif = ByteBuffer.allocate(26).put("MM\0*".getBytes(StandardCharsets.US_ASCII)).putInt(8).putShort((short) 1)
                     .putShort((short) 0x0112).putShort((short) 3).putInt(1).putShort((short) value).array();
-            for (byte[] file : new byte[][] {tiff(1, 8, 1, 0, value, v -> v), tiff(1, 8, 2, 2, value, v -> v),
+            for (byte[] file : new byte[][] {tiff(1, 8, 1, ALL_COLOURS, value, v -> v), tiff(1, 8, 2, 2, value, v -> v),
                 png(8, GREY, 1, new Chunk("eXIf", exif)), png(8, GREY_ALPHA, 2, new Chunk("eXIf", exif))}) {
                 BufferedImage seen = FacePicture.read(new ByteArrayInputStream(file), warnings::add);
                 int dark = switch (sides.charAt(value - 1)) {
@@ -292,15 +311,15 @@ class PictureReaderTest {
         return tiff(photometric, bits, samples, extraSample, orientation, values, 255);
     }
 
-    /** @param extraSample what the last sample is: 0 a colour, 1 opacity that the colours are multiplied by, 2 opacity */
+    /** @param extraSample what the last sample is: a colour, or 0 nobody knows what, 1 opacity that the colours are multiplied by, 2 opacity */
     private static byte[] tiff(int photometric, int bits, int samples, int extraSample, int orientation, IntUnaryOperator values,
             int opacity) {
         int[][] tags = {{256, SIZE}, {257, SIZE}, {258, bits}, {259, 1}, {262, photometric}, {273, 0}, {274, orientation}, {277, samples},
             {278, SIZE}, {279, SIZE * SIZE * samples * bits / 8}, {338, extraSample}};
-        int count = extraSample == 0 ? tags.length - 1 : tags.length;
+        int count = extraSample == ALL_COLOURS ? tags.length - 1 : tags.length;
         int perSample = 8 + 2 + 12 * count + 4;
         int data = perSample + 2 * samples;
-        ByteBuffer file = ByteBuffer.allocate(data + SIZE * SIZE * samples * bits / 8).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer file = ByteBuffer.allocate(data + SIZE * SIZE * samples * Math.max(8, bits) / 8).order(ByteOrder.LITTLE_ENDIAN);
         file.put((byte) 'I').put((byte) 'I').putShort((short) 42).putInt(8).putShort((short) count);
         for (int i = 0; i < count; i++) {
             boolean each = tags[i][0] == 258;
@@ -314,9 +333,9 @@ class PictureReaderTest {
             file.putShort((short) bits);
         }
         for (int i = 0; i < SIZE * SIZE * samples; i++) {
-            boolean alpha = extraSample != 0 && i % samples == samples - 1;
+            boolean alpha = extraSample != ALL_COLOURS && i % samples == samples - 1;
             int value = alpha ? bits == 16 ? opacity * 257 : opacity : values.applyAsInt(i / samples % SIZE * 4);
-            if (bits == 8) {
+            if (bits <= 8) {
                 file.put((byte) value);
             } else if (bits == 16) {
                 file.putShort((short) value);

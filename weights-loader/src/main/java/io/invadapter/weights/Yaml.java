@@ -19,6 +19,8 @@ final class Yaml {
     private static final Pattern INTEGER = Pattern.compile("[-+]?(0|[1-9][0-9_]{0,17})");
     private static final Pattern NUMBER = Pattern.compile("[-+]?([0-9][0-9_]*\\.?[0-9_]*|\\.[0-9][0-9_]*)([eE][-+]?[0-9]+)?");
     private static final String FLOW = ",[]{}";
+    /** What a key that stands for another place, or is of many lines, begins with. */
+    private static final String REFERENCES = "&*!?";
 
     private final String name;
     private final String text;
@@ -161,7 +163,7 @@ final class Yaml {
         int next;
         do {
             int colon = keyEnd();
-            if (colon < 0) {
+            if (colon < 0 || REFERENCES.indexOf(text.charAt(at)) >= 0) {
                 throw wrong("not understood: '" + shown() + "' where 'key: value' is expected");
             }
             String key = key(colon);
