@@ -42,11 +42,21 @@ final class CpuConvolution implements Device.Convolution {
     private final List<PackedWeights> packed = new ArrayList<>();
     /** The weights for large maps, made when the first comes; {@code null} before. */
     private Winograd winograd;
-    /** The layout for each of the last sizes; that used longest ago comes first. */
-    private final Map<Shape, PackedWeights> layouts = new LinkedHashMap<>(16, 0.75f, true);
+    /** For each of the last sizes; that used longest ago comes first. */
+    private final Map<Shape, Way> ways = new LinkedHashMap<>(16, 0.75f, true);
 
     /** Top and bottom are the rows of zeros around it: a strip from within a map has none. */
     private record Shape(int batch, int height, int width, int top, int bottom, boolean residual) {
+    }
+
+    /**
+     * How a size is computed.
+     *
+     * @param weights in the layout for it
+     * @param summed  whether the result is added to a copy of the residual: on 64-bit ARM oneDNN only has a plain loop that reads the
+     *                residual itself
+     */
+    private record Way(PackedWeights weights, boolean summed) {
     }
 
     CpuConvolution(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
@@ -62,10 +72,10 @@ final class CpuConvolution implements Device.Convolution {
         this.bias = device.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
         long[] strides = {(long) s[1] * s[2] * s[3], (long) s[2] * s[3], s[3], 1};
         Shape typical = new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, padding.top(), padding.bottom(), false);
-        this.type = device.oneDnn().computing(device.precision().type(), (d, t) -> descriptor(d, t, typical));
+        this.type = device.oneDnn().computing(device.precision().type(), (d, t) -> descriptor(d, t, typical, false));
         try (Descriptors d = device.oneDnn().descriptors()) {
             packed.add(PackedWeights.pack(device, weight, new long[] {s[0], s[1], s[2], s[3]}, strides,
-                    Descriptors.weightsOf(descriptor(d, type, typical)), converts()));
+                    Descriptors.weightsOf(descriptor(d, type, typical, false)), converts()));
         }
     }
 
@@ -118,10 +128,14 @@ final class CpuConvolution implements Device.Convolution {
     }
 
     private void run(Shape shape, long x, long y, long shift, long residual) {
-        PackedWeights weights = weights(shape);
-        long address = weights.address(device);
-        Primitive primitive = primitive(shape, weights);
-        if (shape.residual) {
+        Way way = way(shape);
+        long address = way.weights.address(device);
+        Primitive primitive = primitive(shape, way);
+        if (way.summed) {
+            long bytes = (long) shape.batch * outRows(shape) * outWidth(shape.width) * outChannels * outputType(type).bytes();
+            NativeMemory.view(y, bytes).copyFrom(NativeMemory.view(residual, bytes));
+        }
+        if (shape.residual && !way.summed) {
             primitive.run(x, address, shift, y, residual);
         } else {
             primitive.run(x, address, shift, y);
@@ -183,37 +197,38 @@ final class CpuConvolution implements Device.Convolution {
         return winograd;
     }
 
-    private Primitive primitive(Shape shape, PackedWeights weights) {
+    private Primitive primitive(Shape shape, Way way) {
         OneDnn oneDnn = device.oneDnn();
         return oneDnn.primitive(
                 List.of("convolution", device.precision(), outputType, shape, inChannels, outChannels, height, width, stride, padding),
                 d -> {
-                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(d, type, shape))
+                    Primitive.Builder builder = new Primitive.Builder(oneDnn, descriptor(d, type, shape, way.summed))
                             .argument(DNNL_ARG_SRC, input(d, type, shape))
-                            .argument(DNNL_ARG_WEIGHTS, weights.layout())
+                            .argument(DNNL_ARG_WEIGHTS, way.weights.layout())
                             .argument(DNNL_ARG_BIAS, d.rowMajor(DataType.FLOAT32, outChannels))
                             .argument(DNNL_ARG_DST, output(d, type, shape));
-                    if (shape.residual) {
+                    if (shape.residual && !way.summed) {
                         builder.postOpArgument(0, output(d, type, shape));
                     }
                     return builder.build();
                 });
     }
 
-    /** The weights in the layout for {@code shape}. */
-    private PackedWeights weights(Shape shape) {
-        PackedWeights weights = layouts.get(shape);
-        if (weights == null) {
+    private Way way(Shape shape) {
+        Way way = ways.get(shape);
+        if (way == null) {
             try (Descriptors d = device.oneDnn().descriptors()) {
-                weights = packed(Descriptors.weightsOf(descriptor(d, type, shape)));
+                dnnl_primitive_desc descriptor = descriptor(d, type, shape, false);
+                boolean summed = shape.residual && Descriptors.isPlain(descriptor);
+                way = new Way(packed(Descriptors.weightsOf(summed ? descriptor(d, type, shape, true) : descriptor)), summed);
             }
-            if (layouts.size() >= MOST_SHAPES) {
-                layouts.remove(layouts.keySet().iterator().next());
+            if (ways.size() >= MOST_SHAPES) {
+                ways.remove(ways.keySet().iterator().next());
             }
-            layouts.put(shape, weights);
+            ways.put(shape, way);
             dropUnused();
         }
-        return weights;
+        return way;
     }
 
     private PackedWeights packed(dnnl_memory_desc layout) {
@@ -229,7 +244,7 @@ final class CpuConvolution implements Device.Convolution {
 
     private void dropUnused() {
         packed.removeIf(weights -> {
-            boolean unused = !layouts.containsValue(weights);
+            boolean unused = ways.values().stream().noneMatch(way -> way.weights == weights);
             if (unused) {
                 weights.free(device.oneDnn().memory());
             }
@@ -251,13 +266,23 @@ final class CpuConvolution implements Device.Convolution {
     }
 
     private dnnl_memory_desc output(Descriptors d, DataType computed, Shape s) {
-        int rows = (s.height + s.top + s.bottom - height) / stride + 1;
-        return d.featureMap(computed == DataType.FLOAT32 ? computed : outputType, s.batch, rows, outWidth(s.width), outChannels);
+        return d.featureMap(outputType(computed), s.batch, outRows(s), outWidth(s.width), outChannels);
     }
 
-    private dnnl_primitive_desc descriptor(Descriptors d, DataType computed, Shape shape) {
+    private int outRows(Shape s) {
+        return (s.height + s.top + s.bottom - height) / stride + 1;
+    }
+
+    /** What comes out of the computation itself. */
+    private DataType outputType(DataType computed) {
+        return computed == DataType.FLOAT32 ? computed : outputType;
+    }
+
+    private dnnl_primitive_desc descriptor(Descriptors d, DataType computed, Shape shape, boolean summed) {
         Descriptors.PostOps postOps = d.postOps();
-        if (shape.residual) {
+        if (summed) {
+            postOps.sum();
+        } else if (shape.residual) {
             postOps.binary(dnnl_binary_add, output(d, computed, shape));
         }
         return d.primitive("convolution", computed, postOps, (made, engine, attributes) ->

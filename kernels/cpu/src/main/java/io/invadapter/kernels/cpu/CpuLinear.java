@@ -21,7 +21,9 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
 
     /** What happens to the product before it is stored. */
     enum Combine {
-        NOTHING, ADD, MULTIPLY
+        NOTHING, ADD, MULTIPLY,
+        /** It is added to what is there. */
+        SUM
     }
 
     static CpuLinear pack(CpuDevice device, HostTensor weight, HostTensor bias) {
@@ -69,18 +71,57 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
 
     private void run(OneDnn oneDnn, DataType type, int rows, long packed, long x, long y, Device.Activation activation,
             Combine combine, long operand) {
+        if (combine == Combine.NOTHING || takesOperands(oneDnn, type)) {
+            runFused(oneDnn, type, rows, packed, x, y, activation, combine, operand);
+        } else {
+            runApart(oneDnn, type, rows, packed, x, y, activation, combine, operand);
+        }
+    }
+
+    /** Whether a product is fast with an operand: on 64-bit ARM with wide vectors oneDNN only has a plain loop that reads one. */
+    private static boolean takesOperands(OneDnn oneDnn, DataType type) {
+        return oneDnn.isFast("layer with an operand", type, (d, t) -> descriptor(d, t, TYPICAL_ROWS, 64, 64,
+                Descriptors.weightsOf(typical(d, t, 64, 64, true)), true, Device.Activation.NONE, Combine.ADD));
+    }
+
+    /** The same without an operand in the product. */
+    void runApart(OneDnn oneDnn, DataType type, int rows, long packed, long x, long y, Device.Activation activation, Combine combine,
+            long operand) {
+        if (combine == Combine.ADD) {
+            long bytes = (long) rows * outFeatures * type.bytes();
+            NativeMemory.view(y, bytes).copyFrom(NativeMemory.view(operand, bytes));
+            runFused(oneDnn, type, rows, packed, x, y, activation, Combine.SUM, 0);
+            return;
+        }
+        runFused(oneDnn, type, rows, packed, x, y, activation, Combine.NOTHING, 0);
+        oneDnn.primitive(List.of("multiply", type, rows, outFeatures), d -> {
+            dnnl_memory_desc matrix = d.rowMajor(type, rows, outFeatures);
+            dnnl_primitive_desc product = d.primitive("multiplication", type, d.postOps(), (made, engine, attributes) ->
+                    dnnl_binary_primitive_desc_create(made, engine, dnnl_binary_mul, matrix, matrix, matrix, attributes));
+            return new Primitive.Builder(oneDnn, product).argument(DNNL_ARG_SRC_0, matrix).argument(DNNL_ARG_SRC_1, matrix)
+                    .argument(DNNL_ARG_DST, matrix).build();
+        }).run(y, operand, y);
+    }
+
+    private void runFused(OneDnn oneDnn, DataType type, int rows, long packed, long x, long y, Device.Activation activation,
+            Combine combine, long operand) {
         Primitive matmul = oneDnn.primitive(
                 List.of("linear", type, rows, inFeatures, outFeatures, bias != 0, activation, combine),
                 d -> primitive(oneDnn, d, type, rows, activation, combine));
-        if (bias != 0 && combine != Combine.NOTHING) {
+        boolean reads = readsOperand(combine);
+        if (bias != 0 && reads) {
             matmul.run(x, packed, y, bias, operand);
         } else if (bias != 0) {
             matmul.run(x, packed, y, bias);
-        } else if (combine != Combine.NOTHING) {
+        } else if (reads) {
             matmul.run(x, packed, y, operand);
         } else {
             matmul.run(x, packed, y);
         }
+    }
+
+    private static boolean readsOperand(Combine combine) {
+        return combine == Combine.ADD || combine == Combine.MULTIPLY;
     }
 
     private Primitive primitive(OneDnn oneDnn, Descriptors d, DataType type, int rows, Device.Activation activation, Combine combine) {
@@ -94,7 +135,7 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         if (bias != 0) {
             builder.argument(DNNL_ARG_BIAS, d.rowMajor(DataType.FLOAT32, 1, outFeatures));
         }
-        if (combine != Combine.NOTHING) {
+        if (readsOperand(combine)) {
             builder.postOpArgument(activation == Device.Activation.NONE ? 0 : 1, output);
         }
         return builder.build();
@@ -114,6 +155,7 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
             case NOTHING -> { }
             case ADD -> postOps.binary(dnnl_binary_add, output);
             case MULTIPLY -> postOps.binary(dnnl_binary_mul, output);
+            case SUM -> postOps.sum();
         }
         dnnl_memory_desc biasLayout = bias ? d.rowMajor(DataType.FLOAT32, 1, out) : null;
         return d.primitive("matrix product", type, postOps, (made, engine, attributes) ->
