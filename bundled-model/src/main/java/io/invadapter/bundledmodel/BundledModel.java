@@ -94,6 +94,7 @@ public final class BundledModel {
         return switch (e) {
             case AccessDeniedException denied -> denied.getFile() + ": access denied";
             case FileAlreadyExistsException exists -> exists.getFile() + " is no folder";
+            case NoSuchFileException missing -> missing.getFile() + " cannot be made";
             case FileSystemException failed when failed.getReason() != null -> failed.getReason();
             default -> String.valueOf(e.getMessage());
         };

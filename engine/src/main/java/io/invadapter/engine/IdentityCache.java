@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * Keys and values of identities, for every step, so that the next picture of the same face needs neither its inversion nor
@@ -209,6 +210,9 @@ final class IdentityCache implements AutoCloseable {
                 over = true;
                 entry.batch = batch;
                 entries.put(entry.key, entry);
+                if (Stream.of(entry.places).anyMatch(OnDisk.class::isInstance)) {
+                    folder.kept();
+                }
             }
         }
 
@@ -338,6 +342,8 @@ final class IdentityCache implements AutoCloseable {
         entry.places[step] = next;
         if (next == null) {
             drop(entry);
+        } else if (Stream.of(entry.places).allMatch(OnDisk.class::isInstance)) {
+            folder.kept();
         }
     }
 

@@ -35,14 +35,14 @@ final class IdentityFolder {
     private static final long HEADER_BYTES = 1024;
     /** What else lies in the folder is none of our business, least of all to be removed. */
     private static final Pattern KEY = Pattern.compile("[0-9a-f]{64}");
-    /** Pipelines of one process would give their unfinished files the same name. */
+    /** Pipelines of one process would take the room that one of them has made for the other's. */
     private static final Object ONE_WRITER = new Object();
 
     private final Path root;
     private final long budget;
     private final Consumer<String> notices;
     private final Set<String> inUse = new HashSet<>();
-    /** Whether the last attempt to write was told to have failed: the next ones need not be. */
+    /** Whether it was told that nothing can be written; it need not be again until an identity was. */
     private boolean failing;
 
     /**
@@ -137,13 +137,17 @@ final class IdentityFolder {
                 new SafetensorsWriter().metadata("format", "inv-adapter-identity")
                         .metadata(CHECKSUM, checksum(key, step, bytes))
                         .add(TENSOR, DType.U8, new long[] {bytes.byteSize()}, bytes).write(file(key, step));
-                failing = false;
                 return true;
             } catch (IOException | UncheckedIOException | WeightException e) {
                 tell(e);
                 return false;
             }
         }
+    }
+
+    /** An identity is here, as far as it was to be, and not only some steps of it: a disk has room again. */
+    void kept() {
+        failing = false;
     }
 
     /** Of the values and of where they belong: another step's file is as good as damaged. */

@@ -380,6 +380,47 @@ class IdentityCacheTest {
         }
     }
 
+    /** Every request writes some steps before the one that finds the disk full. */
+    @Test
+    void aDiskThatIsFullMidwayIsToldOnceUntilAFaceWasKeptAgain() throws IOException {
+        try (Pipeline pipeline = open(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, folder))) {
+            phases(pipeline, face(0));
+        }
+        Path last = filesInFolder().getLast();
+        Path inTheWay = last.resolve("in the way");
+        List<String> notices = new ArrayList<>();
+        try (Pipeline pipeline = Pictures.builder(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, folder)).notices(notices::add).open()) {
+            for (int i = 1; i <= 2; i++) {
+                Files.delete(last);
+                Files.createDirectories(inTheWay);
+                assertEquals(COMPUTED, phases(pipeline, face(0)));
+                assertEquals(COMPUTED, phases(pipeline, face(0)));
+                assertEquals(i, notices.size(), notices.toString());
+                Files.delete(inTheWay);
+                Files.delete(last);
+                phases(pipeline, face(0));
+                assertEquals(FROM_CACHE, phases(pipeline, face(0)));
+            }
+        }
+    }
+
+    /** In a container every process has the same number. */
+    @Test
+    void whatAProcessThatWasKilledLeftBehindIsNotInTheWay() throws IOException {
+        try (Pipeline pipeline = open(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, folder))) {
+            phases(pipeline, face(0));
+        }
+        for (Path step : filesInFolder()) {
+            Files.move(step, step.resolveSibling(step.getFileName() + ".unfinished-" + ProcessHandle.current().pid()));
+        }
+        List<String> notices = new ArrayList<>();
+        try (Pipeline pipeline = Pictures.builder(new IdentityBudget(0, 0, 2 * ALL_ON_DISK, folder)).notices(notices::add).open()) {
+            assertEquals(COMPUTED, phases(pipeline, face(0)));
+            assertEquals(FROM_CACHE, phases(pipeline, face(0)));
+        }
+        assertEquals(List.of(), notices);
+    }
+
     @Test
     void aBudgetThatHoldsNoFaceIsToldOnce() {
         List<String> notices = new ArrayList<>();

@@ -8,7 +8,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -19,6 +18,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
 import java.util.stream.Collectors;
 
 /**
@@ -135,7 +135,8 @@ public final class SafetensorsWriter {
      * @throws WeightException if the file cannot be written
      */
     public void write(Path path) {
-        Path unfinished = path.resolveSibling(path.getFileName() + ".unfinished-" + ProcessHandle.current().pid());
+        // Not named by the process: another of that number, as in every container, may have left one behind.
+        Path unfinished = path.resolveSibling(path.getFileName() + ".unfinished-" + UUID.randomUUID());
         try {
             try (FileChannel channel = FileChannel.open(unfinished, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
                     Arena arena = Arena.ofConfined()) {
@@ -149,8 +150,6 @@ public final class SafetensorsWriter {
                 for (WeightTensor tensor : ordered) {
                     write(channel, tensor.data(), buffer);
                 }
-            } catch (FileAlreadyExistsException e) {
-                throw new WeightException(path + " cannot be written: " + unfinished + " is in the way; remove it if no other program is writing", e);
             } catch (IOException | RuntimeException | Error e) {
                 Files.deleteIfExists(unfinished);
                 throw e;
