@@ -53,11 +53,7 @@ final class OriginalConfig {
 
     /** Empty when there is none. */
     private static JsonValue section(JsonValue parent, String key) {
-        JsonValue section = parent.find(key).orElseGet(() -> JsonValue.of(Map.of(), parent.where()));
-        section.find("<<").ifPresent(merged -> {
-            throw new WeightException(section.where() + " is merged with another place of the file ('<<'); expected all its keys in place");
-        });
-        return section;
+        return parent.find(key).orElseGet(() -> JsonValue.of(Map.of(), parent.where()));
     }
 
     private static void requireClass(JsonValue section, String expected, Predicate<String> fits) {

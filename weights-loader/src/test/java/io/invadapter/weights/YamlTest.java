@@ -18,11 +18,10 @@ class YamlTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1, 1", "-7, -7", "1_000, 1000", "0.00085, 8.5E-4", "1.0e-4, 1.0E-4", "1e-4, 1.0E-4", "1.E+2, 100.0", ".5, 0.5", "true, true", "False, false",
-        "no, false", "On, true", "~, null", "null, null", "'', null", "text, '\"text\"'", "0x10, '\"0x10\"'", "010, '\"010\"'", "'\"1\"', '\"1\"'",
-        "'''it''''s''', '\"it''s\"'", "a # comment, '\"a\"'", "a#b, '\"a#b\"'", "'[1, 2,3]', '[1, 2, 3]'", "'{a: b, c: [], \"d\":1, e: }', '{\"a\": \"b\", \"c\": [], \"d\": 1, \"e\": null}'",
-        "'[ [1], {x: -1} ,]', '[[1], {\"x\": -1}]'", "'*other', '\"*other\"'", "'&here 5', 5", "'!!float 5', '\"!!float 5\"'",
-        "'http://x:80/y', '\"http://x:80/y\"'", "'\t0.5\t', 0.5"})
+        "1, 1", "-7, -7", "0.00085, 8.5E-4", "1.0e-4, 1.0E-4", "1e-4, 1.0E-4", "1.E+2, 100.0", ".5, 0.5", "true, true", "False, false",
+        "~, null", "null, null", "'', null", "text, '\"text\"'", "010, 10", "'\"1\"', '\"1\"'", "10000000000000000000000, 1.0E22",
+        "a # comment, '\"a\"'", "a#b, '\"a#b\"'", "'[1, 2,3]', '[1, 2, 3]'", "'{a: b, c: [], \"d\":1, e: }', '{\"a\": \"b\", \"c\": [], \"d\": 1, \"e\": null}'",
+        "'&here 5', 5", "'{1: 2}', '{\"1\": 2}'", "'http://x:80/y', '\"http://x:80/y\"'"})
     void values(String written, String json) {
         assertEquals("{\"key\": " + json + "}", parse("key: " + written).toString());
     }
@@ -54,13 +53,12 @@ class YamlTest {
         assertEquals(expected, parse(text).toString());
         assertEquals(expected, parse(text.replace("\n", "\r\n")).toString());
         assertEquals(expected, parse("\uFEFF" + text.stripTrailing()).toString());
-        assertEquals(expected, parse("%YAML 1.1\n---\n" + text + "...\nanything: at all: here\n").toString());
+        assertEquals(expected, parse("%YAML 1.1\n---\n" + text + "...\n").toString());
     }
 
     @Test
     void textsOfManyLinesAreNoKeys() {
-        assertEquals("{\"note\": \"|\\n  linear_start: 1\\n\\n   x\", \"next\": 2}", parse("note: |\n  linear_start: 1\n\n   x\nnext: 2").toString());
-        assertEquals("{\"a\": {\"note\": \">-\\n    b: 1\"}}", parse("a:\n  note: >-\n    b: 1").toString());
+        assertEquals("{\"note\": \"linear_start: 1\\n\\n x\\n\", \"next\": 2}", parse("note: |\n  linear_start: 1\n\n   x\nnext: 2").toString());
     }
 
     @Test
@@ -71,19 +69,11 @@ class YamlTest {
     }
 
     @ParameterizedTest
-    @CsvSource({
-        "'a: 1\n\tb: 2', 'model.yaml, line 2: the line is indented by a tab; expected spaces'",
-        "'a: 1\n  b: 2', 'model.yaml, line 2: the line is indented deeper than the one it belongs to'",
-        "'a:\n    b: 1\n  c: 2', 'model.yaml, line 3: the line is indented deeper than the one it belongs to'",
-        "'a: 1\nb', 'model.yaml, line 2: not understood: ''b'' where ''key: value'' is expected'",
-        "'a: 1\na: 2', 'model.yaml, line 2: the key \"a\" is there twice'",
-        "'a: [1, 2', 'model.yaml, line 1: a comma or '']'' is expected before '''''",
-        "'a: {b: 1', 'model.yaml, line 1: a comma or ''}'' is expected before '''''",
-        "'a: [1] 2', 'model.yaml, line 1: not understood from ''2'' on'",
-        "'a: \"b', 'model.yaml, line 1: a closing \" is missing'",
-        "'a: {1}', 'model.yaml, line 1: a colon is expected behind the key \"1\"'"})
-    void mistakesSayTheirLine(String text, String message) {
-        assertEquals(message, assertThrows(WeightException.class, () -> parse(text)).getMessage());
+    @ValueSource(strings = {"a: 1\n\tb: 2", "a: 1\n  b: 2", "a:\n    b: 1\n  c: 2", "a: 1\nb", "a: 1\na: 2", "a: [1, 2", "a: {b: 1", "a: [1] 2", "a: \"b",
+        "a: &x [*x]", "a: &x 1\nb: *x", "a: !!java.io.File /x", "a: !!float x", "a: 1\n---\nb: 2", "a: \0", "? [1]\n: 2"})
+    void mistakesAreOneSentence(String text) {
+        String message = assertThrows(WeightException.class, () -> parse(text)).getMessage();
+        assertTrue(message.matches("model.yaml(, line \\d)? cannot be read as YAML: .+"), message);
     }
 
     @ParameterizedTest
@@ -110,7 +100,7 @@ class YamlTest {
             try {
                 parse(damaged.toString()).toString();
             } catch (WeightException e) {
-                assertTrue(e.getMessage().startsWith("model.yaml, line "), e.getMessage());
+                assertTrue(e.getMessage().matches("model.yaml(, line \\d+)? cannot be read as YAML: .+"), e.getMessage());
             }
         }
     }
