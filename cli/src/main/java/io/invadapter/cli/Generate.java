@@ -12,9 +12,6 @@ import io.invadapter.engine.model.IdentityLayers;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -37,7 +34,8 @@ final class Generate implements Callable<Integer> {
     /** Pictures of one request at most: its result holds all of them. */
     private static final int PER_REQUEST = 32;
     private static final long RANDOM_SEED = -1;
-    private static final String BYTE_ORDER_MARK = "\uFEFF";
+    /** What says something about the person in {@code --face}. */
+    private static final List<String> OF_A_FACE = List.of("--caption", "--id-scale", "--id-layers", "--id-rows", "--identity-cache");
 
     @Option(names = "--prompt", paramLabel = "TEXT", description = "what to show")
     private String prompt;
@@ -94,6 +92,11 @@ final class Generate implements Callable<Integer> {
 
     @Override
     public Integer call() throws Exception {
+        if (face == null) {
+            OF_A_FACE.stream().filter(spec.commandLine().getParseResult()::hasMatchedOption).findFirst().ifPresent(option -> {
+                throw new InvalidRequestException(option + " is about the person in --face; there is no --face");
+            });
+        }
         List<GenerationRequest.Builder> requests = new ArrayList<>();
         boolean random = seed == null || seed == RANDOM_SEED;
         long firstSeed = random ? ThreadLocalRandom.current().nextLong(1L << 32) : seed;
@@ -161,28 +164,7 @@ final class Generate implements Callable<Integer> {
         if (prompt != null) {
             return List.of(prompt);
         }
-        boolean standardInput = promptFile.toString().equals("-");
-        if (!standardInput) {
-            Checks.exists(promptFile);
-            if (Files.isDirectory(promptFile)) {
-                throw new InvalidRequestException("--prompts " + promptFile + ": this is a folder; expected a text with a prompt on each line");
-            }
-        }
-        byte[] bytes = standardInput ? System.in.readAllBytes() : Files.readAllBytes(promptFile);
-        String text;
-        try {
-            text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-        } catch (CharacterCodingException e) {
-            throw new InvalidRequestException("--prompts " + promptFile + ": not a text in UTF-8");
-        }
-        if (text.indexOf('\0') >= 0) {
-            throw new InvalidRequestException("--prompts " + promptFile + ": not a text in UTF-8");
-        }
-        List<String> lines = text.replace(BYTE_ORDER_MARK, "").lines().map(String::strip).filter(line -> !line.isEmpty()).toList();
-        if (lines.isEmpty()) {
-            throw new InvalidRequestException("--prompts " + promptFile + ": there is no prompt in it");
-        }
-        return lines;
+        return PromptFile.read(promptFile);
     }
 
     private int pictures(int prompts) {
@@ -204,9 +186,6 @@ final class Generate implements Callable<Integer> {
             request.guidanceScale(guidance);
         }
         if (identityScale != null) {
-            if (face == null) {
-                throw new InvalidRequestException("--id-scale says how strongly the person in --face is kept; there is no --face");
-            }
             if (identityScale.isNaN()) {
                 throw new InvalidRequestException("--id-scale must be a number, not " + identityScale);
             }

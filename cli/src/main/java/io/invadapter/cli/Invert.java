@@ -40,6 +40,7 @@ final class Invert implements Callable<Integer> {
         try (Pipeline pipeline = model.open(device); Progress progress = new Progress(device.quiet())) {
             InversionResult result = pipeline.invert(picture, caption, model.steps(pipeline), progress);
             progress.close();
+            result.warnings().forEach(device::warn);
             out.write(result.reconstruction(), PictureFile.parameters(result, caption, model.steps(pipeline), model.modelName()), 0);
             out.say(String.format(Locale.ROOT, "%s: relative error of the latents %.4f", out.name(0), result.error()));
         }

@@ -10,9 +10,12 @@ import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.SafetensorsWriter;
 import io.invadapter.weights.WeightSource;
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -80,7 +83,7 @@ class CommandLineTest {
             }
         }
         assertArrayEquals(Files.readAllBytes(folder.resolve("0.png")), Files.readAllBytes(folder.resolve("1.png")));
-        mistake(2, "is no folder", "--identity-cache", Files.writeString(folder.resolve("text"), "no folder"),
+        mistake(2, "is no folder", "--face", face(), "--identity-cache", Files.writeString(folder.resolve("text"), "no folder"),
                 "-o", folder.resolve("out.png"));
     }
 
@@ -124,7 +127,10 @@ class CommandLineTest {
         mistake(2, "WIDTHxHEIGHT", "--size", "big", "-o", out);
         mistake(2, "WIDTHxHEIGHT", "--size", 0, "-o", out);
         mistake(2, "between 1 and 4096", "--size", "100000x100000", "-o", out);
-        mistake(2, "there is no --face", "--id-scale", 1, "-o", out);
+        for (List<Object> option : List.<List<Object>>of(List.of("--id-scale", 1), List.of("--caption", "a person"), List.of("--id-layers", "both"),
+                List.of("--id-rows", "prompt"), List.of("--identity-cache", folder.resolve("faces")))) {
+            mistake(2, option.get(0) + " is about the person in --face; there is no --face", option.get(0), option.get(1), "-o", out);
+        }
         mistake(2, "between 0 and 5", "--face", face(), "--id-scale", -1, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
         mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
@@ -229,11 +235,41 @@ class CommandLineTest {
     void charactersThatWereLostOnTheWayAreNotDrawn() throws Exception {
         Path out = folder.resolve("out.png");
         for (String option : new String[] {"--negative", "--caption"}) {
-            mistake(2, "LC_ALL=C.UTF-8", option, "Caf\uFFFD\uFFFD", "-o", out);
+            mistake(2, "LC_ALL=C.UTF-8", "--face", face(), option, "Caf\uFFFD\uFFFD", "-o", out);
         }
         Outcome outcome = run("invert", "--face", face(), "--caption", "Caf\uFFFD", "-o", out);
         assertEquals(2, outcome.code(), outcome.message());
         assertTrue(outcome.message().contains("the caption holds U+FFFD"), outcome.message());
+    }
+
+    @Test
+    void aFileOfPromptsThatIsNotUtf8SaysWhichLine() throws Exception {
+        Path file = folder.resolve("prompts.txt");
+        for (Object[] text : new Object[][] {{"a\r\n\nCafé\n", StandardCharsets.ISO_8859_1, "line 3 is not UTF-8"},
+            {"a cat", StandardCharsets.UTF_16, "line 1 is not UTF-8"}, {"a\nb\0", StandardCharsets.UTF_8, "line 2 is not UTF-8"},
+            {"a\n\nCaf\uFFFD", StandardCharsets.UTF_8, "line 3 holds U+FFFD in place of characters that were lost when the text was written"},
+            {"\uFFFD", StandardCharsets.UTF_8, "line 1 holds U+FFFD"}, {"\uFEFF\n \n", StandardCharsets.UTF_8, "there is no prompt in it"}}) {
+            Files.writeString(file, (String) text[0], (Charset) text[1]);
+            Outcome outcome = run("generate", "--prompts", file, "-o", folder.resolve("out.png"));
+            assertEquals(2, outcome.code());
+            assertEquals("invadapter: --prompts " + file + ": " + text[2], outcome.message().substring(0, Math.min(outcome.message().length(),
+                    ("invadapter: --prompts " + file + ": " + text[2]).length())));
+        }
+        Files.writeString(file, "\uFEFFa portrait\r\n\r\n  Café ");
+        assertEquals(List.of("a portrait", "Café"), PromptFile.read(file));
+    }
+
+    @Test
+    void aCaptionThatIsCutIsToldOf() throws Exception {
+        PrintStream before = System.err;
+        ByteArrayOutputStream told = new ByteArrayOutputStream();
+        System.setErr(new PrintStream(told, true, StandardCharsets.UTF_8));
+        try {
+            assertEquals(0, run("invert", "--face", face(), "--caption", "a person ".repeat(60), "--steps", 1, "-o", folder.resolve("back.png")).code());
+        } finally {
+            System.setErr(before);
+        }
+        assertTrue(told.toString(StandardCharsets.UTF_8).contains("invadapter: the caption is longer than 77 tokens"), told.toString());
     }
 
     @Test

@@ -127,10 +127,7 @@ final class Batch {
 
     private float[] encode(String text, String what, Order order) {
         ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
-        if (!encoding.cut().isEmpty()) {
-            order.warn(PromptNotices.cut(what, encoding.cut(), model.tokenizer().maxLength()));
-        }
-        PromptNotices.literal(what, text).ifPresent(order::warn);
+        PromptNotices.of(what, text, encoding, model.tokenizer().maxLength()).forEach(order::warn);
         return texts.computeIfAbsent(Arrays.toString(encoding.ids()), ids -> model.textEncoder().encode(encoding.ids()));
     }
 

@@ -19,6 +19,9 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /** Pictures in and out of the model: reading with clear refusals, scaling, and the step between pixels and [-1, 1]. */
 public final class FacePicture {
+    /** Fewer pixels show no face. */
+    private static final int MIN_SIZE = 32;
+
     private FacePicture() {
     }
 
@@ -58,6 +61,14 @@ public final class FacePicture {
     public static BufferedImage read(byte[] content, Consumer<String> warnings) {
         // Kept in memory, whatever ImageIO's own streams would do.
         return new PictureReader("the picture", new MemoryCacheImageInputStream(new ByteArrayInputStream(content)), warnings).read();
+    }
+
+    /** @throws InvalidRequestException when a picture is too small to show a face, wherever it comes from */
+    static void requireSize(int width, int height) {
+        if (width < MIN_SIZE || height < MIN_SIZE) {
+            throw new InvalidRequestException(width + " x " + height + " pixels are too few to show a face; expected at least "
+                    + MIN_SIZE + " x " + MIN_SIZE);
+        }
     }
 
     /** The largest centred square, scaled to {@code size} pixels, opaque RGB; transparent parts become white. */

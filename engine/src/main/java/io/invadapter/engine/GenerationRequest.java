@@ -7,7 +7,7 @@ import java.util.Objects;
 /**
  * What to make. {@link #builder()} fills in the rest.
  *
- * @param face          the person to keep, of at least 16 x 16 pixels, or {@code null} for plain text to image
+ * @param face          the person to keep, of at least 32 x 32 pixels, or {@code null} for plain text to image
  * @param caption       describes the face's picture, for its inversion
  * @param steps         1 to 1000; 0: the model's own
  * @param guidanceScale 0 to 100, 1 or less: no guidance; not a number: the model's own
@@ -25,8 +25,6 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
     private static final int MAX_SIZE = 4096;
     private static final double MAX_GUIDANCE = 100;
     private static final double MAX_IDENTITY_SCALE = 5;
-    /** Of a face: fewer pixels show none. */
-    private static final int MIN_FACE = 16;
 
     /**
      * Refuses what no model can do; what depends on the model is found when the request is carried out.
@@ -46,7 +44,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         requireCharacters("negative prompt", negativePrompt);
         requireCharacters("caption", caption);
         if (face != null) {
-            requireFace(face);
+            FacePicture.requireSize(face.getWidth(), face.getHeight());
         }
         if (steps != 0) {
             requireSteps(steps);
@@ -63,13 +61,6 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         if (identityScale < 0 || identityScale > MAX_IDENTITY_SCALE) {
             throw new InvalidRequestException("the identity's scale must be between 0 and " + (int) MAX_IDENTITY_SCALE + ", not "
                     + identityScale);
-        }
-    }
-
-    static void requireFace(BufferedImage face) {
-        if (face.getWidth() < MIN_FACE || face.getHeight() < MIN_FACE) {
-            throw new InvalidRequestException("the face's picture has " + face.getWidth() + " x " + face.getHeight()
-                    + " pixels, too few to show one; expected at least " + MIN_FACE + " x " + MIN_FACE);
         }
     }
 

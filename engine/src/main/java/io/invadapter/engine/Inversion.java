@@ -36,12 +36,14 @@ final class Inversion implements Runnable {
     public void run() {
         StableDiffusion model = workshop.model();
         BufferedImage seen = FacePicture.square(face, workshop.identities().size());
-        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(model.tokenizer().encode(caption).ids())));
+        ClipTokenizer.Encoding encoding = model.tokenizer().encode(caption);
+        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(encoding.ids())));
         Latents clean = whileWanted(() -> FacePicture.encode(seen, model.vae()));
         Latents noise = workshop.diffusion().invertToNoise(clean, text, steps, phase("inverting"));
         Latents back = workshop.diffusion().denoise(noise, text, steps, phase("reconstructing"));
         BufferedImage reconstruction = whileWanted(() -> FacePicture.decode(back, model.vae()));
-        result = new InversionResult(seen, reconstruction, noise, relativeError(back.values(), clean.values()));
+        result = new InversionResult(seen, reconstruction, noise, relativeError(back.values(), clean.values()),
+                PromptNotices.of("caption", caption, encoding, model.tokenizer().maxLength()));
     }
 
     private <T> T whileWanted(Supplier<T> work) {

@@ -2,6 +2,7 @@ package io.invadapter.engine;
 
 import io.invadapter.engine.model.Latents;
 import java.awt.image.BufferedImage;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -11,12 +12,16 @@ import java.util.Objects;
  * @param reconstruction what the noise becomes again
  * @param noise          the inverted latents
  * @param error          ||reconstructed - original|| / ||original||, in latents
+ * @param warnings       one sentence each, e.g. what was cut from the caption
  */
-public record InversionResult(BufferedImage face, BufferedImage reconstruction, Latents noise, double error) {
+public record InversionResult(BufferedImage face, BufferedImage reconstruction, Latents noise, double error,
+        List<String> warnings) {
 
+    /** Copies the list. */
     public InversionResult {
         Objects.requireNonNull(face, "face");
         Objects.requireNonNull(reconstruction, "reconstruction");
         Objects.requireNonNull(noise, "noise");
+        warnings = List.copyOf(warnings);
     }
 }

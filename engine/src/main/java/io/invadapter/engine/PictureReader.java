@@ -15,7 +15,6 @@ import javax.imageio.stream.ImageInputStream;
 
 /** One still picture out of a stream, upright and in sRGB, or one sentence that says why not. */
 final class PictureReader {
-    private static final int MIN_SIZE = 32;
     private static final long MAX_PIXELS = 200_000_000;
     private static final String FORMATS = "expected PNG, JPEG, BMP, GIF or TIFF";
     static final String FOREIGN_COLOURS = "its colours are neither RGB nor grey; save it as an RGB picture first";
@@ -80,10 +79,7 @@ final class PictureReader {
         }
         int width = reader.getWidth(0);
         int height = reader.getHeight(0);
-        if (width < MIN_SIZE || height < MIN_SIZE) {
-            throw new InvalidRequestException(width + " x " + height + " pixels are too few to show a face; "
-                    + "expected at least " + MIN_SIZE + " x " + MIN_SIZE);
-        }
+        FacePicture.requireSize(width, height);
         if ((long) width * height > MAX_PIXELS) {
             throw new InvalidRequestException(width + " x " + height + " pixels are more than this reads ("
                     + MAX_PIXELS / 1_000_000 + " million)");

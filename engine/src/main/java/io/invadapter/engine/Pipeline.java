@@ -331,35 +331,51 @@ public final class Pipeline implements AutoCloseable {
 
     // --- inverting --------------------------------------------------------------------------------------------------
 
+    /** As {@link #invert(BufferedImage, String, int, ProgressListener, Cancellation)}, which nothing but an interrupt cancels. */
+    public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
+        return invert(face, caption, steps, listener, new Cancellation());
+    }
+
     /**
      * Turns a face into noise and back, to see how much of it the model can hold.
      *
-     * @param face     at least 16 x 16 pixels
-     * @param caption  describes the picture
-     * @param steps    of the inversion, and of the way back
-     * @param listener told of the phases {@code "inverting"} and {@code "reconstructing"}
+     * @param face         at least 32 x 32 pixels
+     * @param caption      describes the picture
+     * @param steps        of the inversion, and of the way back
+     * @param listener     told of the phases {@code "inverting"} and {@code "reconstructing"}
+     * @param cancellation ends it from any thread
      * @throws InvalidRequestException when there are no such steps, the face is too small, or characters of the caption were lost
      *                                 before it came here
      * @throws CancellationException   and the others of {@link #generate(GenerationRequest)}
      */
-    public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener) {
+    public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener, Cancellation cancellation) {
+        Objects.requireNonNull(face, "face");
         Objects.requireNonNull(caption, "caption");
-        GenerationRequest.requireFace(Objects.requireNonNull(face, "face"));
+        Objects.requireNonNull(cancellation, "cancellation");
+        FacePicture.requireSize(face.getWidth(), face.getHeight());
         GenerationRequest.requireCharacters("caption", caption);
         GenerationRequest.requireSteps(steps);
         model().schedule().timesteps(steps);
         thread.refuseItself("invert a face");
         Cancellation interrupt = new Cancellation();
         Reports reports = new Reports(Objects.requireNonNull(listener, "listener"));
-        Inversion inversion = new Inversion(workshop, face, caption, steps, reports, () -> !interrupt.isCancelled() && !reports.failed());
-        return thread.call(() -> {
+        Inversion inversion = new Inversion(workshop, face, caption, steps, reports,
+                () -> !interrupt.isCancelled() && !cancellation.isCancelled() && !reports.failed());
+        DeviceThread.Turn<InversionResult> turn = thread.queue(() -> {
             try {
                 workshop.withRoom(inversion);
                 return inversion.result();
             } catch (CancellationException e) {
                 throw reports.cancelled();
             }
-        }, interrupt::cancel);
+        });
+        Runnable withdraw = turn::withdraw;
+        cancellation.addListener(withdraw);
+        try {
+            return turn.await(interrupt::cancel);
+        } finally {
+            cancellation.removeListener(withdraw);
+        }
     }
 
     // --- closing ----------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 package io.invadapter.engine;
 
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Matcher;
@@ -15,6 +17,16 @@ final class PromptNotices {
     private static final int MOST_SHOWN = 60;
 
     private PromptNotices() {
+    }
+
+    /** All of them. @param what the text is; @param encoding what it became; @param tokens for which there was room */
+    static List<String> of(String what, String text, ClipTokenizer.Encoding encoding, int tokens) {
+        List<String> notices = new ArrayList<>();
+        if (!encoding.cut().isEmpty()) {
+            notices.add(cut(what, encoding.cut(), tokens));
+        }
+        literal(what, text).ifPresent(notices::add);
+        return notices;
     }
 
     /** @param what the text is; @param cut the words for which there was no room */

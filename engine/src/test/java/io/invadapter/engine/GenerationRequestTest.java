@@ -35,7 +35,9 @@ class GenerationRequestTest {
         refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
         refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
         refused("the identity's scale must be between 0 and 5, not -0.5", GenerationRequest.builder().identityScale(-0.5));
-        refused("the face's picture has 1 x 1 pixels", GenerationRequest.builder().face(new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB)));
+        // As of a file, see FacePictureTest.
+        refused("31 x 64 pixels are too few", GenerationRequest.builder().face(new BufferedImage(31, 64, BufferedImage.TYPE_INT_RGB)));
+        GenerationRequest.builder().face(new BufferedImage(32, 32, BufferedImage.TYPE_INT_RGB)).build();
     }
 
     @Test

@@ -223,6 +223,31 @@ class PipelineTest {
     }
 
     @Test
+    void anInversionIsCancelledAsARequestIs() {
+        List<String> steps = new ArrayList<>();
+        Cancellation cancellation = new Cancellation();
+        ProgressListener listener = (phase, step, all) -> {
+            steps.add(phase + step);
+            if (phase.equals("reconstructing") && step == 1) {
+                cancellation.cancel();
+            }
+        };
+        assertThrows(CancellationException.class, () -> pipeline.invert(FACES.get(0), "a person", Pictures.STEPS, listener, cancellation));
+        assertEquals(List.of("inverting1", "inverting2", "inverting3", "reconstructing1"), steps);
+        assertThrows(CancellationException.class, () -> pipeline.invert(FACES.get(0), "a person", Pictures.STEPS, listener, cancellation));
+        assertEquals(4, steps.size(), "nothing is begun that is cancelled already");
+    }
+
+    @Test
+    void aCaptionThatIsNotUsedAsItWasMeantIsToldOf() {
+        List<String> warnings = pipeline.invert(FACES.get(0), "a (happy:1.3) person ".repeat(30), 1, ProgressListener.NONE).warnings();
+        assertEquals(2, warnings.size());
+        assertTrue(warnings.getFirst().startsWith("the caption is longer than"), warnings.getFirst());
+        assertTrue(warnings.getLast().startsWith("the caption is read word for word, (happy:1.3)"), warnings.getLast());
+        assertEquals(List.of(), pipeline.invert(FACES.get(0), "a person", 1, ProgressListener.NONE).warnings());
+    }
+
+    @Test
     void theOthersOfABatchGoOnWhenOneIsCancelled() {
         Cancellation cancellation = new Cancellation();
         GenerationRequest other = request(FACES.get(0), "a person", 1).build();
