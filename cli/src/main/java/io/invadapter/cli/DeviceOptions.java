@@ -45,7 +45,7 @@ final class DeviceOptions {
         Notices.to(this::warn);
         try (Progress.Loading shown = new Progress.Loading(quiet)) {
             return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
-                    .identityBudget(identities).notices(this::warn).open();
+                    .identityBudget(identities).notices(this::warn).loading(shown).open();
         } catch (OutOfMemoryError e) {
             throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "
                     + "JAVA_TOOL_OPTIONS=-Xmx8g");

@@ -29,9 +29,10 @@ final class Progress implements ProgressListener, AutoCloseable {
         return !quiet && System.console() != null && System.console().isTerminal();
     }
 
-    /** One line while a model is loaded, gone afterwards. */
-    static final class Loading implements AutoCloseable {
+    /** One line while a model is loaded, gone afterwards: at first that it is, then a bar that counts its tensors. */
+    static final class Loading implements ProgressListener, AutoCloseable {
         private final boolean shown;
+        private ProgressBar bar;
 
         Loading(boolean quiet) {
             this.shown = isShown(quiet);
@@ -42,11 +43,29 @@ final class Progress implements ProgressListener, AutoCloseable {
         }
 
         @Override
+        public void onStep(String phase, int tensor, int tensors) {
+            if (shown) {
+                if (bar == null) {
+                    bar = bar(phase, tensors).clearDisplayOnFinish().build();
+                }
+                bar.stepTo(tensor);
+            }
+        }
+
+        @Override
         public void close() {
+            if (bar != null) {
+                bar.close();
+            }
             if (shown) {
                 clearLine();
             }
         }
+    }
+
+    private static ProgressBarBuilder bar(String phase, int steps) {
+        return new ProgressBarBuilder().setTaskName(phase).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII)
+                .setConsumer(new ConsoleProgressBarConsumer(System.out, WIDTH)).setUpdateIntervalMillis(100);
     }
 
     /** So that what is said next stands on a line of its own. */
@@ -65,8 +84,7 @@ final class Progress implements ProgressListener, AutoCloseable {
         if (!newPhase.equals(phase)) {
             close();
             phase = newPhase;
-            bar = new ProgressBarBuilder().setTaskName(newPhase).setInitialMax(steps).setStyle(ProgressBarStyle.ASCII)
-                    .setConsumer(new ConsoleProgressBarConsumer(System.out, WIDTH)).showSpeed(SPEED).setUpdateIntervalMillis(100).build();
+            bar = bar(newPhase, steps).showSpeed(SPEED).build();
         }
         bar.stepTo(step);
     }

@@ -60,6 +60,7 @@ public final class Pipeline implements AutoCloseable {
         private IdentityBudget identityBudget;
         private int picturesPerBatch;
         private Consumer<String> notices = Log::warning;
+        private ProgressListener loading = ProgressListener.NONE;
 
         private Builder() {
         }
@@ -123,6 +124,12 @@ public final class Pipeline implements AutoCloseable {
             return this;
         }
 
+        /** Told, in the phase {@code "loading"}, how many of the model's tensors are loaded; what it throws ends {@link #open}. */
+        public Builder loading(ProgressListener value) {
+            loading = Objects.requireNonNull(value, "loading");
+            return this;
+        }
+
         /**
          * Loads everything.
          *
@@ -153,7 +160,7 @@ public final class Pipeline implements AutoCloseable {
         private Pipeline open(ModelFiles files, Device opened, DeviceThread thread) {
             try {
                 thread.rename("invadapter " + opened.name());
-                StableDiffusion loaded = StableDiffusion.load(files, opened, notices);
+                StableDiffusion loaded = StableDiffusion.load(files, opened, notices, loading);
                 EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
                 IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
                 Diffusion diffusion = new Diffusion(loaded);
@@ -179,7 +186,7 @@ public final class Pipeline implements AutoCloseable {
         }
 
         private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
-            try (UsedWeights source = new UsedWeights(Safetensors.open(adapter))) {
+            try (UsedWeights source = new UsedWeights(Safetensors.open(adapter), new Loading(ProgressListener.NONE, 0))) {
                 EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
                 source.reportOthers(notices);
                 return result;

@@ -21,7 +21,7 @@ public interface ProgressListener {
     /** Not interested. */
     ProgressListener NONE = (phase, step, steps) -> { };
 
-    /** @param phase {@code "inverting"}, {@code "generating"} or {@code "decoding"}; @param step finished ones, 1 to {@code steps} */
+    /** @param phase {@code "inverting"}, {@code "generating"} or {@code "decoding"}, and {@code "loading"} while a pipeline is opened; @param step finished ones, 1 to {@code steps} */
     void onStep(String phase, int step, int steps);
 
     /**

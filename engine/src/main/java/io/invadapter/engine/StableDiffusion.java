@@ -23,6 +23,11 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
      *     for what is not computed
      */
     public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices) {
+        return load(files, device, notices, ProgressListener.NONE);
+    }
+
+    /** @param listener told how many tensors are loaded */
+    static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices, ProgressListener listener) {
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
         ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
@@ -43,13 +48,15 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
                     + " channels, the VAE on " + vaeConfig.latentChannels());
         }
 
-        UsedWeights text = new UsedWeights(files.textEncoder());
+        Loading loading = new Loading(listener,
+                files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
+        UsedWeights text = new UsedWeights(files.textEncoder(), loading);
         ClipTextEncoder textEncoder = new ClipTextEncoder(textConfig, text, device);
         text.reportOthers(notices);
-        UsedWeights noise = new UsedWeights(files.unet());
+        UsedWeights noise = new UsedWeights(files.unet(), loading);
         UNet unet = new UNet(unetConfig, noise, device);
         noise.reportOthers(notices);
-        UsedWeights pictures = new UsedWeights(files.vae());
+        UsedWeights pictures = new UsedWeights(files.vae(), loading);
         Vae vae = new Vae(vaeConfig, pictures, device);
         pictures.reportOthers(notices);
         UsedWeights.report(files.description(), files.otherTensors(), notices);

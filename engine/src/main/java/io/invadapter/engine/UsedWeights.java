@@ -13,16 +13,26 @@ import java.util.function.Consumer;
 final class UsedWeights implements WeightSource {
 
     private final WeightSource source;
+    private final Loading loading;
     private final Set<String> used = new HashSet<>();
 
-    UsedWeights(WeightSource source) {
+    /** @param loading told of each tensor of the source once */
+    UsedWeights(WeightSource source, Loading loading) {
         this.source = source;
+        this.loading = loading;
     }
 
     /** Tells how many tensors nobody asked for, if any, and names one. */
     void reportOthers(Consumer<String> notices) {
         List<String> others = source.names().stream().filter(name -> !used.contains(name)).toList();
         report(source.description(), others, notices);
+        loading.add(others.size());
+    }
+
+    private void use(String name) {
+        if (used.add(name)) {
+            loading.add(1);
+        }
     }
 
     /** @param file whose tensors they are */
@@ -41,14 +51,16 @@ final class UsedWeights implements WeightSource {
 
     @Override
     public WeightTensor tensor(String name) {
-        used.add(name);
-        return source.tensor(name);
+        WeightTensor tensor = source.tensor(name);
+        use(name);
+        return tensor;
     }
 
     @Override
     public WeightTensor tensor(String name, long... expectedShape) {
-        used.add(name);
-        return source.tensor(name, expectedShape);
+        WeightTensor tensor = source.tensor(name, expectedShape);
+        use(name);
+        return tensor;
     }
 
     @Override

@@ -1,11 +1,13 @@
 package io.invadapter.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.kernels.Precision;
+import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.SafetensorsWriter;
 import io.invadapter.weights.WeightException;
@@ -16,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,6 +58,32 @@ class ModelNoticesTest {
         new SafetensorsWriter().add("lora_up.weight", new long[] {1}, new float[1]).write(other);
         String message = assertThrows(WeightException.class, () -> open(BundledModel.directory(), other, new ArrayList<>())).getMessage();
         assertTrue(message.startsWith(other + " holds no adapter weights; expected an Inv-Adapter file with keys like down_blocks.0."), message);
+    }
+
+    @Test
+    void whileItIsLoadedEachTensorIsCountedOnce() throws IOException {
+        Path model = copyOfTheModel();
+        Path text = model.resolve("text_encoder/model.safetensors");
+        rewrite(text, text, "strange.weight");
+        int tensors;
+        try (ModelFiles files = ModelFiles.open(model)) {
+            tensors = files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size();
+        }
+        List<Integer> told = new ArrayList<>();
+        Pipeline.builder().model(model).device("cpu").notices(notice -> { }).loading((phase, tensor, all) -> {
+            assertEquals("loading of " + tensors, phase + " of " + all);
+            told.add(tensor);
+        }).open().close();
+        assertEquals(IntStream.rangeClosed(1, tensors).boxed().toList(), told);
+    }
+
+    @Test
+    void aListenerOfTheLoadingThatFailsEndsIt() {
+        IllegalArgumentException failure = new IllegalArgumentException("seen enough");
+        assertSame(failure, assertThrows(IllegalArgumentException.class, () -> Pipeline.builder().model(BundledModel.directory()).device("cpu")
+                .loading((phase, tensor, tensors) -> {
+                    throw failure;
+                }).open()));
     }
 
     @Test
