@@ -1,4 +1,4 @@
-/** Weight files: safetensors read and written, and the two layouts Stable Diffusion models come in. */
+/** Weight files: safetensors read and written, and the two layouts Stable Diffusion models come in. Nothing may be {@code null}. */
 module io.invadapter.weights {
     requires transitive io.invadapter.base;
     requires org.snakeyaml.engine;

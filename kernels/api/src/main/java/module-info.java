@@ -1,4 +1,4 @@
-/** Tensors, devices and the operators a diffusion model is made of. */
+/** Tensors, devices and the operators a diffusion model is made of. Nothing is {@code null} that does not say so. */
 module io.invadapter.kernels {
     requires transitive io.invadapter.base;
 

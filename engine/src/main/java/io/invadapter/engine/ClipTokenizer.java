@@ -23,6 +23,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.PriorityQueue;
@@ -103,6 +104,10 @@ public final class ClipTokenizer {
      *     is not whole; empty when everything had room
      */
     public record Encoding(int[] ids, String cut) {
+        public Encoding {
+            Objects.requireNonNull(ids, "ids");
+            Objects.requireNonNull(cut, "cut");
+        }
     }
 
     private ClipTokenizer(BytePairs bytePairs, AddedTokens rawTokens, AddedTokens normalisedTokens, int start, int end, int padding,

@@ -11,6 +11,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CancellationException;
 import java.util.function.IntPredicate;
 import java.util.function.Supplier;
@@ -41,6 +42,10 @@ public final class Diffusion implements AutoCloseable {
 
     /** @param prompt text encoder output {@code [S, C]}; @param negative the same for the negative prompt; @param scale 1 or less: no guidance */
     public record Guidance(float[] prompt, float[] negative, double scale) {
+        public Guidance {
+            Objects.requireNonNull(prompt, "prompt");
+            Objects.requireNonNull(negative, "negative");
+        }
     }
 
     /**
@@ -52,6 +57,15 @@ public final class Diffusion implements AutoCloseable {
      */
     public record IdentityControl(EmbeddedAttentionAdapter adapter, People people, int[] ofPictures, double[] scales,
             IdentityLayers layers, IdentityRows rows) {
+
+        public IdentityControl {
+            Objects.requireNonNull(adapter, "adapter");
+            Objects.requireNonNull(people, "people");
+            Objects.requireNonNull(ofPictures, "ofPictures");
+            Objects.requireNonNull(scales, "scales");
+            Objects.requireNonNull(layers, "layers");
+            Objects.requireNonNull(rows, "rows");
+        }
 
         /** One person in one picture. */
         public static IdentityControl of(EmbeddedAttentionAdapter adapter, Latents noise, float[] caption, double scale,
@@ -74,6 +88,11 @@ public final class Diffusion implements AutoCloseable {
      * @param keeper   gets them after every step, or {@code null}
      */
     public record Inverted(Latents noise, List<float[]> captions, Keeper keeper) implements People {
+        public Inverted {
+            Objects.requireNonNull(noise, "noise");
+            Objects.requireNonNull(captions, "captions");
+        }
+
         @Override
         public int count() {
             return captions.size();
@@ -82,6 +101,9 @@ public final class Diffusion implements AutoCloseable {
 
     /** Kept from an earlier walk through the same steps. */
     public record Stored(int count, Keeper keeper) implements People {
+        public Stored {
+            Objects.requireNonNull(keeper, "keeper");
+        }
     }
 
     /** Called around the steps with the features of all identities of the batch. */
@@ -92,6 +114,9 @@ public final class Diffusion implements AutoCloseable {
 
     /** @param latents clean; @param identity the identities' own latents, denoised beside; {@code null} without or when stored */
     public record Result(Latents latents, Latents identity) {
+        public Result {
+            Objects.requireNonNull(latents, "latents");
+        }
     }
 
     public Diffusion(StableDiffusion model) {

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.function.Consumer;
 import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
@@ -32,7 +33,8 @@ public final class FacePicture {
      * @throws InvalidRequestException when it is no still RGB or grey picture of at least 32 x 32 pixels
      */
     public static BufferedImage read(Path file, Consumer<String> warnings) {
-        if (Files.isDirectory(file)) {
+        Objects.requireNonNull(warnings, "warnings");
+        if (Files.isDirectory(Objects.requireNonNull(file, "file"))) {
             throw new InvalidRequestException(file + ": a folder; expected a picture file");
         }
         if (!Files.isRegularFile(file)) {
@@ -59,6 +61,8 @@ public final class FacePicture {
 
     /** Reads a picture as {@link #read(Path, Consumer)} does, from a file's content. */
     public static BufferedImage read(byte[] content, Consumer<String> warnings) {
+        Objects.requireNonNull(content, "content");
+        Objects.requireNonNull(warnings, "warnings");
         // Kept in memory, whatever ImageIO's own streams would do.
         return new PictureReader("the picture", new MemoryCacheImageInputStream(new ByteArrayInputStream(content)), warnings).read();
     }

@@ -3,6 +3,7 @@ package io.invadapter.engine;
 import io.invadapter.engine.model.Latents;
 import java.awt.image.BufferedImage;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What was made.
@@ -15,8 +16,8 @@ public record GenerationResult(List<BufferedImage> images, List<Latents> latents
 
     /** Copies the lists. */
     public GenerationResult {
-        images = List.copyOf(images);
-        latents = List.copyOf(latents);
-        warnings = List.copyOf(warnings);
+        images = List.copyOf(Objects.requireNonNull(images, "images"));
+        latents = List.copyOf(Objects.requireNonNull(latents, "latents"));
+        warnings = List.copyOf(Objects.requireNonNull(warnings, "warnings"));
     }
 }

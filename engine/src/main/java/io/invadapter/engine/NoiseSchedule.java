@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -49,6 +50,9 @@ public final class NoiseSchedule {
 
     /** @param timestep for the network; @param alphaFrom alpha-bar being left; @param alphaTo alpha-bar reached */
     public record Level(int timestep, double alphaFrom, double alphaTo, Prediction prediction) {
+        public Level {
+            Objects.requireNonNull(prediction, "prediction");
+        }
 
         /**
          * The move {@code x = a x + b output} as {@code {a, b}}, for what the network's output is: equation 12 of Song et al. 2021

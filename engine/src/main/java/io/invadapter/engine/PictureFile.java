@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Optional;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
@@ -55,7 +56,8 @@ public final class PictureFile {
      * @param picture its number in the request, from 0
      */
     public static String parameters(GenerationRequest request, int picture, Pipeline pipeline, String model) {
-        GenerationRequest made = pipeline.filled(request);
+        Objects.requireNonNull(model, "model");
+        GenerationRequest made = pipeline.filled(Objects.requireNonNull(request, "request"));
         StringBuilder text = new StringBuilder(request.prompt());
         if (!request.negativePrompt().isEmpty()) {
             text.append("\nNegative prompt: ").append(request.negativePrompt());
@@ -76,6 +78,8 @@ public final class PictureFile {
 
     /** What a reconstruction was made of, in the same form: the caption stands in the prompt's place. */
     public static String parameters(InversionResult result, String caption, int steps, String model) {
+        Objects.requireNonNull(caption, "caption");
+        Objects.requireNonNull(model, "model");
         BufferedImage picture = result.reconstruction();
         return String.format(Locale.ROOT, "%s\nSteps: %d, Sampler: DDIM inversion, CFG scale: 1.0, Size: %dx%d, Model: %s, "
                 + "Inv-Adapter reconstruction error: %.4f", caption, steps, picture.getWidth(), picture.getHeight(), quoted(model), result.error());
@@ -128,6 +132,8 @@ public final class PictureFile {
      *                   comment, of which a JPEG holds the first 32700 characters
      */
     public static byte[] encode(BufferedImage picture, String parameters, Format format) {
+        Objects.requireNonNull(picture, "picture");
+        Objects.requireNonNull(format, "format");
         try {
             if (format == Format.PNG) {
                 return written(picture, "png", parameters);

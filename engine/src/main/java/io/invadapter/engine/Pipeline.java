@@ -67,7 +67,7 @@ public final class Pipeline implements AutoCloseable {
 
         /** A folder in the diffusers layout or a single-file checkpoint. */
         public Builder model(Path value) {
-            model = value;
+            model = Objects.requireNonNull(value, "model");
             return this;
         }
 
@@ -252,7 +252,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws IllegalStateException                           when the pipeline is closed, or the caller is one of its listeners
      */
     public GenerationResult generate(GenerationRequest request) {
-        return generate(List.of(request)).getFirst();
+        return generate(List.of(Objects.requireNonNull(request, "request"))).getFirst();
     }
 
     /**
@@ -265,7 +265,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws CancellationException   and the others of {@link #generate(GenerationRequest)}: of the first request that failed
      */
     public List<GenerationResult> generate(List<GenerationRequest> requests) {
-        if (requests.isEmpty()) {
+        if (Objects.requireNonNull(requests, "requests").isEmpty()) {
             throw new InvalidRequestException("a batch needs at least one request");
         }
         List<Order> orders = requests.stream().map(this::order).toList();
@@ -285,7 +285,7 @@ public final class Pipeline implements AutoCloseable {
      * @throws InvalidRequestException when it cannot
      */
     Order order(GenerationRequest request) {
-        GenerationRequest filled = filled(request);
+        GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
         model().schedule().timesteps(filled.steps());
         int factor = model().vae().factor();
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {

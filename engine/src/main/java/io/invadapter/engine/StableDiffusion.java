@@ -9,11 +9,21 @@ import io.invadapter.engine.model.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.ModelFiles;
 import io.invadapter.weights.WeightException;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /** The networks of one model on one device. */
 public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
         NoiseSchedule schedule) {
+
+    public StableDiffusion {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(tokenizer, "tokenizer");
+        Objects.requireNonNull(textEncoder, "textEncoder");
+        Objects.requireNonNull(unet, "unet");
+        Objects.requireNonNull(vae, "vae");
+        Objects.requireNonNull(schedule, "schedule");
+    }
 
     /**
      * Packs all weights for {@code device}; {@code files} may be closed afterwards.

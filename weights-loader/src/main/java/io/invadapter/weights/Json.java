@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Objects;
 
 /**
  * JSON, for the configurations and vocabularies that come with weights: no duplicate keys, limited nesting, and errors that say
@@ -25,7 +26,7 @@ public final class Json {
      * @throws WeightException if it cannot be read, is over 32 MB, or is not valid JSON
      */
     public static JsonValue read(Path file) {
-        return parse(bytes(file, "a JSON file"), file.toString());
+        return parse(bytes(Objects.requireNonNull(file, "file"), "a JSON file"), file.toString());
     }
 
     /** @param kind of file that is expected, for the message that it is too large */
@@ -59,7 +60,7 @@ public final class Json {
      * @throws WeightException if it is not valid JSON
      */
     public static JsonValue parse(byte[] utf8, String name) {
-        JsonReader reader = new JsonReader(utf8, name);
+        JsonReader reader = new JsonReader(Objects.requireNonNull(utf8, "utf8"), Objects.requireNonNull(name, "name"));
         Object value = reader.value();
         reader.end();
         return new JsonValue(value, null, name);

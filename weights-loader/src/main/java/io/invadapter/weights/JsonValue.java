@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
@@ -40,7 +41,7 @@ public final class JsonValue {
     /** The value of a key; throws if this is not an object or has no such key. */
     public JsonValue get(String key) {
         Map<?, ?> members = members();
-        if (!members.containsKey(key)) {
+        if (!members.containsKey(Objects.requireNonNull(key, "key"))) {
             throw new WeightException(where() + " has no " + Json.quote(key));
         }
         return new JsonValue(members.get(key), this, key);
@@ -48,7 +49,7 @@ public final class JsonValue {
 
     /** The value of a key, empty if the key is missing or its value is null; throws if this is not an object. */
     public Optional<JsonValue> find(String key) {
-        Object member = members().get(key);
+        Object member = members().get(Objects.requireNonNull(key, "key"));
         return member == null ? Optional.empty() : Optional.of(new JsonValue(member, this, key));
     }
 

@@ -4,6 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -40,7 +41,7 @@ public final class ModelFiles implements AutoCloseable {
      *     looks like
      */
     public static ModelFiles open(Path path) {
-        if (!Files.exists(path)) {
+        if (!Files.exists(Objects.requireNonNull(path, "path"))) {
             throw WeightException.missing(path);
         }
         return Files.isDirectory(path) ? DiffusersFolder.open(path) : SingleFile.open(path);

@@ -11,6 +11,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -33,7 +34,7 @@ public final class SafetensorsFile implements WeightSource {
      * @throws WeightException if it is missing, cannot be read, or is not a valid safetensors file
      */
     public static SafetensorsFile open(Path path) {
-        if (Files.isDirectory(path)) {
+        if (Files.isDirectory(Objects.requireNonNull(path, "path"))) {
             throw new WeightException(path + " is a folder where a .safetensors file is expected");
         }
         if (!Files.exists(path)) {

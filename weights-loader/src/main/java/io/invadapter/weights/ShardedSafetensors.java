@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -24,7 +25,7 @@ public final class ShardedSafetensors implements WeightSource {
      *     lacks a tensor
      */
     public static ShardedSafetensors open(Path index) {
-        ShardedSafetensors source = new ShardedSafetensors(index);
+        ShardedSafetensors source = new ShardedSafetensors(Objects.requireNonNull(index, "index"));
         try {
             Json.read(index).get("weight_map").asObject().forEach((name, shard) -> source.add(name, shard.asString()));
             return source;

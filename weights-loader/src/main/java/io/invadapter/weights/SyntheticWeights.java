@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
@@ -36,7 +37,7 @@ public final class SyntheticWeights implements WeightSource {
     /** @param shapesJson an object of names, each with its shape as a list */
     public static SyntheticWeights of(Path shapesJson) {
         Map<String, long[]> shapes = new LinkedHashMap<>();
-        Json.read(shapesJson).asObject().forEach((name, shape) ->
+        Json.read(Objects.requireNonNull(shapesJson, "shapesJson")).asObject().forEach((name, shape) ->
                 shapes.put(name, shape.asList().stream().mapToLong(JsonValue::asLong).toArray()));
         return new SyntheticWeights(shapesJson.toString(), shapes, false);
     }

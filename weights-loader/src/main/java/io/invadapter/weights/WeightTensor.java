@@ -35,6 +35,10 @@ public final class WeightTensor {
      * @throws IllegalArgumentException if the number of bytes is not what dtype and shape need
      */
     public static WeightTensor of(String name, DType dtype, MemorySegment data, long... shape) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(dtype, "dtype");
+        Objects.requireNonNull(data, "data");
+        Objects.requireNonNull(shape, "shape");
         long elements;
         try {
             elements = Shapes.elements(shape);
@@ -49,7 +53,7 @@ public final class WeightTensor {
     }
 
     private WeightTensor(String name, DType dtype, MemorySegment data, long[] shape, long elements) {
-        this.name = Objects.requireNonNull(name);
+        this.name = name;
         this.dtype = dtype;
         this.shape = shape;
         this.elements = elements;

@@ -6,6 +6,7 @@ import io.invadapter.weights.WeightException;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
@@ -16,6 +17,10 @@ import java.util.function.Consumer;
  */
 public record ClipTextConfig(int channels, int inner, int layers, int heads, int maxTokens, int vocabularySize, Activation activation,
         float normEpsilon) {
+
+    public ClipTextConfig {
+        Objects.requireNonNull(activation, "activation");
+    }
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = harmless();

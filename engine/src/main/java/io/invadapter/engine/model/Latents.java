@@ -5,6 +5,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * Latents on the host, in the order the reference implementation keeps them.
@@ -14,6 +15,7 @@ import java.util.List;
 public record Latents(float[] values, int batch, int channels, int height, int width) {
 
     public Latents {
+        Objects.requireNonNull(values, "values");
         if (values.length != batch * channels * height * width) {
             throw new IllegalArgumentException(values.length + " values for latents of " + batch + " x " + channels + " x "
                     + height + " x " + width);

@@ -3,6 +3,7 @@ package io.invadapter.engine.model;
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
@@ -15,6 +16,15 @@ import java.util.function.Consumer;
 public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int sampleWidth, int[] blockChannels, int[] layersPerBlock,
         boolean[] downAttention, boolean[] upAttention, int[] heads, int[] transformerDepth, int contextChannels, int groups,
         float normEpsilon, boolean flipSinToCos, float frequencyShift) {
+
+    public UNetConfig {
+        Objects.requireNonNull(blockChannels, "blockChannels");
+        Objects.requireNonNull(layersPerBlock, "layersPerBlock");
+        Objects.requireNonNull(downAttention, "downAttention");
+        Objects.requireNonNull(upAttention, "upAttention");
+        Objects.requireNonNull(heads, "heads");
+        Objects.requireNonNull(transformerDepth, "transformerDepth");
+    }
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = Map.ofEntries(

@@ -8,6 +8,7 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /** Pictures to latents and back (Rombach et al. 2022; diffusers' {@code AutoencoderKL}). */
 public final class Vae {
@@ -44,6 +45,10 @@ public final class Vae {
      * @param logvar logarithm of the variance, clamped to [-30, 20]
      */
     public record Distribution(Latents mean, Latents logvar) {
+        public Distribution {
+            Objects.requireNonNull(mean, "mean");
+            Objects.requireNonNull(logvar, "logvar");
+        }
     }
 
     /**

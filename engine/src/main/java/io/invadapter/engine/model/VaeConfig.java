@@ -3,6 +3,7 @@ package io.invadapter.engine.model;
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /**
@@ -17,6 +18,10 @@ import java.util.function.Consumer;
  */
 public record VaeConfig(int latentChannels, int[] channels, int layers, int groups, double scalingFactor, boolean middleAttention,
         boolean quantization, boolean postQuantization) {
+
+    public VaeConfig {
+        Objects.requireNonNull(channels, "channels");
+    }
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = Map.of(

@@ -1,6 +1,7 @@
 package io.invadapter.kernels;
 
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 
 /**
  * A place where tensors live and the operators of a diffusion model run. Weights are handed over once and packed the way
@@ -83,6 +84,12 @@ public interface Device extends AutoCloseable {
      * @param scales float32 {@code [B]}: lambda of each batch row; a row with 0 does none of the work
      */
     record Identity(Tensor keys, Tensor values, Tensor rows, Tensor scales) {
+        public Identity {
+            Objects.requireNonNull(keys, "keys");
+            Objects.requireNonNull(values, "values");
+            Objects.requireNonNull(rows, "rows");
+            Objects.requireNonNull(scales, "scales");
+        }
     }
 
     /** A fixed sequence of operators, made by {@link #record}. */

@@ -7,6 +7,7 @@ import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceConfigurationError;
 import java.util.ServiceLoader;
 import java.util.function.Consumer;
@@ -29,6 +30,8 @@ public final class Devices {
      * @throws DeviceException when there is no such device
      */
     public static Device open(String name, Precision precision, Consumer<String> notices) {
+        Objects.requireNonNull(name, "name");
+        Objects.requireNonNull(notices, "notices");
         List<DeviceProvider> providers = providers();
         if (name.equals("auto")) {
             return openFirst(providers, precision, notices);

@@ -2,6 +2,7 @@ package io.invadapter.kernels;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Objects;
 
 /**
  * Weights on the host, on their way to a device: row-major, little-endian, in the shape the reference implementation
@@ -14,6 +15,9 @@ import java.util.Arrays;
 public record HostTensor(DataType type, int[] shape, MemorySegment data) {
 
     public HostTensor {
+        Objects.requireNonNull(type, "type");
+        Objects.requireNonNull(shape, "shape");
+        Objects.requireNonNull(data, "data");
         long expected = elements(shape) * type.bytes();
         if (data.byteSize() != expected) {
             throw new IllegalArgumentException("a " + type + " tensor of shape " + Arrays.toString(shape) + " has "
@@ -23,7 +27,7 @@ public record HostTensor(DataType type, int[] shape, MemorySegment data) {
 
     /** A float32 tensor over {@code values}, not copied. */
     public static HostTensor of(float[] values, int... shape) {
-        return new HostTensor(DataType.FLOAT32, shape, MemorySegment.ofArray(values));
+        return new HostTensor(DataType.FLOAT32, shape, MemorySegment.ofArray(Objects.requireNonNull(values, "values")));
     }
 
     public long elements() {
