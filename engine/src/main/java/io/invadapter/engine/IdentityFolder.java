@@ -93,17 +93,20 @@ final class IdentityFolder {
 
     /** @return whether the step was read and is what was written; an identity with a damaged step is removed */
     boolean read(String key, int step, MemorySegment bytes) {
+        boolean whole;
         try (WeightSource source = Safetensors.open(file(key, step))) {
             bytes.copyFrom(source.tensor(TENSOR, bytes.byteSize()).data());
-            if (!checksum(key, step, bytes).equals(source.metadata().get(CHECKSUM))) {
-                remove(key);
-                return false;
-            }
+            whole = checksum(key, step, bytes).equals(source.metadata().get(CHECKSUM));
         } catch (WeightException e) {
             // A file that cannot be read now, for want of file handles or because of an interrupt, is not damaged.
             if (!(e.getCause() instanceof IOException)) {
                 remove(key);
             }
+            return false;
+        }
+        if (!whole) {
+            // Now that it is closed: Windows removes no file that is open.
+            remove(key);
             return false;
         }
         try {

@@ -4,7 +4,9 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 
 /** Settings of OpenMP, whose threads oneDNN computes with: it reads them from the environment when it is loaded. */
@@ -28,16 +30,22 @@ final class OpenMp {
         }
     }
 
-    /** Sets a variable of this process's environment, where the C library has setenv: not on Windows. */
+    /** Sets a variable of this process's environment. */
     private static void set(String variable, String value) {
-        Optional<MemorySegment> setenv = Linker.nativeLinker().defaultLookup().find("setenv");
-        if (setenv.isEmpty()) {
-            return;
-        }
+        Linker linker = Linker.nativeLinker();
+        Optional<MemorySegment> setenv = linker.defaultLookup().find("setenv");
         try (Arena arena = Arena.ofConfined()) {
-            int ignored = (int) Linker.nativeLinker().downcallHandle(setenv.get(), FunctionDescriptor.of(ValueLayout.JAVA_INT,
-                    ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT))
-                    .invokeExact(arena.allocateFrom(variable), arena.allocateFrom(value), 1);
+            if (setenv.isPresent()) {
+                int ignored = (int) linker.downcallHandle(setenv.get(), FunctionDescriptor.of(ValueLayout.JAVA_INT,
+                        ValueLayout.ADDRESS, ValueLayout.ADDRESS, ValueLayout.JAVA_INT))
+                        .invokeExact(arena.allocateFrom(variable), arena.allocateFrom(value), 1);
+            } else {
+                // Windows, whose OpenMP asks the system itself.
+                MemorySegment call = SymbolLookup.libraryLookup("kernel32", arena).findOrThrow("SetEnvironmentVariableW");
+                int ignored = (int) linker.downcallHandle(call, FunctionDescriptor.of(ValueLayout.JAVA_INT,
+                        ValueLayout.ADDRESS, ValueLayout.ADDRESS)).invokeExact(
+                        arena.allocateFrom(variable, StandardCharsets.UTF_16LE), arena.allocateFrom(value, StandardCharsets.UTF_16LE));
+            }
         } catch (Throwable e) {
             throw new IllegalStateException(e);
         }
