@@ -1,4 +1,4 @@
-/** What every other module knows: the exception they have in common, and where they unpack to. Depends on nothing. */
+/** What every other module knows: the exception they have in common, where they unpack to, and how a file is written. Depends on nothing. */
 module io.invadapter.base {
     exports io.invadapter.base;
 }

@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import io.invadapter.base.WholeFile;
 import io.invadapter.engine.model.IdentityLayers;
 import java.awt.Color;
 import java.awt.Graphics2D;
@@ -9,10 +10,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
@@ -92,8 +90,8 @@ public final class PictureFile {
     }
 
     /**
-     * Writes a picture beside its place, then moves it there: nothing half-written is ever seen, and a file of that name, or that a
-     * link of that name points to, is replaced. What is no file, a pipe say, is written to.
+     * Writes a picture as {@link WholeFile#write} does: nothing half-written is ever seen, a file of that name is replaced, a pipe
+     * is written to.
      *
      * @param parameters text to carry along, or {@code null}
      * @throws FileSystemException when it cannot be written; names the file
@@ -101,20 +99,13 @@ public final class PictureFile {
     public static void write(BufferedImage picture, String parameters, Path file) throws IOException {
         Format format = Format.of(file).orElseThrow(() -> new InvalidRequestException(
                 file + ": pictures are written as PNG or JPEG; expected a name that ends in .png, .jpg or .jpeg"));
-        byte[] content = encode(picture, parameters, format);
+        ByteBuffer content = ByteBuffer.wrap(encode(picture, parameters, format));
         try {
-            Path place = Files.exists(file) ? file.toRealPath() : file;
-            if (Files.exists(place) && !Files.isRegularFile(place) && !Files.isDirectory(place)) {
-                Files.write(place, content, StandardOpenOption.WRITE);
-                return;
-            }
-            Path beside = place.resolveSibling("." + place.getFileName() + "." + ProcessHandle.current().pid() + ".part");
-            try {
-                Files.write(beside, content);
-                Files.move(beside, place, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                Files.deleteIfExists(beside);
-            }
+            WholeFile.write(file, channel -> {
+                while (content.hasRemaining()) {
+                    channel.write(content);
+                }
+            });
         } catch (IOException e) {
             // A full disk names no file.
             String reason = e instanceof FileSystemException failed && failed.getReason() != null ? failed.getReason()

@@ -1,5 +1,6 @@
 package io.invadapter.weights;
 
+import io.invadapter.base.WholeFile;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -8,18 +9,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeMap;
-import java.util.UUID;
 import java.util.stream.Collectors;
 
 /**
@@ -130,37 +127,26 @@ public final class SafetensorsWriter {
     }
 
     /**
-     * Writes the file. It is written beside its place and moved there when complete, so that neither a failure nor a reader
-     * at the wrong moment ever sees half a file.
+     * Writes the file as {@link WholeFile#write} does: neither a failure nor a reader at the wrong moment ever sees half a file.
      *
      * @throws WeightException if the file cannot be written
      */
     public void write(Path path) {
-        // Not named by the process: another of that number, as in every container, may have left one behind.
-        Path unfinished = path.resolveSibling(path.getFileName() + ".unfinished-" + UUID.randomUUID());
         try {
-            try (FileChannel channel = FileChannel.open(unfinished, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
-                    Arena arena = Arena.ofConfined()) {
-                MemorySegment buffer = arena.allocate(BUFFER_BYTES);
-                List<WeightTensor> ordered = ordered();
-                byte[] header = header(ordered);
-                MemorySegment length = arena.allocate(Long.BYTES);
-                length.set(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0, header.length);
-                write(channel, length, buffer);
-                write(channel, MemorySegment.ofArray(header), buffer);
-                for (WeightTensor tensor : ordered) {
-                    write(channel, tensor.data(), buffer);
+            WholeFile.write(path, channel -> {
+                try (Arena arena = Arena.ofConfined()) {
+                    MemorySegment buffer = arena.allocate(BUFFER_BYTES);
+                    List<WeightTensor> ordered = ordered();
+                    byte[] header = header(ordered);
+                    MemorySegment length = arena.allocate(Long.BYTES);
+                    length.set(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0, header.length);
+                    write(channel, length, buffer);
+                    write(channel, MemorySegment.ofArray(header), buffer);
+                    for (WeightTensor tensor : ordered) {
+                        write(channel, tensor.data(), buffer);
+                    }
                 }
-            } catch (IOException | RuntimeException | Error e) {
-                Files.deleteIfExists(unfinished);
-                throw e;
-            }
-            try {
-                Files.move(unfinished, path, StandardCopyOption.ATOMIC_MOVE);
-            } catch (IOException e) {
-                Files.deleteIfExists(unfinished);
-                throw e;
-            }
+            });
         } catch (NoSuchFileException e) {
             throw new WeightException(path + " cannot be written: its folder does not exist", e);
         } catch (IOException e) {
