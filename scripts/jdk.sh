@@ -44,14 +44,19 @@ find_jdk() {
     return 1
 }
 
+# A build that was ended in between leaves its mark, $1.unfinished.
 is_built() {
-    [ -d "$1" ] && [ -z "$(find "$root/" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit)" ]
+    [ -d "$1" ] && [ ! -e "$1.unfinished" ] \
+        && [ -z "$(find "$root/" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit)" ]
 }
 
 # Builds module $1 unless its target/app is newer than all sources. Two runs at once build one after the other.
 build_once() {
     local module="$1" app="$root/$1/target/app" log
     is_built "$app" && return
+    # Maven's Java ends in an orderly way, by which bash does not see what it was.
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     (
         if command -v flock >/dev/null; then
             exec 9<"$root/pom.xml"
@@ -59,12 +64,18 @@ build_once() {
         fi
         is_built "$app" && exit
         echo "$(basename "$0"): building, once" >&2
+        mkdir -p "$root/$module/target"
+        : >"$app.unfinished"
         log="$(mktemp)"
-        if ! mvn -B -q -ntp -DskipTests -f "$root/pom.xml" -pl "$module" -am package >"$log" 2>&1; then
+        trap 'rm -f "$log"; exit 130' INT
+        trap 'rm -f "$log"; exit 143' TERM
+        if ! mvn -B -q -ntp -DskipTests -f "$root/pom.xml" -pl "$module" -am package </dev/null >"$log" 2>&1; then
             cat "$log" >&2
+            rm -f "$log"
             exit 1
         fi
-        rm -f "$log"
+        rm -f "$log" "$app.unfinished"
         touch "$app"
     )
+    trap - INT TERM
 }

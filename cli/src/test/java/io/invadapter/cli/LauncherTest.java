@@ -3,12 +3,14 @@ package io.invadapter.cli;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
@@ -156,6 +158,66 @@ class LauncherTest {
         List<String> lines = run(Map.of(), launcher.toString());
         assertTrue(lines.stream().noneMatch(line -> line.startsWith("-XX:AOTCache")), "not of another Java");
         assertEquals(lines, run(Map.of(), launcher.toString()));
+    }
+
+    @Test
+    void anInterruptEndsTheFirstRunAndTheNextOneStartsAnew() throws Exception {
+        // As Java does: an interrupt ends it in an orderly way, after a while.
+        Files.writeString(jdk.resolve("bin/java"), JAVA.replace("echo started >", "trap '' INT; touch " + folder + "/begun; sleep 60; echo half >"));
+        interruptWhen(folder.resolve("begun"));
+        assertEquals(List.of("app"), names("checkout/cli/target"));
+        Files.writeString(jdk.resolve("bin/java"), JAVA);
+        assertTrue(run(Map.of(), launcher.toString()).stream().anyMatch(line -> line.startsWith("-XX:AOTCache=")));
+    }
+
+    @Test
+    void anInterruptedBuildIsMadeAnew() throws Exception {
+        Path app = folder.resolve("checkout/cli/target/app");
+        Path maven = Files.createDirectory(folder.resolve("maven")).resolve("mvn");
+        Files.delete(app);
+        Files.writeString(maven, "#!/bin/sh\nmkdir -p " + app + "; touch " + app + "/half\ntrap 'exit 130' INT\nwhile :; do sleep 0.1; done\n")
+                .toFile().setExecutable(true);
+        interruptWhen(app.resolve("half"));
+        Files.writeString(maven, "#!/bin/sh\ntouch " + app + "/whole\n");
+        run(Map.of("PATH", path()), launcher.toString());
+        assertEquals(List.of("half", "whole"), names("checkout/cli/target/app"));
+        Files.writeString(maven, "#!/bin/sh\ntouch " + app + "/again\n");
+        run(Map.of("PATH", path()), launcher.toString());
+        assertEquals(List.of("half", "whole"), names("checkout/cli/target/app"));
+    }
+
+    @Test
+    void ofTwoFirstRunsOneMakesWhatIsKeptAndBothRun() throws Exception {
+        assumeTrue(new ProcessBuilder("sh", "-c", "command -v flock").start().waitFor() == 0, "needs flock");
+        Files.writeString(jdk.resolve("bin/java"), JAVA.replace("echo started >", "echo once >> " + folder + "/made; sleep 1; echo started >"));
+        String both = "\"$0\" a & first=$!; \"$0\" b & wait $first && wait $!";
+        assertEquals(2, run(Map.of(), "bash", "-c", both, launcher.toString()).stream().filter(line -> line.equals("--module")).count());
+        assertEquals(List.of("once"), Files.readAllLines(folder.resolve("made")));
+        assertEquals(2, names("checkout/cli/target").size());
+    }
+
+    private String path() {
+        return folder.resolve("maven") + ":" + System.getenv("PATH");
+    }
+
+    private List<String> names(String place) throws IOException {
+        try (Stream<Path> files = Files.list(folder.resolve(place))) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
+        }
+    }
+
+    /** Ctrl-C, which goes to the script and all it has started in its process group, once there is that file. */
+    private void interruptWhen(Path file) throws Exception {
+        List<String> command = List.of("env", "--default-signal=INT", "setsid", "bash", launcher.toString());
+        ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile());
+        builder.environment().putAll(Map.of("JAVA_HOME", jdk.toString(), "PATH", path()));
+        Process process = builder.start();
+        while (process.isAlive() && !Files.exists(file)) {
+            Thread.sleep(10);
+        }
+        assumeTrue(Files.exists(file), "needs env and setsid of Linux: " + Files.readString(folder.resolve("log")));
+        new ProcessBuilder("kill", "-INT", "--", "-" + process.pid()).start().waitFor();
+        assertEquals(130, process.waitFor(), Files.readString(folder.resolve("log")));
     }
 
     /** With the Java of this test: the command, told nothing of the encoding, gets every character. */
