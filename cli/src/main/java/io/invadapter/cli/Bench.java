@@ -1,5 +1,6 @@
 package io.invadapter.cli;
 
+import io.invadapter.base.WholeFile;
 import io.invadapter.bench.BenchReport;
 import io.invadapter.bench.GenerationBench;
 import io.invadapter.bench.JsonText;
@@ -9,7 +10,8 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
 import java.io.IOException;
-import java.nio.file.Files;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -49,7 +51,7 @@ final class Bench implements Callable<Integer> {
         check(size >= 64 && size <= 4096 && size % 64 == 0, "--size must be a multiple of 64 between 64 and 4096, not " + size);
         check(repeats >= 1, "--repeats must be 1 or more, not " + repeats);
         if (json != null) {
-            Checks.writable(json);
+            Checks.writable(List.of(json));
         }
         GenerationBench.Options options =
                 new GenerationBench.Options(steps, batches, size, repeats, Double.POSITIVE_INFINITY);
@@ -59,7 +61,8 @@ final class Bench implements Callable<Integer> {
             progress("");
             System.out.print(report.table());
             if (json != null) {
-                Files.writeString(json, JsonText.of(report.json()));
+                ByteBuffer text = StandardCharsets.UTF_8.encode(JsonText.of(report.json()));
+                WholeFile.write(json, channel -> channel.write(text));
             }
         }
         return 0;

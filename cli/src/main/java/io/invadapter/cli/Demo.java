@@ -27,7 +27,7 @@ final class Demo implements Callable<Integer> {
     private static final int STEPS = 20;
     private static final double GUIDANCE = 3.5;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "demo.png", description = "PNG or JPEG, by its name; -: standard output (default: ${DEFAULT-VALUE})")
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "demo.png", description = "PNG, JPEG or WebP, by its name; -: standard output, as PNG (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Mixin

@@ -29,6 +29,12 @@ record Face(Path file, int sample) {
     }
 
     BufferedImage read(Consumer<String> warnings) {
-        return file == null ? BundledModel.faces().get(sample - 1) : FacePicture.read(file, warnings);
+        if (file == null) {
+            return BundledModel.faces().get(sample - 1);
+        }
+        if (WebP.is(file)) {
+            WebP.load();
+        }
+        return FacePicture.read(file, warnings);
     }
 }

@@ -53,12 +53,12 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes the face's picture (default: ${DEFAULT-VALUE})")
     private String caption;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG or JPEG, by its name; several become out-1.png, out-2.png, …; "
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG, JPEG or WebP, by its name; several become out-1.png, out-2.png, …; "
             + "-: standard output, as PNG (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Option(names = "--count", paramLabel = "N", defaultValue = "1", description = "pictures of each prompt, with seeds S, S+1, … (default: ${DEFAULT-VALUE})")
-    private int count;
+    private Integer count;
 
     @Option(names = "--seed", paramLabel = "S", description = "of a prompt's first picture; -1: random, and printed (default: -1)")
     private Long seed;

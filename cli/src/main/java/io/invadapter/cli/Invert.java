@@ -22,7 +22,7 @@ final class Invert implements Callable<Integer> {
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes it (default: ${DEFAULT-VALUE})")
     private String caption;
 
-    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "reconstruction.png", description = "PNG or JPEG, by its name; -: standard output (default: ${DEFAULT-VALUE})")
+    @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "reconstruction.png", description = "PNG, JPEG or WebP, by its name; -: standard output, as PNG (default: ${DEFAULT-VALUE})")
     private Path output;
 
     @Mixin

@@ -28,6 +28,8 @@ import picocli.CommandLine.UnmatchedArgumentException;
             "Exit codes: 0 done, 1 failed, 2 asked for something that cannot be."},
         subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class, Bench.class, Completion.class})
 public final class Main implements Runnable {
+    private static final int MAX_THREADS = 1024;
+
     @CommandLine.Spec
     private CommandLine.Model.CommandSpec spec;
 
@@ -38,20 +40,29 @@ public final class Main implements Runnable {
     @Option(names = "--cuda-libraries", paramLabel = "FOLDERS", scope = ScopeType.INHERIT,
             description = "where cuBLAS and cuDNN are, separated by colons (default: the usual places; see devices)")
     private void cudaLibraries(String folders) {
-        for (String folder : folders.split(":")) {
-            if (!Files.isDirectory(Path.of(folder))) {
-                throw new CommandLine.ParameterException(spec.commandLine(), "--cuda-libraries: " + folder + " is no folder");
+        for (String folder : folders.split(":", -1)) {
+            if (!isFolder(folder)) {
+                throw new ParameterException(spec.commandLine(), "--cuda-libraries: " + (folder.isBlank() ? "'" + folder + "'" : folder)
+                        + " is no folder");
             }
         }
         System.setProperty("invadapter.cuda.libraries", folders);
+    }
+
+    private static boolean isFolder(String name) {
+        try {
+            return Files.isDirectory(path(name));
+        } catch (TypeConversionException e) {
+            return false;
+        }
     }
 
     /** A property for the same reason. */
     @Option(names = "--threads", paramLabel = "N", scope = ScopeType.INHERIT,
             description = "threads that the CPU computes with (default: one for each core)")
     private void threads(Integer count) {
-        if (count < 1) {
-            throw new CommandLine.ParameterException(spec.commandLine(), "--threads must be 1 or more, not " + count);
+        if (count < 1 || count > MAX_THREADS) {
+            throw new ParameterException(spec.commandLine(), "--threads must be between 1 and " + MAX_THREADS + ", not " + count);
         }
         System.setProperty("invadapter.cpu.threads", count.toString());
     }
@@ -60,12 +71,13 @@ public final class Main implements Runnable {
     private boolean version;
 
     public static void main(String[] arguments) {
-        System.exit(commandLine().execute(arguments));
+        StandardOutput output = StandardOutput.install();
+        System.exit(output.end(commandLine().execute(arguments)));
     }
 
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main()).setCaseInsensitiveEnumValuesAllowed(true)
-                .setUsageHelpAutoWidth(true);
+                .setUsageHelpAutoWidth(true).setExpandAtFiles(false);
         register(commandLine, Integer.class, Integer::valueOf, "a whole number");
         register(commandLine, Long.class, Long::valueOf, "a whole number of at most 64 bits");
         register(commandLine, Double.class, Double::valueOf, "a number");
@@ -82,11 +94,11 @@ public final class Main implements Runnable {
         });
         commandLine.setParameterExceptionHandler((e, arguments) -> {
             CommandLine command = e.getCommandLine();
-            command.getErr().println("invadapter: " + sentence(e) + "; see " + command.getCommandSpec().qualifiedName() + " --help");
+            command.getErr().println("invadapter: " + onOneLine(sentence(e)) + "; see " + command.getCommandSpec().qualifiedName() + " --help");
             return 2;
         });
         commandLine.setExecutionExceptionHandler((e, command, parsed) -> {
-            command.getErr().println("invadapter: " + sentence(e));
+            command.getErr().println("invadapter: " + onOneLine(sentence(e)));
             return e instanceof InvalidRequestException ? 2 : 1;
         });
         return commandLine;
@@ -115,12 +127,17 @@ public final class Main implements Runnable {
         }
     }
 
+    /** A value or a name in it may have line breaks. */
+    private static String onOneLine(String message) {
+        return message.replaceAll("\\R", " ");
+    }
+
     private static String sentence(ParameterException e) {
         // A misspelt option is also missing, which says less.
         List<String> unmatched = e instanceof UnmatchedArgumentException known ? known.getUnmatched()
                 : e instanceof MissingParameterException ? e.getCommandLine().getUnmatchedArguments() : List.of();
         if (unmatched.isEmpty()) {
-            return e.getMessage().lines().findFirst().orElse("wrong options");
+            return e.getMessage();
         }
         String word = unmatched.getFirst();
         if (word.startsWith("-")) {

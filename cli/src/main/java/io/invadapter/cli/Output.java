@@ -3,8 +3,12 @@ package io.invadapter.cli;
 import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.engine.PictureFile;
 import java.awt.image.BufferedImage;
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
+import java.util.stream.IntStream;
 
 /** Where a command's pictures go: one file, several numbered ones, or standard output. */
 final class Output {
@@ -28,13 +32,10 @@ final class Output {
                 throw new InvalidRequestException("-o -: standard output is a terminal; send it to a file or a program");
             }
         } else {
-            if (PictureFile.Format.of(named).isEmpty()) {
-                throw new InvalidRequestException(named + ": pictures are written as PNG or JPEG; expected a name that ends in "
-                        + ".png, .jpg or .jpeg");
+            if (PictureFile.Format.of(named) == PictureFile.Format.WEBP) {
+                WebP.load();
             }
-            for (int i = 0; i < count; i++) {
-                Checks.writable(file(i));
-            }
+            Checks.writable(IntStream.range(0, count).mapToObj(this::file).toList());
         }
     }
 
@@ -59,9 +60,10 @@ final class Output {
     /** @param parameters text to carry along, or {@code null} */
     void write(BufferedImage picture, String parameters, int index) throws IOException {
         if (isStandardOutput()) {
-            System.out.writeBytes(PictureFile.encode(picture, parameters, PictureFile.Format.PNG));
-            if (System.out.checkError()) {
-                throw new IOException("standard output was closed before the picture was written");
+            try {
+                new FileOutputStream(FileDescriptor.out).write(PictureFile.encode(picture, parameters, PictureFile.Format.PNG));
+            } catch (IOException e) {
+                throw new FileSystemException("standard output", null, "the picture cannot be written: " + e.getMessage());
             }
         } else {
             PictureFile.write(picture, parameters, file(index));

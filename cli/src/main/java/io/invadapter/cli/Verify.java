@@ -8,6 +8,7 @@ import io.invadapter.verification.Verification;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.apache.commons.math3.stat.descriptive.DescriptiveStatistics;
@@ -37,7 +38,7 @@ final class Verify implements Callable<Integer> {
             throw new InvalidRequestException("verify: " + folder + " is no folder; expected one with golden data");
         }
         if (dump != null) {
-            Checks.writable(dump);
+            Checks.writable(List.of(dump));
         }
         try (Device device = Devices.open(deviceName, precision, System.err::println)) {
             System.out.println(device.description());

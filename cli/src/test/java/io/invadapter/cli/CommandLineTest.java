@@ -134,7 +134,7 @@ class CommandLineTest {
         mistake(2, "between 0 and 5", "--face", face(), "--id-scale", -1, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
         mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
-        mistake(2, "ends in .png, .jpg or .jpeg", "-o", folder.resolve("out.webp"));
+        mistake(2, "ends in .png, .jpg, .jpeg or .webp", "-o", folder.resolve("out.gif"));
         mistake(2, "not the name of a file", "-o", "");
         mistake(2, "tiny.png", "--face", tiny, "-o", out);
         mistake(2, "text.png", "--face", text, "-o", out);
@@ -212,9 +212,11 @@ class CommandLineTest {
 
     @Test
     void cudaLibrariesMustBeFolders() {
-        Outcome outcome = run("devices", "--cuda-libraries", "/no/such/folder");
-        assertEquals(2, outcome.code());
-        assertTrue(outcome.message().contains("--cuda-libraries: /no/such/folder is no folder"), outcome.message());
+        for (String none : new String[] {"/no/such/folder", "", ":", "a\0b"}) {
+            Outcome outcome = run("devices", "--cuda-libraries", none);
+            assertEquals(2, outcome.code());
+            assertTrue(outcome.message().matches("invadapter: --cuda-libraries: .* is no folder; see invadapter --help"), outcome.message());
+        }
     }
 
     @Test
@@ -275,10 +277,26 @@ class CommandLineTest {
     @Test
     void wrongOptionsGetOneSentence() {
         for (Object[] arguments : new Object[][] {{"generate"}, {"info", "a\0b"}, {"generate", "--prompt", "a", "--steps", "many"},
-            {"generate", "--prompt", "a", "--id-rows", "none"}, {"paint"}, {}, {"generate", "--prompt", "a", "--colour"}}) {
+            {"generate", "--prompt", "a", "--id-rows", "none"}, {"paint"}, {}, {"generate", "--prompt", "a", "--colour"},
+            {"devices", "--threads", 0}, {"devices", "--threads", 100_000}, {"devices", "--threads", "two"},
+            {"devices", "--threads", 1, "--threads", 2}, {"info", "a\nb"}, {"generate", "--prompt", "a", "--size", "a\nb"},
+            {"generate", "--prompt", "a", "--count", "a\nb"}, {"invert", "--face", "a\nb"}}) {
             Outcome outcome = run(arguments);
             assertEquals(2, outcome.code(), outcome.message());
             assertEquals(1, outcome.message().lines().count(), outcome.message());
+        }
+        assertTrue(run("devices", "--threads", 100_000).message().contains("--threads must be between 1 and 1024, not 100000"));
+        assertTrue(run("generate", "--prompt", "a", "--count", "x").message().contains("'x' is not a whole number"));
+    }
+
+    /** A tool of shells, in which @ stands for the arguments in a file. */
+    @Test
+    void anAtIsAnAt() throws Exception {
+        Path file = Files.writeString(folder.resolve("file"), "--steps 0");
+        for (String prompt : new String[] {"@" + file, "@" + folder}) {
+            Path out = folder.resolve("out.png");
+            assertEquals(new Outcome(0, ""), run("generate", "--prompt", prompt, "--steps", 1, "-q", "-o", out));
+            assertTrue(new String(Files.readAllBytes(out), StandardCharsets.ISO_8859_1).contains(prompt));
         }
     }
 

@@ -16,13 +16,18 @@ import java.io.InputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardWatchEventKinds;
+import java.nio.file.WatchKey;
+import java.nio.file.WatchService;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.logging.Logger;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -43,8 +48,17 @@ class OutputTest {
     }
 
     /** The command in a process of its own. */
-    private record Run(int code, byte[] out, String err) {
+    record Run(int code, byte[] out, String err) {
         static Run of(Path workingFolder, List<String> javaOptions, Object... arguments) throws Exception {
+            return of(workingFolder, Redirect.PIPE, javaOptions, arguments);
+        }
+
+        /** With its standard output sent somewhere. */
+        static Run to(String file, Path workingFolder, Object... arguments) throws Exception {
+            return of(workingFolder, Redirect.to(new File(file)), List.of(), arguments);
+        }
+
+        private static Run of(Path workingFolder, Redirect to, List<String> javaOptions, Object... arguments) throws Exception {
             List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                     "--enable-native-access=ALL-UNNAMED", "-Djava.awt.headless=true", "-XX:TieredStopAtLevel=1"));
             command.addAll(javaOptions);
@@ -52,7 +66,7 @@ class OutputTest {
                     + System.getProperty("jdk.module.path", ""), "io.invadapter.cli.Main"));
             Stream.of(arguments).map(Object::toString).forEach(command::add);
             Path err = Files.createTempFile("err", ".txt");
-            Process process = new ProcessBuilder(command).directory(workingFolder.toFile()).redirectError(err.toFile()).start();
+            Process process = new ProcessBuilder(command).directory(workingFolder.toFile()).redirectOutput(to).redirectError(err.toFile()).start();
             process.getOutputStream().close();
             byte[] out = process.getInputStream().readAllBytes();
             Run run = new Run(process.waitFor(), out, Files.readString(err));
@@ -194,6 +208,53 @@ class OutputTest {
         } finally {
             mount("umount", disk);
         }
+    }
+
+    @Test
+    void eachFolderIsTriedOnceHoweverManyPicturesGoThere() throws Exception {
+        try (WatchService watch = folder.getFileSystem().newWatchService()) {
+            folder.register(watch, StandardWatchEventKinds.ENTRY_CREATE);
+            Checks.writable(IntStream.range(0, 20).mapToObj(i -> folder.resolve(i + ".png")).toList());
+            Path last = Files.createFile(folder.resolve("last"));
+            List<Object> made = new ArrayList<>();
+            while (!made.contains(last.getFileName())) {
+                WatchKey key = watch.take();
+                key.pollEvents().forEach(event -> made.add(event.context()));
+                key.reset();
+            }
+            assertEquals(2, made.size(), made.toString());
+        }
+    }
+
+    @Test
+    void aStandardOutputThatTakesNothingIsTold() throws Exception {
+        assumeTrue(Files.exists(Path.of("/dev/full")), "a device of Linux");
+        for (String command : new String[] {"devices", "--help"}) {
+            Run run = Run.to("/dev/full", folder, command);
+            assertEquals(1, run.code());
+            assertEquals("invadapter: standard output cannot be written: No space left on device", run.err().strip());
+        }
+        Run run = Run.to("/dev/full", folder, "generate", "--prompt", "a", "--steps", "1", "-q", "-o", "-");
+        assertEquals(1, run.code());
+        assertEquals("invadapter: standard output: the picture cannot be written: No space left on device", run.err().strip());
+    }
+
+    /** As in {@code invadapter completion | head -1}. */
+    @Test
+    void aReaderWhoHasSeenEnoughEndsTheCommandQuietly() throws Exception {
+        Path pipe = folder.resolve("pipe");
+        assumeTrue(mount("mkfifo", pipe), "needs mkfifo");
+        Thread reader = Thread.ofPlatform().start(() -> {
+            try {
+                Files.newInputStream(pipe).close();
+            } catch (IOException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        Run run = Run.to(pipe.toString(), folder, "completion");
+        reader.join();
+        assertEquals("", run.err());
+        assertEquals(0, run.code());
     }
 
     private static boolean mount(Object... command) throws Exception {

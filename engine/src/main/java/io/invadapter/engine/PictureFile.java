@@ -1,5 +1,6 @@
 package io.invadapter.engine;
 
+import io.invadapter.base.InvAdapterException;
 import io.invadapter.base.WholeFile;
 import io.invadapter.engine.model.IdentityLayers;
 import java.awt.Color;
@@ -11,9 +12,9 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
+import java.util.Iterator;
 import java.util.Locale;
 import java.util.Objects;
-import java.util.Optional;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageTypeSpecifier;
@@ -28,22 +29,33 @@ import org.w3c.dom.Element;
 public final class PictureFile {
     private static final String PNG_METADATA = "javax_imageio_png_1.0";
     private static final String JPEG_METADATA = "javax_imageio_jpeg_image_1.0";
-    private static final float JPEG_QUALITY = 0.95f;
+    /** Of JPEG and WebP. */
+    private static final float QUALITY = 0.95f;
     /** Of a JPEG's segment, less what Exif takes for itself. */
     private static final int MAX_EXIF_CHARACTERS = 32_700;
+    private static final int MAX_WEBP_SIZE = 16_383;
 
     private PictureFile() {
     }
 
     /** What a file can be. */
     public enum Format {
-        PNG, JPEG;
+        PNG, JPEG, WEBP;
 
-        /** By the name's ending, {@code .png}, {@code .jpg} or {@code .jpeg}; empty when it is another. */
-        public static Optional<Format> of(Path file) {
+        /**
+         * By the name's ending.
+         *
+         * @throws InvalidRequestException when it is none of {@code .png}, {@code .jpg}, {@code .jpeg} and {@code .webp}
+         */
+        public static Format of(Path file) {
             String name = file.toString().toLowerCase(Locale.ROOT);
-            return name.endsWith(".png") ? Optional.of(PNG)
-                    : name.endsWith(".jpg") || name.endsWith(".jpeg") ? Optional.of(JPEG) : Optional.empty();
+            return switch (name.substring(name.lastIndexOf('.') + 1)) {
+                case "png" -> PNG;
+                case "jpg", "jpeg" -> JPEG;
+                case "webp" -> WEBP;
+                default -> throw new InvalidRequestException(file + ": pictures are written as PNG, JPEG or WebP; expected a name that "
+                        + "ends in .png, .jpg, .jpeg or .webp");
+            };
         }
     }
 
@@ -95,11 +107,10 @@ public final class PictureFile {
      *
      * @param parameters text to carry along, or {@code null}
      * @throws FileSystemException when it cannot be written; names the file
+     * @throws InvAdapterException as {@link #encode} says
      */
     public static void write(BufferedImage picture, String parameters, Path file) throws IOException {
-        Format format = Format.of(file).orElseThrow(() -> new InvalidRequestException(
-                file + ": pictures are written as PNG or JPEG; expected a name that ends in .png, .jpg or .jpeg"));
-        ByteBuffer content = ByteBuffer.wrap(encode(picture, parameters, format));
+        ByteBuffer content = ByteBuffer.wrap(encode(picture, parameters, Format.of(file)));
         try {
             WholeFile.write(file, channel -> {
                 while (content.hasRemaining()) {
@@ -117,22 +128,38 @@ public final class PictureFile {
     }
 
     /**
-     * A picture file's content.
+     * A picture file's content. Of PNG every pixel is kept; JPEG and WebP are of quality 95. Java brings no writer of WebP: there must
+     * be one for ImageIO on the class path, such as {@code com.github.usefulness:webp-imageio}.
      *
-     * @param parameters text to carry along, or {@code null}: in a PNG's chunk "parameters", in a JPEG's Exif as the user's
-     *                   comment, of which a JPEG holds the first 32700 characters
+     * @param parameters text to carry along, or {@code null}: in a PNG's chunk "parameters", in the Exif of a JPEG or a WebP as the
+     *                   user's comment, of which a JPEG holds the first 32700 characters
+     * @throws InvalidRequestException when there is no writer of WebP, or the picture is larger than WebP can be
+     * @throws InvAdapterException     when the writer of WebP cannot load its native library
      */
     public static byte[] encode(BufferedImage picture, String parameters, Format format) {
         Objects.requireNonNull(picture, "picture");
         Objects.requireNonNull(format, "format");
         try {
-            if (format == Format.PNG) {
-                return written(picture, "png", parameters);
-            }
-            byte[] jpeg = written(picture.getColorModel().hasAlpha() ? onWhite(picture) : picture, "jpeg", null);
-            return parameters == null ? jpeg : withExif(jpeg, parameters);
+            return switch (format) {
+                case PNG -> written(picture, format, parameters);
+                case JPEG -> {
+                    byte[] jpeg = written(picture.getColorModel().hasAlpha() ? onWhite(picture) : picture, format, null);
+                    yield parameters == null ? jpeg : jpegWithExif(jpeg,
+                            exif(parameters.substring(0, Math.min(parameters.length(), MAX_EXIF_CHARACTERS))));
+                }
+                case WEBP -> {
+                    if (Math.max(picture.getWidth(), picture.getHeight()) > MAX_WEBP_SIZE) {
+                        throw new InvalidRequestException("a WebP has at most " + MAX_WEBP_SIZE + " x " + MAX_WEBP_SIZE + " pixels, not "
+                                + picture.getWidth() + " x " + picture.getHeight());
+                    }
+                    byte[] webp = written(picture, format, null);
+                    yield parameters == null ? webp : WebPChunks.withExif(webp, picture, exif(parameters));
+                }
+            };
         } catch (IOException e) {
             throw new IllegalStateException("memory takes what is written", e);
+        } catch (LinkageError e) {
+            throw new InvAdapterException("WebP cannot be written, for the native library for it cannot be loaded: " + e.getMessage(), e);
         }
     }
 
@@ -144,18 +171,27 @@ public final class PictureFile {
         return opaque;
     }
 
-    private static byte[] written(BufferedImage picture, String format, String parameters) throws IOException {
+    private static byte[] written(BufferedImage picture, Format format, String parameters) throws IOException {
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        ImageWriter writer = ImageIO.getImageWritersByFormatName(format).next();
+        Iterator<ImageWriter> writers = ImageIO.getImageWritersByFormatName(format.name());
+        if (!writers.hasNext()) {
+            throw new InvalidRequestException("Java by itself writes no WebP: add com.github.usefulness:webp-imageio to the class path, "
+                    + "or write PNG or JPEG");
+        }
+        ImageWriter writer = writers.next();
         // Kept in memory: ImageIO's own streams would want a temporary file.
         try (MemoryCacheImageOutputStream out = new MemoryCacheImageOutputStream(bytes)) {
             writer.setOutput(out);
             ImageWriteParam how = writer.getDefaultWriteParam();
             IIOMetadata metadata = writer.getDefaultImageMetadata(new ImageTypeSpecifier(picture), how);
-            if (format.equals("jpeg")) {
+            if (format != Format.PNG) {
                 how.setCompressionMode(ImageWriteParam.MODE_EXPLICIT);
-                how.setCompressionQuality(JPEG_QUALITY);
-                keepColoursSharp(metadata);
+                if (format == Format.WEBP) {
+                    how.setCompressionType("Lossy");
+                } else {
+                    keepColoursSharp(metadata);
+                }
+                how.setCompressionQuality(QUALITY);
             } else if (parameters != null) {
                 metadata.mergeTree(PNG_METADATA, text(parameters));
             }
@@ -175,19 +211,24 @@ public final class PictureFile {
         metadata.setFromTree(JPEG_METADATA, root);
     }
 
-    /** Puts a segment with Exif behind the JPEG's first two bytes: a list with a link to a list with the user's comment. */
-    private static byte[] withExif(byte[] jpeg, String parameters) {
-        byte[] comment = parameters.substring(0, Math.min(parameters.length(), MAX_EXIF_CHARACTERS)).getBytes(StandardCharsets.UTF_16BE);
+    /** A list with a link to a list with the user's comment. */
+    private static byte[] exif(String parameters) {
+        byte[] comment = parameters.getBytes(StandardCharsets.UTF_16BE);
         int linked = 8 + 2 + 12 + 4;
         int text = linked + 2 + 12 + 4;
-        int length = 2 + 6 + text + 8 + comment.length;
+        ByteBuffer exif = ByteBuffer.allocate(text + 8 + comment.length);
+        exif.put("MM".getBytes(StandardCharsets.US_ASCII)).putShort((short) 42).putInt(8);
+        exif.putShort((short) 1).putShort((short) 0x8769).putShort((short) 4).putInt(1).putInt(linked).putInt(0);
+        exif.putShort((short) 1).putShort((short) 0x9286).putShort((short) 7).putInt(8 + comment.length).putInt(text).putInt(0);
+        return exif.put("UNICODE\0".getBytes(StandardCharsets.US_ASCII)).put(comment).array();
+    }
+
+    /** Puts a segment with Exif behind the JPEG's first two bytes. */
+    private static byte[] jpegWithExif(byte[] jpeg, byte[] exif) {
+        int length = 2 + 6 + exif.length;
         ByteBuffer file = ByteBuffer.allocate(jpeg.length + 2 + length);
         file.put(jpeg, 0, 2).putShort((short) 0xFFE1).putShort((short) length).put("Exif\0\0".getBytes(StandardCharsets.US_ASCII));
-        file.put("MM".getBytes(StandardCharsets.US_ASCII)).putShort((short) 42).putInt(8);
-        file.putShort((short) 1).putShort((short) 0x8769).putShort((short) 4).putInt(1).putInt(linked).putInt(0);
-        file.putShort((short) 1).putShort((short) 0x9286).putShort((short) 7).putInt(8 + comment.length).putInt(text).putInt(0);
-        file.put("UNICODE\0".getBytes(StandardCharsets.US_ASCII)).put(comment);
-        return file.put(jpeg, 2, jpeg.length - 2).array();
+        return file.put(exif).put(jpeg, 2, jpeg.length - 2).array();
     }
 
     /** A tEXt chunk where Latin-1 holds the text, else iTXt. */

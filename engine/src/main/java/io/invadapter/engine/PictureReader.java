@@ -34,7 +34,9 @@ final class PictureReader {
     /** @throws InvalidRequestException as {@link FacePicture#read(java.nio.file.Path, Consumer)} says */
     BufferedImage read() {
         try {
-            Iterator<ImageReader> readers = ImageIO.getImageReaders(stream);
+            // Readers of WebP refuse files with something behind them.
+            Iterator<ImageReader> readers = WebPChunks.begin(stream) ? ImageIO.getImageReadersByFormatName("webp")
+                    : ImageIO.getImageReaders(stream);
             if (!readers.hasNext()) {
                 throw new InvalidRequestException(foreignFormat());
             }
@@ -46,6 +48,8 @@ final class PictureReader {
             }
         } catch (InvalidRequestException e) {
             throw new InvalidRequestException(name + ": " + e.getMessage());
+        } catch (LinkageError e) {
+            throw new InvalidRequestException(name + ": a picture in WebP, the native library for which cannot be loaded: " + e.getMessage());
         } catch (IOException | RuntimeException e) {
             // A damaged file makes the readers of the JDK throw nearly anything.
             boolean foreignColours = String.valueOf(e.getMessage()).contains("Unsupported Image Type");
@@ -62,7 +66,10 @@ final class PictureReader {
         if (length == 0) {
             return "the file is empty";
         }
-        String kind = text.startsWith("RIFF") && text.endsWith("WEBP") ? "WebP" : text.startsWith("ftypavi", 4) ? "AVIF"
+        if (WebPChunks.begin(stream)) {
+            return "a picture in WebP, which Java reads with com.github.usefulness:webp-imageio on its class path only; " + FORMATS;
+        }
+        String kind = text.startsWith("ftypavi", 4) ? "AVIF"
                 : text.startsWith("ftyphei", 4) || text.startsWith("ftypmif", 4) ? "HEIC" : text.startsWith("<svg") ? "SVG" : null;
         return kind == null ? "not a picture this Java can read; " + FORMATS : "a picture in " + kind + ", which Java cannot read; " + FORMATS;
     }
@@ -71,11 +78,12 @@ final class PictureReader {
         String format = reader.getFormatName().toLowerCase(Locale.ROOT);
         PngChunks png = format.equals("png") ? PngChunks.read(stream) : PngChunks.NONE;
         JpegSegments jpeg = format.startsWith("jp") ? JpegSegments.read(stream) : JpegSegments.NONE;
+        WebPChunks webp = WebPChunks.read(stream);
         stream.seek(0);
         reader.setInput(stream);
         int frames = format.equals("gif") ? reader.getNumImages(true) : png.frames();
-        if (frames > 1) {
-            throw new InvalidRequestException("an animation of " + frames + " frames; expected one still picture");
+        if (frames > 1 || webp.isAnimated()) {
+            throw new InvalidRequestException("an animation" + (frames > 1 ? " of " + frames + " frames" : "") + "; expected one still picture");
         }
         int width = reader.getWidth(0);
         int height = reader.getHeight(0);
@@ -97,12 +105,12 @@ final class PictureReader {
                 warn("a channel of which the file does not say what it means is left out");
                 read = Colours.opaque(read);
             }
-            BufferedImage picture = inSrgb(read, png, profile, tiff.opacity());
+            BufferedImage picture = inSrgb(read, png, webp, profile, tiff.opacity());
             if (isTransparent(picture)) {
                 warn("transparent parts are taken as white");
             }
             Orientation orientation = tiff != TiffTags.NONE ? tiff.orientation()
-                    : png.has("eXIf") ? Orientation.ofExif(png.get("eXIf")) : jpeg.orientation();
+                    : png.has("eXIf") ? Orientation.ofExif(png.get("eXIf")) : webp != WebPChunks.NONE ? webp.orientation() : jpeg.orientation();
             return orientation.upright(picture);
         } catch (IOException | OutOfMemoryError e) {
             // The PNG reader wraps the error.
@@ -114,7 +122,8 @@ final class PictureReader {
         }
     }
 
-    private BufferedImage inSrgb(BufferedImage picture, PngChunks png, boolean profile, Colours.Opacity opacity) {
+    private BufferedImage inSrgb(BufferedImage picture, PngChunks png, WebPChunks webp, boolean profile,
+            Colours.Opacity opacity) {
         switch (picture.getColorModel().getColorSpace().getType()) {
             case ColorSpace.TYPE_GRAY -> {
                 if (profile) {
@@ -126,7 +135,7 @@ final class PictureReader {
             }
             case ColorSpace.TYPE_RGB -> {
                 try {
-                    ICC_Profile meant = Colours.profile(png);
+                    ICC_Profile meant = webp.hasProfile() ? ICC_Profile.getInstance(webp.profile()) : Colours.profile(png);
                     return meant == null ? Colours.asWritten(picture) : Colours.convert(picture, meant);
                 } catch (InvalidRequestException e) {
                     throw e;

@@ -86,8 +86,12 @@ class PictureFileTest {
         Path taken = folder.resolve("b.png");
         Files.createDirectories(taken.resolve("in the way"));
         assertEquals(taken.toString(), assertThrows(FileSystemException.class, () -> PictureFile.write(picture(), null, taken)).getFile());
-        Path other = folder.resolve("c.webp");
-        assertTrue(assertThrows(InvalidRequestException.class, () -> PictureFile.write(picture(), null, other)).getMessage().contains("PNG or JPEG"));
+        for (String[] refused : new String[][] {{"c.gif", "ends in .png, .jpg, .jpeg or .webp"}, {"png", "ends in"},
+            {"c.webp", "add com.github.usefulness:webp-imageio to the class path"}}) {
+            Path other = folder.resolve(refused[0]);
+            String message = assertThrows(InvalidRequestException.class, () -> PictureFile.write(picture(), null, other)).getMessage();
+            assertTrue(message.contains(refused[1]), message);
+        }
         try (Stream<Path> files = Files.list(folder)) {
             assertEquals(List.of(taken), files.toList());
         }

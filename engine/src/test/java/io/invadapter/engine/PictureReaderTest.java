@@ -194,7 +194,7 @@ class PictureReaderTest {
 
     @Test
     void formatsThatJavaCannotReadAreNamed() throws IOException {
-        assertRefused("a picture in WebP, which Java cannot read", "RIFF\1\0\0\0WEBPVP8L".getBytes(StandardCharsets.ISO_8859_1));
+        assertRefused("a picture in WebP, which Java reads with com.github.usefulness:webp-imageio on its class path only", "RIFF\1\0\0\0WEBPVP8L".getBytes(StandardCharsets.ISO_8859_1));
         assertRefused("a picture in AVIF", "\0\0\0 ftypavif\0\0\0\0".getBytes(StandardCharsets.ISO_8859_1));
         assertRefused("a picture in HEIC", "\0\0\0 ftypheic\0\0\0\0".getBytes(StandardCharsets.ISO_8859_1));
         assertRefused("the file is empty", new byte[0]);
