@@ -22,6 +22,6 @@ public record InversionResult(BufferedImage face, BufferedImage reconstruction, 
         Objects.requireNonNull(face, "face");
         Objects.requireNonNull(reconstruction, "reconstruction");
         Objects.requireNonNull(noise, "noise");
-        warnings = List.copyOf(warnings);
+        warnings = List.copyOf(Objects.requireNonNull(warnings, "warnings"));
     }
 }

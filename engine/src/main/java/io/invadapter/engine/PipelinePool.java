@@ -88,22 +88,32 @@ public final class PipelinePool implements AutoCloseable {
         }
 
         /**
-         * Opens what is to be opened, one after the other.
+         * Opens what is to be opened, one after the other. When that fails, those that are open are closed.
          *
-         * @throws IllegalArgumentException when there is no pipeline, or a limit is less than 1
-         * @throws RuntimeException         what an opener throws; those that are open are closed then
+         * @throws IllegalArgumentException when there is no pipeline, or a limit is less than 1; nothing is opened then
+         * @throws RuntimeException         what an opener throws
          */
         public PipelinePool build() {
             List<Source> sources = new ArrayList<>();
             pipelines.forEach(pipeline -> sources.add(new Source(PoolEngine.of(pipeline), null)));
             try {
+                if (pipelines.isEmpty() && openers.isEmpty() || queueCapacity < 1 || picturesPerBatch < 1) {
+                    throw new IllegalArgumentException("a pool needs a pipeline, room for a request and for a picture in a batch, not "
+                            + (pipelines.size() + openers.size()) + ", " + queueCapacity + " and " + picturesPerBatch);
+                }
                 for (Supplier<Pipeline> opener : openers) {
                     Supplier<PoolEngine> engines = () -> PoolEngine.of(opener.get());
                     sources.add(new Source(engines.get(), engines));
                 }
                 return new PipelinePool(sources, queueCapacity, picturesPerBatch, FIRST_PAUSE);
             } catch (RuntimeException | Error e) {
-                sources.forEach(source -> source.engine.close());
+                for (Source source : sources) {
+                    try {
+                        source.engine.close();
+                    } catch (RuntimeException | Error another) {
+                        e.addSuppressed(another);
+                    }
+                }
                 throw e;
             }
         }
@@ -114,10 +124,6 @@ public final class PipelinePool implements AutoCloseable {
     }
 
     PipelinePool(List<Source> sources, int capacity, int picturesPerBatch, Duration firstPause) {
-        if (sources.isEmpty() || capacity < 1 || picturesPerBatch < 1) {
-            throw new IllegalArgumentException("a pool needs a pipeline, room for a request and for a picture in a batch, not "
-                    + sources.size() + ", " + capacity + " and " + picturesPerBatch);
-        }
         state = new PoolState(capacity);
         workers = sources.stream().map(source -> new PoolWorker(state, picturesPerBatch, source.engine, source.opener, firstPause)).toList();
         workers.forEach(PoolWorker::start);

@@ -621,6 +621,9 @@ class PipelinePoolTest {
             assertThrows(InvalidRequestException.class, () -> pool.submit(wrong));
         }
         assertThrows(IllegalArgumentException.class, () -> PipelinePool.builder().build());
+        assertThrows(IllegalArgumentException.class, () -> PipelinePool.builder().queueCapacity(0).pipeline(() -> {
+            throw new IllegalStateException("opened for nothing");
+        }).build());
     }
 
     @Test
