@@ -3,8 +3,12 @@ package io.invadapter.kernels.cpu;
 import io.invadapter.base.CacheFolder;
 import io.invadapter.kernels.DeviceException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
 /**
@@ -31,6 +35,7 @@ final class NativeLibraries {
         if (loaded) {
             return;
         }
+        expectInstructions(System.getProperty("os.arch"), Path.of("/proc/cpuinfo"));
         // JavaCPP forbids a process, models and all, to be larger than four Java heaps; NativeMemory has limits of its own.
         setDefault(PHYSICAL_MEMORY, "0");
         if (System.getProperty("org.bytedeco.javacpp.cacheDir") == null) {
@@ -44,6 +49,25 @@ final class NativeLibraries {
             loaded = true;
         } catch (IOException | LinkageError e) {
             throw new DeviceException(reason(folder, e), e);
+        }
+    }
+
+    /**
+     * The compiler put SSE 4.1 all over oneDNN for x86-64: loading it would end the process on a processor without.
+     *
+     * @param processors Linux's list of them; elsewhere it is not there, and nothing is known
+     */
+    static void expectInstructions(String architecture, Path processors) {
+        if (!architecture.equals("amd64")) {
+            return;
+        }
+        try (Stream<String> lines = Files.lines(processors)) {
+            Optional<String> flags = lines.filter(line -> line.startsWith("flags")).findFirst();
+            if (flags.isPresent() && !List.of(flags.get().split("\\s+")).contains("sse4_1")) {
+                throw new DeviceException("oneDNN needs a processor with SSE 4.1, and this one has none");
+            }
+        } catch (IOException | UncheckedIOException e) {
+            // Not Linux.
         }
     }
 

@@ -2,6 +2,7 @@ package io.invadapter.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DataType;
@@ -102,5 +103,17 @@ class NativeLibrariesTest {
                 .initCause(new UnsatisfiedLinkError("libjnidnnl.so: wrong ELF class"));
         assertEquals("oneDNN for " + Loader.getPlatform() + " cannot be loaded: libjnidnnl.so: wrong ELF class",
                 NativeLibraries.reason(folder, error));
+    }
+
+    @Test
+    void aProcessorWithoutSse41IsRefused() throws IOException {
+        Path processors = folder.resolve("cpuinfo");
+        Files.writeString(processors, "processor\t: 0\nflags\t\t: fpu sse sse2 ssse3 lm\n");
+        DeviceException e = assertThrows(DeviceException.class, () -> NativeLibraries.expectInstructions("amd64", processors));
+        assertEquals("oneDNN needs a processor with SSE 4.1, and this one has none", e.getMessage());
+        NativeLibraries.expectInstructions("aarch64", processors);
+        Files.writeString(processors, "processor\t: 0\nflags\t\t: fpu sse sse2 ssse3 sse4_1 lm\n");
+        NativeLibraries.expectInstructions("amd64", processors);
+        NativeLibraries.expectInstructions("amd64", folder.resolve("not on Windows"));
     }
 }
