@@ -29,6 +29,9 @@ public final class NoiseSchedule {
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = harmless();
 
+    /** bfloat16 keeps 8 bits. */
+    private static final double TABLE_TOLERANCE = 0.01;
+
     private final double[] alphasCumprod;
     private final double finalAlpha;
     private final Spacing spacing;
@@ -113,6 +116,7 @@ public final class NoiseSchedule {
         if (zeroTerminalSnr) {
             rescaleToZeroTerminalSnr(alphasCumprod);
         }
+        config.optional("alphas_cumprod").ifPresent(this::requireTable);
         finalAlpha = config.flag("set_alpha_to_one", true) ? 1 : alphasCumprod[0];
         // From pure noise no eps can be taken away: there is nothing left to divide by.
         boolean lastIsOutOfReach = zeroTerminalSnr && prediction == Prediction.EPSILON;
@@ -127,6 +131,19 @@ public final class NoiseSchedule {
                     + " cannot turn a picture back into noise; expected false");
         }
         config.report(notices);
+    }
+
+    /** A single file may hold the table of the noise that it was trained with, rounded to its own precision. */
+    private void requireTable(JsonValue table) {
+        List<JsonValue> found = table.asList();
+        for (int i = 0; i < Math.max(found.size(), alphasCumprod.length); i++) {
+            double here = i < found.size() ? found.get(i).asDouble() : Double.NaN;
+            double expected = i < alphasCumprod.length ? alphasCumprod[i] : Double.NaN;
+            if (!(Math.abs(here - expected) <= TABLE_TOLERANCE * expected)) {
+                throw new WeightException(table.where() + " is the table of another noise than its configuration's: " + here + " at timestep " + i
+                        + " where " + expected + " is expected; a .yaml beside the file, or a diffusers folder, says with which noise it was trained");
+            }
+        }
     }
 
     private static double[] betas(Config config, JsonValue file) {

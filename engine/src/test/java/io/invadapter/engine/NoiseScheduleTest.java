@@ -8,6 +8,8 @@ import io.invadapter.engine.NoiseSchedule.Level;
 import io.invadapter.engine.NoiseSchedule.Prediction;
 import io.invadapter.weights.JsonValue;
 import io.invadapter.weights.WeightException;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -67,6 +69,25 @@ class NoiseScheduleTest {
                 assertEquals(Math.sqrt(to) * x0 + Math.sqrt(1 - to) * eps, factors[0] * x + factors[1] * output, 1e-5);
             }
         }
+    }
+
+    @Test
+    void theTableOfAnotherNoiseIsRefused() {
+        double[] alphas = SCHEDULE.alphasCumprod();
+        Map<String, Object> config = new HashMap<>(Map.of("beta_start", 0.00085, "beta_end", 0.012, "beta_schedule", "scaled_linear"));
+        // As float16 and bfloat16 have it.
+        config.put("alphas_cumprod", Arrays.stream(alphas).mapToObj(alpha -> (double) Float.float16ToFloat(Float.floatToFloat16((float) alpha))).toList());
+        schedule(config);
+        config.put("alphas_cumprod", Arrays.stream(alphas).mapToObj(alpha -> alpha * (1 - 0x1p-9)).toList());
+        schedule(config);
+        config.put("alphas_cumprod", Arrays.stream(alphas).mapToObj(alpha -> Math.pow((Math.sqrt(alpha) - Math.sqrt(alphas[999])), 2)).toList());
+        assertTrue(refused(config).startsWith("scheduler_config.json: alphas_cumprod is the table of another noise"), refused(config));
+        config.put("alphas_cumprod", Arrays.stream(alphas).limit(999).boxed().toList());
+        assertTrue(refused(config).contains("NaN at timestep 999 where 0.00466"), refused(config));
+    }
+
+    private static String refused(Map<String, Object> config) {
+        return assertThrows(WeightException.class, () -> schedule(config)).getMessage();
     }
 
     @Test

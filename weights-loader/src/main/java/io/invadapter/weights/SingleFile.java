@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
 final class SingleFile {
@@ -26,6 +27,11 @@ final class SingleFile {
             + "|betas|alphas_cumprod(_prev)?|sqrt_.*|log_one_minus_alphas_cumprod|posterior_.*|logvar|lvlb_weights|scale_factor|denoiser\\.sigmas|v_pred|ztsnr"
             + "|cond_stage_model\\.(logit_scale|text_projection)");
 
+    private static final String NOISE_TABLE = "alphas_cumprod";
+    private static final String SCALE = "scale_factor";
+    /** bfloat16 keeps 8 bits. */
+    private static final double SCALE_TOLERANCE = 0.01;
+
     private SingleFile() {
     }
 
@@ -41,6 +47,7 @@ final class SingleFile {
             WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
             JsonValue unetConfig = beside.unet(InferredConfig.unet(unet));
             JsonValue vaeConfig = beside.vae(InferredConfig.vae(vae));
+            requireScale(vaeConfig, file);
             JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
             refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
             FileMetadata.refuseOtherModels(file);
@@ -49,7 +56,7 @@ final class SingleFile {
                 // Told of as a key that is not known: most programs take the last layer whatever the file says.
                 textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
             }
-            JsonValue scheduler = beside.scheduler(InferredConfig.scheduler(name, Prediction.of(file, beside)));
+            JsonValue scheduler = withNoiseTable(beside.scheduler(InferredConfig.scheduler(name, Prediction.of(file, beside))), file);
             return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
                     new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), List.of(opened));
         } catch (RuntimeException | Error e) {
@@ -68,6 +75,27 @@ final class SingleFile {
             }
         }
         return file;
+    }
+
+    /** What the training left of its noise schedule is no configuration, but shows whether the one that is computed with is right. */
+    private static JsonValue withNoiseTable(JsonValue scheduler, WeightSource file) {
+        if (!file.contains(NOISE_TABLE) || file.tensor(NOISE_TABLE).elements() < 2) {
+            return scheduler;
+        }
+        float[] alphas = file.tensor(NOISE_TABLE).toFloats();
+        return scheduler.with(NOISE_TABLE, IntStream.range(0, alphas.length).mapToObj(i -> (double) alphas[i]).toList());
+    }
+
+    /** Latents were scaled in training by what this tensor says, if it is there. */
+    private static void requireScale(JsonValue vaeConfig, WeightSource file) {
+        if (file.contains(SCALE) && file.tensor(SCALE).elements() == 1) {
+            double trained = file.tensor(SCALE).toFloats()[0];
+            double scale = vaeConfig.get("scaling_factor").asDouble();
+            if (!(Math.abs(trained - scale) <= SCALE_TOLERANCE * scale)) {
+                throw new WeightException(file.description() + ": its tensor '" + SCALE + "' is " + trained + " where " + scale
+                        + " is expected; a .yaml beside the file says by its scale_factor if that is meant");
+            }
+        }
     }
 
     private static Set<String> otherTensors(WeightSource file) {

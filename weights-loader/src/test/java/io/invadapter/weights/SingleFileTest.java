@@ -175,6 +175,28 @@ class SingleFileTest {
     }
 
     @Test
+    void theTableOfTheNoiseIsHandedOn() {
+        Path path = folder.resolve("model.safetensors");
+        SmallModel.sd15Like().checkpoint(TEXT).add("alphas_cumprod", new long[] {3}, new float[] {0.75f, 0.5f, 0.25f}).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals("[0.75, 0.5, 0.25]", files.schedulerConfig().get("alphas_cumprod").toString());
+        }
+    }
+
+    @Test
+    void anotherScaleOfTheLatentsMustBeSaid() {
+        SafetensorsWriter usual = SmallModel.sd15Like().checkpoint(TEXT).add("scale_factor", new long[0], new float[] {0.1822f});
+        usual.write(folder.resolve("usual.safetensors"));
+        ModelFiles.open(folder.resolve("usual.safetensors")).close();
+        SafetensorsWriter other = SmallModel.sd15Like().checkpoint(TEXT).add("scale_factor", new long[0], new float[] {0.25f});
+        assertRefused(other, "its tensor 'scale_factor' is 0.25 where 0.18215 is expected");
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model:\n  params:\n    scale_factor: 0.25\n");
+        try (ModelFiles files = ModelFiles.open(folder.resolve("model.safetensors"))) {
+            assertEquals(0.25, files.vaeConfig().get("scaling_factor").asDouble());
+        }
+    }
+
+    @Test
     void tensorsWithoutAPlaceKeepTheirNames() {
         Path path = folder.resolve("model.safetensors");
         String strange = "model.diffusion_model.input_blocks.4.3.strange";
