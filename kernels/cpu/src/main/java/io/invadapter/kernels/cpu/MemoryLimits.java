@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.OptionalLong;
 
@@ -15,8 +16,13 @@ final class MemoryLimits {
     /** Of the address space and the data that ulimit allows: for Java's threads, oneDNN's code and all that cannot be refused politely. */
     private static final long SPARE = 64L << 20;
 
+    /** Of the machine's and the container's memory: a process that has all that was foreseen still grows a little. */
+    private static final long RESERVE = 16L << 20;
+
     /** Version 1 says the largest number of whole pages. */
     private static final long NO_LIMIT = 1L << 60;
+
+    private static final Room ENDLESS = new Room(Long.MAX_VALUE >> 1, Long.MAX_VALUE >> 1, "this machine's memory");
 
     private final Path root;
 
@@ -45,37 +51,40 @@ final class MemoryLimits {
     }
 
     /**
-     * The limit that leaves the least, or {@code null} when nothing is known.
+     * The limit that leaves the least; room without end when nothing is known.
      *
-     * @param unwritten bytes that the process has but has not written to yet: not to be had again, of the machine or the container,
-     *                  though these do not count them; ulimit does
+     * @param promised bytes that the process will come to have in memory with what it holds already. What of them it has not written
+     *                 to yet is not to be had again, of the machine or the container, though these do not count it; ulimit does.
      */
-    Room tightest(long unwritten) {
-        Room tightest = null;
-        for (Room room : rooms(unwritten)) {
-            if (tightest == null || room.most < tightest.most) {
-                tightest = room;
-            }
-        }
-        return tightest;
+    Room tightest(long promised) {
+        return rooms(promised).stream().min(Comparator.comparingLong(Room::most)).orElse(ENDLESS);
     }
 
     /** Bytes of this process that are in memory and in no file; 0 when nothing is known. */
     long resident() {
-        List<String> status = lines(root.resolve("proc/self/status"));
+        return resident(status());
+    }
+
+    private static long resident(List<String> status) {
         long anonymous = value(status, "RssAnon:");
         return Math.max(0, anonymous >= 0 ? anonymous : value(status, "VmRSS:")) << 10;
+    }
+
+    private List<String> status() {
+        return lines(root.resolve("proc/self/status"));
     }
 
     /** Bytes of address space that ulimit -v leaves; empty when it sets no limit. */
     OptionalLong addresses() {
         List<Room> rooms = new ArrayList<>();
-        ulimit(rooms, "Max address space", "VmSize:", "ulimit -v");
+        ulimit(rooms, status(), "Max address space", "VmSize:", "ulimit -v");
         return rooms.stream().mapToLong(Room::free).findFirst();
     }
 
-    private List<Room> rooms(long unwritten) {
+    private List<Room> rooms(long promised) {
         List<Room> rooms = new ArrayList<>();
+        List<String> status = status();
+        long unwritten = Math.max(RESERVE, promised - resident(status));
         List<String> machine = lines(root.resolve("proc/meminfo"));
         long available = value(machine, "MemAvailable:");
         long swap = Math.max(0, value(machine, "SwapFree:")) << 10;
@@ -86,18 +95,20 @@ final class MemoryLimits {
             // hierarchy:controllers:path; version 2 has number 0 and names no controllers
             String[] parts = line.split(":", 3);
             if (parts.length == 3 && parts[0].equals("0")) {
-                groups(rooms, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "", swap - unwritten);
+                groups(rooms, "sys/fs/cgroup", parts[2], "memory.max", "memory.current", "", swap, unwritten);
             } else if (parts.length == 3 && List.of(parts[1].split(",")).contains("memory")) {
-                groups(rooms, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", swap - unwritten);
+                groups(rooms, "sys/fs/cgroup/memory", parts[2], "memory.limit_in_bytes", "memory.usage_in_bytes", "total_", swap,
+                        unwritten);
             }
         }
-        ulimit(rooms, "Max address space", "VmSize:", "ulimit -v");
-        ulimit(rooms, "Max data size", "VmData:", "ulimit -d");
+        ulimit(rooms, status, "Max address space", "VmSize:", "ulimit -v");
+        ulimit(rooms, status, "Max data size", "VmData:", "ulimit -d");
         return rooms;
     }
 
     /** The group and all above it. Inside a container the path may be the host's; then the mount itself is the group. */
-    private void groups(List<Room> rooms, String mount, String path, String limitFile, String usageFile, String prefix, long besides) {
+    private void groups(List<Room> rooms, String mount, String path, String limitFile, String usageFile, String prefix, long swap,
+            long unwritten) {
         Path top = root.resolve(mount);
         Path group = top.resolve(path.substring(1)).normalize();
         for (Path folder = group.startsWith(top) ? group : top; folder.startsWith(top); folder = folder.getParent()) {
@@ -108,16 +119,31 @@ final class MemoryLimits {
                 long unread = Math.max(0, value(statistics, prefix + "inactive_file"));
                 long read = Math.max(0, value(statistics, prefix + "active_file"));
                 long left = limit - usage + unread;
-                rooms.add(new Room(Math.max(0, left), Math.max(0, Math.max(0, left + read) + besides), "the container's memory"));
+                rooms.add(new Room(Math.max(0, left), Math.max(0, Math.max(0, left + read) + swap(folder, limit - usage, swap) - unwritten),
+                        "the container's memory"));
             }
         }
     }
 
-    private void ulimit(List<Room> rooms, String limit, String used, String of) {
+    /**
+     * Bytes of swap that a group may still take.
+     *
+     * @param memory  what it may still take of memory: version 1 limits both together
+     * @param machine the swap that there is
+     */
+    private static long swap(Path group, long memory, long machine) {
+        long most = number(group.resolve("memory.swap.max"));
+        long both = number(group.resolve("memory.memsw.limit_in_bytes"));
+        long left = most >= 0 ? most - number(group.resolve("memory.swap.current"))
+                : both >= 0 ? both - number(group.resolve("memory.memsw.usage_in_bytes")) - memory : machine;
+        return Math.clamp(left, 0, machine);
+    }
+
+    private void ulimit(List<Room> rooms, List<String> status, String limit, String used, String of) {
         for (String line : lines(root.resolve("proc/self/limits"))) {
             if (line.startsWith(limit)) {
                 String soft = line.substring(limit.length()).strip().split(" ")[0];
-                long usage = value(lines(root.resolve("proc/self/status")), used);
+                long usage = value(status, used);
                 if (!soft.equals("unlimited") && usage >= 0) {
                     long left = Math.max(0, Long.parseLong(soft) - (usage << 10) - SPARE);
                     rooms.add(new Room(left, left, "what " + of + " allows"));

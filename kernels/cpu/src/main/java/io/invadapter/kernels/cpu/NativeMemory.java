@@ -25,15 +25,15 @@ final class NativeMemory implements TensorPool.Memory {
     /** Of a thread, as Linux does it unless told otherwise. */
     private static final long STACK = 8L << 20;
 
-    /** The most that the Java heap is expected to grow by: work on this device needs little of it, however much it may take. */
-    private static final long HEAP_GROWTH = 96L << 20;
-    /** What Java still grows by besides, with classes, compiled code and threads. */
-    private static final long SPARE = 64L << 20;
+    /** What the Java heap comes to, if it may: work on this device needs little of it, however much it may take. */
+    private static final long HEAP = 64L << 20;
+    /** What Java and oneDNN come to take besides, for classes, compiled code and threads, after the first device has opened. */
+    private static final long SPARE = 56L << 20;
 
     private static final MemoryLimits LIMITS = new MemoryLimits();
-    /** What the process will have in memory besides the blocks from here, by what it has when the first device opens. */
-    private static final long BESIDES = LIMITS.resident() + SPARE
-            + Math.min(HEAP_GROWTH, Runtime.getRuntime().maxMemory() - Runtime.getRuntime().totalMemory());
+    /** What the process has in memory without the heap and the blocks from here, when the first device opens. */
+    private static final long AT_FIRST = Math.max(0,
+            LIMITS.resident() - (Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory()));
 
     /** Bytes in blocks of all devices: the limits are the process'. */
     private static final AtomicLong HANDED_OUT = new AtomicLong();
@@ -45,8 +45,12 @@ final class NativeMemory implements TensorPool.Memory {
     public long allocate(long bytes) {
         unseen += bytes;
         if (unseen > UNSEEN) {
-            MemoryLimits.Room room = LIMITS.tightest(unwritten());
-            if (room != null && bytes > room.most()) {
+            MemoryLimits.Room room = room();
+            if (bytes > room.most()) {
+                returnFreed();
+                room = room();
+            }
+            if (bytes > room.most()) {
                 throw new OutOfDeviceMemoryException("out of memory: " + mebibytes(bytes) + " more are needed, and of " + room.of()
                         + " there are only " + mebibytes(room.most()) + " left");
             }
@@ -86,12 +90,22 @@ final class NativeMemory implements TensorPool.Memory {
         Pointer.free(new Address(header.get(ValueLayout.JAVA_LONG, 0)));
     }
 
+    /** What can still be allocated: less than the limits leave, for what was given out before may not have been written to yet. */
+    private static MemoryLimits.Room room() {
+        Runtime java = Runtime.getRuntime();
+        return LIMITS.tightest(promised(AT_FIRST, java.totalMemory(), java.maxMemory(), HANDED_OUT.get()));
+    }
+
     /**
-     * Bytes that the process has been promised and will write to, but has not yet: Linux takes them from the machine and the
-     * container only then, and ends the process if they are gone.
+     * Bytes that this process will come to have in memory.
+     *
+     * @param atFirst   what it had when the first device opened, without the heap
+     * @param heap      what the Java heap has now, written to or not
+     * @param mostHeap  what it may have
+     * @param handedOut bytes in blocks from here
      */
-    private static long unwritten() {
-        return Math.max(0, BESIDES + HANDED_OUT.get() - LIMITS.resident());
+    static long promised(long atFirst, long heap, long mostHeap, long handedOut) {
+        return atFirst + SPARE + Math.max(heap, Math.min(HEAP, mostHeap)) + handedOut;
     }
 
     /** Bytes that can still be allocated without taking from anybody, about. */
@@ -99,10 +113,9 @@ final class NativeMemory implements TensorPool.Memory {
         return LIMITS.free().orElseGet(Pointer::availablePhysicalBytes);
     }
 
-    /** Bytes that can still be allocated at the very most; without end where nothing is known. */
+    /** Bytes that can still be allocated at the very most. */
     long reachable() {
-        MemoryLimits.Room room = LIMITS.tightest(unwritten());
-        return room == null ? Long.MAX_VALUE >> 1 : room.most();
+        return room().most();
     }
 
     /**

@@ -1,7 +1,6 @@
 package io.invadapter.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -15,6 +14,8 @@ import org.junit.jupiter.api.io.TempDir;
 /** On a tree of files as Linux shows them. */
 class MemoryLimitsTest {
     private static final long MIB = 1 << 20;
+    /** What is left of the machine and the container. */
+    private static final long RESERVE = 16;
 
     @TempDir
     private Path root;
@@ -49,7 +50,7 @@ class MemoryLimitsTest {
 
     @Test
     void withoutContainerItIsTheMachines() {
-        assertRoom(8192, 9216, "this machine's memory");
+        assertRoom(8192, 9216 - RESERVE, "this machine's memory");
     }
 
     @Test
@@ -57,7 +58,7 @@ class MemoryLimitsTest {
         file("sys/fs/cgroup/memory.max", "2147483648");
         file("sys/fs/cgroup/memory.current", "1610612736");
         file("sys/fs/cgroup/memory.stat", "anon 1000", "active_file 104857600", "inactive_file 209715200");
-        assertRoom(512 + 200, 512 + 200 + 100 + 1024, "the container's memory");
+        assertRoom(512 + 200, 512 + 200 + 100 + 1024 - RESERVE, "the container's memory");
     }
 
     @Test
@@ -67,7 +68,7 @@ class MemoryLimitsTest {
         file("sys/fs/cgroup/system.slice/memory.current", "2147483648");
         file("sys/fs/cgroup/system.slice/server.service/memory.max", "max");
         file("sys/fs/cgroup/system.slice/server.service/memory.current", "1073741824");
-        assertRoom(1024, 2048, "the container's memory");
+        assertRoom(1024, 2048 - RESERVE, "the container's memory");
     }
 
     @Test
@@ -78,7 +79,7 @@ class MemoryLimitsTest {
         file("sys/fs/cgroup/memory/docker/1/memory.limit_in_bytes", "1073741824");
         file("sys/fs/cgroup/memory/docker/1/memory.usage_in_bytes", "536870912");
         file("sys/fs/cgroup/memory/docker/1/memory.stat", "inactive_file 5", "total_inactive_file 104857600");
-        assertRoom(612, 612 + 1024, "the container's memory");
+        assertRoom(612, 612 + 1024 - RESERVE, "the container's memory");
     }
 
     @Test
@@ -86,9 +87,9 @@ class MemoryLimitsTest {
         file("proc/self/cgroup", "4:memory:/docker/1");
         file("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824");
         file("sys/fs/cgroup/memory/memory.usage_in_bytes", "536870912");
-        assertRoom(512, 512 + 1024, "the container's memory");
+        assertRoom(512, 512 + 1024 - RESERVE, "the container's memory");
         file("proc/self/cgroup", "4:memory:/../../elsewhere");
-        assertRoom(512, 512 + 1024, "the container's memory");
+        assertRoom(512, 512 + 1024 - RESERVE, "the container's memory");
     }
 
     @Test
@@ -113,15 +114,41 @@ class MemoryLimitsTest {
 
     @Test
     void whatIsNotWrittenYetIsTakenAlreadyButCountedByUlimit() throws IOException {
+        file("proc/self/status", "VmSize:\t 4194304 kB", "VmData:\t 1048576 kB", "RssAnon:\t  204800 kB");
         file("sys/fs/cgroup/memory.max", "2147483648");
         file("sys/fs/cgroup/memory.current", "1610612736");
         MemoryLimits limits = new MemoryLimits(root);
-        assertEquals(new MemoryLimits.Room(512 * MIB, (512 + 1024 - 300) * MIB, "the container's memory"), limits.tightest(300 * MIB));
-        assertEquals(0, limits.tightest(1536 * MIB + 1).most());
+        assertEquals(new MemoryLimits.Room(512 * MIB, (512 + 1024 - 300) * MIB, "the container's memory"), limits.tightest(500 * MIB));
+        assertEquals((512 + 1024 - RESERVE) * MIB, limits.tightest(200 * MIB).most(), "all is written");
+        assertEquals(0, limits.tightest((200 + 1536) * MIB + 1).most());
         Files.delete(root.resolve("sys/fs/cgroup/memory.max"));
-        assertEquals((9216 - 300) * MIB, limits.tightest(300 * MIB).most());
+        assertEquals((9216 - 300) * MIB, limits.tightest(500 * MIB).most());
         limits("6442450944", "unlimited");
-        assertEquals((2048 - 64) * MIB, limits.tightest(300 * MIB).most());
+        assertEquals((2048 - 64) * MIB, limits.tightest(500 * MIB).most());
+    }
+
+    @Test
+    void aContainerMayHaveLessSwapThanThereIs() throws IOException {
+        file("sys/fs/cgroup/memory.max", "2147483648");
+        file("sys/fs/cgroup/memory.current", "1610612736");
+        file("sys/fs/cgroup/memory.swap.max", "0");
+        file("sys/fs/cgroup/memory.swap.current", "0");
+        assertRoom(512, 512 - RESERVE, "the container's memory");
+        file("sys/fs/cgroup/memory.swap.max", "max");
+        assertRoom(512, 512 + 1024 - RESERVE, "the container's memory");
+        file("proc/self/cgroup", "4:memory:/");
+        file("sys/fs/cgroup/memory/memory.limit_in_bytes", "1073741824");
+        file("sys/fs/cgroup/memory/memory.usage_in_bytes", "536870912");
+        file("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "1610612736");
+        file("sys/fs/cgroup/memory/memory.memsw.usage_in_bytes", "738197504");
+        assertRoom(512, 512 + (1536 - 704 - 512) - RESERVE, "the container's memory");
+    }
+
+    @Test
+    void aProcessComesToHaveItsBlocksItsHeapAndWhatJavaTakesBeside() {
+        assertEquals((40 + 56 + 64 + 100) * MIB, NativeMemory.promised(40 * MIB, 8 * MIB, 121 * MIB, 100 * MIB), "a heap that still grows");
+        assertEquals((40 + 56 + 24 + 100) * MIB, NativeMemory.promised(40 * MIB, 8 * MIB, 24 * MIB, 100 * MIB), "a small heap");
+        assertEquals((40 + 56 + 300 + 100) * MIB, NativeMemory.promised(40 * MIB, 300 * MIB, 900 * MIB, 100 * MIB), "a large heap");
     }
 
     @Test
@@ -137,7 +164,7 @@ class MemoryLimitsTest {
     void elsewhereNothingIsKnown() {
         MemoryLimits limits = new MemoryLimits(root.resolve("nowhere"));
         assertEquals(OptionalLong.empty(), limits.free());
-        assertNull(limits.tightest(0));
+        assertTrue(limits.tightest(0).most() > 1L << 60);
     }
 
     @Test

@@ -2,11 +2,9 @@ package io.invadapter.kernels.cpu;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
