@@ -46,8 +46,9 @@ find_jdk() {
 
 # A build that was ended in between leaves its mark, $1.unfinished.
 is_built() {
+    # Where few files may be open not all can be looked at; what is built is then taken as it is.
     [ -d "$1" ] && [ ! -e "$1.unfinished" ] \
-        && [ -z "$(find "$root/" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit)" ]
+        && [ -z "$(find "$root/" -newer "$1" \( -path '*/src/main/*' -o -name pom.xml \) -type f -not -path '*/target/*' -print -quit 2>/dev/null)" ]
 }
 
 # Builds module $1 unless its target/app is newer than all sources. Two runs at once build one after the other.

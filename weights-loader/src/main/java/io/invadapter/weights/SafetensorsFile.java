@@ -52,6 +52,11 @@ public final class SafetensorsFile implements WeightSource {
             throw new WeightException(path + " cannot be read: permission denied", e);
         } catch (IOException e) {
             arena.close();
+            // So Java says that the system gave no addresses.
+            if (e.getCause() instanceof OutOfMemoryError) {
+                throw new WeightException(path + " cannot be mapped into memory: there is no room for it among the addresses that this "
+                        + "process may use; if ulimit -v limits them, raise it, or give Java less (-Xmx)", e);
+            }
             throw new WeightException(path + " cannot be read: " + e.getMessage(), e);
         } catch (RuntimeException | Error e) {
             arena.close();

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -19,6 +20,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -196,5 +199,32 @@ class SafetensorsFileTest {
         } finally {
             Files.delete(path);
         }
+    }
+
+    /** Opens a file and prints why it cannot be. */
+    static final class Opening {
+        private Opening() {
+        }
+
+        public static void main(String[] arguments) {
+            System.out.println(assertThrows(WeightException.class, () -> SafetensorsFile.open(Path.of(arguments[0]))).getMessage());
+        }
+    }
+
+    @Test
+    @EnabledOnOs(OS.LINUX)
+    void aFileThatTheAddressSpaceHasNoRoomForIsOneSentence() throws IOException, InterruptedException {
+        Path file = folder.resolve("large.safetensors");
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE, StandardOpenOption.SPARSE)) {
+            channel.write(ByteBuffer.allocate(1), 8L << 30);
+        }
+        Process process = new ProcessBuilder("bash", "-c", "ulimit -v 6000000; exec \"$0\" \"$@\"",
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx64m", "-XX:+UseSerialGC", "-cp",
+                System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", ""),
+                Opening.class.getName(), file.toString()).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), output);
+        assertEquals(file + " cannot be mapped into memory: there is no room for it among the addresses that this process may use; "
+                + "if ulimit -v limits them, raise it, or give Java less (-Xmx)\n", output);
     }
 }

@@ -27,35 +27,24 @@ final class NativeMemory implements TensorPool.Memory {
 
     /** What the Java heap comes to, if it may: work on this device needs little of it, however much it may take. */
     private static final long HEAP = 64L << 20;
-    /** What Java and oneDNN come to take besides, for classes, compiled code and threads, after the first device has opened. */
-    private static final long SPARE = 56L << 20;
+    /** What Java comes to take besides, for classes, compiled code and threads, after the first device has opened. */
+    private static final long SPARE = 16L << 20;
 
     private static final MemoryLimits LIMITS = new MemoryLimits();
     /** What the process has in memory without the heap and the blocks from here, when the first device opens. */
     private static final long AT_FIRST = Math.max(0,
             LIMITS.resident() - (Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory()));
 
-    /** Bytes in blocks of all devices: the limits are the process'. */
+    /** Bytes in blocks of all devices, and those that were {@link #take taken}: the limits are the process'. */
     private static final AtomicLong HANDED_OUT = new AtomicLong();
+    /** Bytes of freed blocks, which the C library may still have. */
+    private static final AtomicLong UNRETURNED = new AtomicLong();
 
     private long unseen;
-    private long unreturned;
 
     @Override
     public long allocate(long bytes) {
-        unseen += bytes;
-        if (unseen > UNSEEN) {
-            MemoryLimits.Room room = room();
-            if (bytes > room.most()) {
-                returnFreed();
-                room = room();
-            }
-            if (bytes > room.most()) {
-                throw new OutOfDeviceMemoryException("out of memory: " + mebibytes(bytes) + " more are needed, and of " + room.of()
-                        + " there are only " + mebibytes(room.most()) + " left");
-            }
-            unseen = 0;
-        }
+        expect(bytes);
         Pointer pointer = Pointer.malloc(bytes + ALIGNMENT + HEADER);
         if (pointer == null || pointer.isNull()) {
             throw new OutOfDeviceMemoryException("out of memory: the system has no " + mebibytes(bytes) + " left");
@@ -69,18 +58,49 @@ final class NativeMemory implements TensorPool.Memory {
         return aligned;
     }
 
+    /** @throws OutOfDeviceMemoryException when there are not as many bytes left */
+    private void expect(long bytes) {
+        unseen += bytes;
+        if (unseen > UNSEEN) {
+            MemoryLimits.Room room = room();
+            if (bytes > room.most()) {
+                returnFreed();
+                room = room();
+            }
+            if (bytes > room.most()) {
+                throw new OutOfDeviceMemoryException("out of memory: " + mebibytes(bytes) + " more are needed, and of " + room.of()
+                        + " there are only " + mebibytes(room.most()) + " left");
+            }
+            unseen = 0;
+        }
+    }
+
+    /**
+     * Counts memory that oneDNN is about to take.
+     *
+     * @throws OutOfDeviceMemoryException when there is not that much left
+     */
+    void take(long bytes) {
+        expect(bytes);
+        HANDED_OUT.addAndGet(bytes);
+    }
+
+    /** What was taken is not used any more. */
+    void giveBack(long bytes) {
+        HANDED_OUT.addAndGet(-bytes);
+    }
+
     @Override
     public void free(long address, long bytes) {
         free(address);
-        unreturned += bytes;
-        if (unreturned > RETURNED_AT_ONCE) {
+        if (UNRETURNED.addAndGet(bytes) > RETURNED_AT_ONCE) {
             returnFreed();
         }
     }
 
     /** Returns freed memory to the system, where the C library has a call for it (glibc's malloc_trim). */
     void returnFreed() {
-        unreturned = 0;
+        UNRETURNED.set(0);
         Pointer.trimMemory();
     }
 
@@ -93,19 +113,19 @@ final class NativeMemory implements TensorPool.Memory {
     /** What can still be allocated: less than the limits leave, for what was given out before may not have been written to yet. */
     private static MemoryLimits.Room room() {
         Runtime java = Runtime.getRuntime();
-        return LIMITS.tightest(promised(AT_FIRST, java.totalMemory(), java.maxMemory(), HANDED_OUT.get()));
+        return LIMITS.tightest(promised(AT_FIRST, java.totalMemory(), java.maxMemory(), HANDED_OUT.get() + UNRETURNED.get()));
     }
 
     /**
      * Bytes that this process will come to have in memory.
      *
-     * @param atFirst   what it had when the first device opened, without the heap
-     * @param heap      what the Java heap has now, written to or not
-     * @param mostHeap  what it may have
-     * @param handedOut bytes in blocks from here
+     * @param atFirst  what it had when the first device opened, without the heap
+     * @param heap     what the Java heap has now, written to or not
+     * @param mostHeap what it may have
+     * @param blocks   bytes in blocks from here and those taken, freed ones included that the C library may still have
      */
-    static long promised(long atFirst, long heap, long mostHeap, long handedOut) {
-        return atFirst + SPARE + Math.max(heap, Math.min(HEAP, mostHeap)) + handedOut;
+    static long promised(long atFirst, long heap, long mostHeap, long blocks) {
+        return atFirst + SPARE + Math.max(heap, Math.min(HEAP, mostHeap)) + blocks;
     }
 
     /** Bytes that can still be allocated without taking from anybody, about. */
@@ -115,6 +135,7 @@ final class NativeMemory implements TensorPool.Memory {
 
     /** Bytes that can still be allocated at the very most. */
     long reachable() {
+        returnFreed();
         return room().most();
     }
 

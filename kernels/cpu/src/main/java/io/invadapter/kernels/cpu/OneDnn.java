@@ -20,8 +20,10 @@ import org.bytedeco.dnnl.dnnl_stream;
  * once for each shape, as long as there are not too many shapes.
  */
 final class OneDnn implements AutoCloseable {
-    /** One size of pictures needs a few hundred; each takes some tens of kilobytes of code. */
+    /** One size of pictures needs a few hundred. */
     private static final int MOST_PRIMITIVES = 1024;
+    /** What a primitive makes the process grow by, code and all: measured. */
+    private static final long OF_A_PRIMITIVE = 192L << 10;
     /** By shape and implementation: loading a model packs many weights of the same shape. */
     private static final int CACHED_BY_ONEDNN = 1024;
 
@@ -124,11 +126,17 @@ final class OneDnn implements AutoCloseable {
                 Iterator<Primitive> oldest = primitives.values().iterator();
                 oldest.next().close();
                 oldest.remove();
+                memory.giveBack(OF_A_PRIMITIVE);
             }
+            memory.take(OF_A_PRIMITIVE);
             try (Descriptors descriptors = descriptors()) {
                 known = maker.apply(descriptors);
+                primitives.put(key, known);
+            } finally {
+                if (known == null) {
+                    memory.giveBack(OF_A_PRIMITIVE);
+                }
             }
-            primitives.put(key, known);
         }
         return known;
     }
@@ -145,6 +153,7 @@ final class OneDnn implements AutoCloseable {
     /** Frees what can be made again. */
     void trim() {
         primitives.values().forEach(Primitive::close);
+        memory.giveBack(OF_A_PRIMITIVE * primitives.size());
         primitives.clear();
         scratchpad.free();
         // oneDNN keeps primitives of its own accord, those of closed devices too.

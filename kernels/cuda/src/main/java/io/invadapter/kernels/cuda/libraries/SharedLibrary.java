@@ -45,6 +45,7 @@ public final class SharedLibrary {
      * Loads a library.
      *
      * @param location a path, or a bare name, which the system's loader then looks for
+     * @throws CudaException when nothing can be loaded at all
      */
     public static SharedLibrary load(String location) throws NotLoadedException {
         try (Arena arena = Arena.ofConfined()) {
@@ -69,8 +70,10 @@ public final class SharedLibrary {
                         : SymbolLookup.libraryLookup(Path.of(location), Arena.global()));
     }
 
-    private static MethodHandle standard(String function, FunctionDescriptor type) {
-        return LINKER.downcallHandle(LINKER.defaultLookup().find(function).orElseThrow(), type);
+    static MethodHandle standard(String function, FunctionDescriptor type) {
+        // Java finds the C library's functions through a library of its own, which it must be able to open.
+        return LINKER.downcallHandle(LINKER.defaultLookup().find(function).orElseThrow(() -> new CudaException(
+                "CUDA's libraries cannot be loaded, for Java cannot open its own: if ulimit -n allows few open files, raise it")), type);
     }
 
     /** Where the system's loader found a library, as the kernel tells. */

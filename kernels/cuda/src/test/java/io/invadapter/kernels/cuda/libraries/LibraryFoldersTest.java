@@ -150,4 +150,12 @@ class LibraryFoldersTest {
         assertEquals(library.path() + " cannot be used: it has no function none", assertThrows(CudaException.class,
                 () -> library.function("none", FunctionDescriptor.ofVoid())).getMessage());
     }
+
+    @Test
+    void aSystemThatLoadsNothingIsOneSentence() {
+        String message = assertThrows(CudaException.class,
+                () -> SharedLibrary.standard("no_such_function", FunctionDescriptor.of(ValueLayout.JAVA_LONG))).getMessage();
+        assertEquals("CUDA's libraries cannot be loaded, for Java cannot open its own: if ulimit -n allows few open files, raise it",
+                message);
+    }
 }
