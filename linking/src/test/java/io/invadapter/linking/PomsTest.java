@@ -4,11 +4,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import org.w3c.dom.Element;
@@ -49,6 +52,18 @@ class PomsTest {
             }
         }
         assertTrue(all(pom("kernels/cpu"), "dependency").stream().anyMatch(d -> text(d, "artifactId").equals("dnnl-platform")));
+    }
+
+    @Test
+    void theReadmesLinesForGradleNameTheseVersions() throws Exception {
+        String readme = Files.readString(CHECKOUT.resolve("README.md"));
+        Element pom = pom(".");
+        assertTrue(readme.contains("invadapter-kernels-cpu:" + text(pom, "version") + "\""));
+        Matcher named = Pattern.compile("\\[\"javacpp:(.*)\", \"dnnl:(.*)\", \"opencl:(.*)\"]").matcher(readme);
+        assertTrue(named.find());
+        assertEquals(List.of(text(pom, "javacpp.version"), text(pom, "dnnl.version")), List.of(named.group(1), named.group(2)));
+        String brought = System.getProperty("java.class.path") + System.getProperty("jdk.module.path", "");
+        assertTrue(brought.contains("opencl-" + named.group(3) + ".jar"), brought);
     }
 
     @Test
