@@ -20,6 +20,9 @@ import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
@@ -237,6 +240,26 @@ class DeviceThreadTest {
     }
 
     // --- one thread -------------------------------------------------------------------------------------------------
+
+    @Test
+    void nothingIsDoneOnADeviceThatIsClosed() throws Exception {
+        for (int i = 0; i < 3000; i++) {
+            DeviceThread thread = new DeviceThread("invadapter test");
+            AtomicBoolean closed = new AtomicBoolean();
+            FutureTask<Void> calling = new FutureTask<>(() -> {
+                while (true) {
+                    thread.call(() -> {
+                        assertFalse(closed.get());
+                        return null;
+                    }, () -> { });
+                }
+            });
+            Thread caller = Thread.ofPlatform().start(calling);
+            thread.close(() -> closed.set(true));
+            caller.join();
+            assertEquals("the pipeline is closed", assertThrows(ExecutionException.class, calling::get).getCause().getMessage());
+        }
+    }
 
     @Test
     @EnabledOnOs(OS.LINUX)
