@@ -50,6 +50,8 @@ final class WebP {
         System.setErr(new PrintStream(printed, true, StandardCharsets.UTF_8));
         try {
             folder = Files.createTempDirectory("invadapter-webp");
+            // Before the library says so of its files: the last one is removed first.
+            folder.toFile().deleteOnExit();
             System.setProperty(UNPACKED_TO, folder.toString());
             PictureFile.encode(new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB), null, PictureFile.Format.WEBP);
             loaded = true;
@@ -75,16 +77,14 @@ final class WebP {
         return line.substring(line.lastIndexOf(": ") + 1).strip();
     }
 
-    /** A library stays loaded without its file, except on Windows, where the library removes it at the end. */
+    /** What is loaded needs no file; on Windows it keeps it, and all is removed at the end. */
     private static void remove(Path folder) {
         File[] files = folder == null ? null : folder.toFile().listFiles();
         if (files != null) {
             for (File file : files) {
                 file.delete();
             }
-            if (!folder.toFile().delete()) {
-                folder.toFile().deleteOnExit();
-            }
+            folder.toFile().delete();
         }
     }
 }

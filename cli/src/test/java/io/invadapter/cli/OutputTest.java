@@ -124,7 +124,7 @@ class OutputTest {
         }
         assertTrue(text("in.png").contains("a sad person\n"));
         for (Object[] mistake : new Object[][] {{Files.writeString(folder.resolve("empty.txt"), "\n \n"), "there is no prompt in it"},
-            {Files.write(folder.resolve("latin.txt"), new byte[] {'M', (byte) 0xE4, 'd'}), "not a text in UTF-8"},
+            {Files.write(folder.resolve("latin.txt"), new byte[] {'M', (byte) 0xE4, 'd'}), "line 1 is not UTF-8"},
             {folder.resolve("gone.txt"), "does not exist"}}) {
             Outcome outcome = run("generate", "--prompts", mistake[0], "-o", folder.resolve("out.png"));
             assertEquals(2, outcome.code(), outcome.message());
