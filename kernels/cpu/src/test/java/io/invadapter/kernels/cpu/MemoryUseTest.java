@@ -202,4 +202,16 @@ class MemoryUseTest {
         workspace.free();
         workspace.free();
     }
+
+    @Test
+    void whatOneDnnTakesCountsUntilItIsGivenBack() {
+        NativeMemory memory = new NativeMemory();
+        long most = memory.reachable();
+        assertThrows(OutOfDeviceMemoryException.class, () -> memory.take(1L << 50));
+        long taken = most / 2;
+        memory.take(taken);
+        assertTrue(memory.reachable() < most - taken / 2, "less room");
+        memory.giveBack(taken);
+        assertTrue(memory.reachable() > most - taken / 2, "room again");
+    }
 }
