@@ -4,27 +4,80 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.Tensor;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.bytedeco.dnnl.dnnl_memory_desc;
 import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
- * Attention in blocks of heads and query rows that keep the scores in the cache: product, softmax, product, all by oneDNN,
- * reading Q, K and V where the projections left them.
+ * Attention in blocks of query rows, each computed by one thread from beginning to end, over blocks of keys whose scores stay in
+ * the thread's level-2 cache; Q and K are read where the projections left them.
+ *
+ * <p>Everything is transposed: the many query rows are what oneDNN's products are widest in, whatever the size of a head. One
+ * product makes the exponentials {@code P = exp((K Q^T - r) / sqrt(d))}, another {@code [V 1]^T P}, whose last row is the sum of
+ * the weights; the others are divided by it at the end. {@code r} is a score for each query row that the exponentials are taken
+ * relative to, so that they stay in the range of a float32. It need not be the largest score, only one of its magnitude: zero or the
+ * largest of a few keys will do, but for rare rows whose sum then shows that it did not; these take the largest of all keys.
  */
 final class CpuAttention {
-    /** Query rows of a thread: with fewer, oneDNN spends its time on packing the keys again for every block. */
-    private static final int THREAD_ROWS = 256;
-    /** Scores of a thread, in bytes, up to which several heads go into one block: half a level-2 cache. */
-    private static final long THREAD_SCORES = 1 << 20;
+    /**
+     * Query rows of a block, of several where the keys are few: of the widths that products go by, 24 with AVX2 and 48 or 64 with
+     * AVX-512, a multiple.
+     */
+    private static final int ROWS = 192;
+    /** Keys of a block. */
+    private static final int KEYS = 256;
+    /** Of so many keys one is looked at for the first reference: scores of fewer keys than this are first taken as they are. */
+    private static final int SAMPLE = 512;
+    /** Up to this sum, and down to its inverse, nothing that counts can have been too large or too small for a float32. */
+    private static final float LARGEST_SUM = 1e20f;
+    /** So that the rows of V^T do not lie a power of two apart, where they would take each other's place in the cache. */
+    private static final int PADDING = 16;
 
     private final CpuDevice device;
-    private final OneDnn oneDnn;
+    private final List<Worker> workers;
 
     CpuAttention(CpuDevice device) {
         this.device = device;
-        this.oneDnn = device.oneDnn();
+        this.workers = Stream.generate(Worker::new).limit(OpenMp.canBeAlone() ? device.oneDnn().threads : 1).toList();
+    }
+
+    /** What one thread computes with. */
+    private static final class Worker {
+        final OneDnn oneDnn = new OneDnn(1);
+        final Workspace scores = new Workspace(oneDnn.memory());
+        final Workspace references = new Workspace(oneDnn.memory());
+        final Workspace sums = new Workspace(oneDnn.memory());
+        private float[] array = new float[0];
+
+        /** At least {@code n} floats; a new array each time would have to come through all caches. */
+        float[] array(int n) {
+            if (array.length < n) {
+                array = new float[n];
+            }
+            return array;
+        }
+    }
+
+    /** Frees what can be made again. */
+    void trim() {
+        for (Worker worker : workers) {
+            worker.oneDnn.trim();
+            worker.scores.free();
+            worker.references.free();
+            worker.sums.free();
+        }
+    }
+
+    void close() {
+        trim();
+        workers.forEach(worker -> worker.oneDnn.close());
     }
 
     void run(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity, Tensor out) {
@@ -42,116 +95,242 @@ final class CpuAttention {
     }
 
     /** {@code out = factor * softmax(Q K^T / sqrt(d)) V}, added to {@code out} when {@code accumulate}. */
-    private void source(Tensor q, Tensor k, Tensor v, int heads, boolean causal, float factor, boolean accumulate,
-            Tensor out) {
-        int size = q.channels() / heads;
-        int queryLength = q.size(1);
-        int keyLength = k.size(1);
-        int threads = oneDnn.threads;
-        long headsOfThread = Math.max(1, THREAD_SCORES / ((long) THREAD_ROWS * keyLength * Float.BYTES));
-        int blockHeads = largestDivisor(heads, threads * headsOfThread);
-        int blockRows = causal ? queryLength : Math.min(THREAD_ROWS * Math.max(1, threads / blockHeads), queryLength);
-        DataType type = q.type();
-        long scores = device.workspace(0, (long) blockHeads * blockRows * keyLength * Float.BYTES);
-        long weights = type == DataType.FLOAT32 ? scores
-                : device.workspace(1, (long) blockHeads * blockRows * keyLength * type.bytes());
-        for (int head = 0; head < heads; head += blockHeads) {
+    private void source(Tensor q, Tensor k, Tensor v, int heads, boolean causal, float factor, boolean accumulate, Tensor out) {
+        long packed = packValues(v, heads);
+        long mask = causal ? causalMask(q.size(1)) : 0;
+        int blockRows = causal ? q.size(1) : Math.min(ROWS * Math.max(1, KEYS / k.size(1)), q.size(1));
+        int blocks = (q.size(1) + blockRows - 1) / blockRows;
+        AtomicInteger next = new AtomicInteger();
+        device.parallel(workers.size(), worker -> OpenMp.alone(() -> {
+            for (int i = next.getAndIncrement(); i < heads * blocks; i = next.getAndIncrement()) {
+                int row = i % blocks * blockRows;
+                new Block(workers.get(worker), q, k, packed, mask, out, i / blocks, q.channels() / heads, row,
+                        Math.min(blockRows, q.size(1) - row)).run(factor, accumulate);
+            }
+        }));
+    }
+
+    /** {@code [V 1]^T} of every head, {@code [heads, d + 1, keys + PADDING]}. */
+    private long packValues(Tensor v, int heads) {
+        int size = v.channels() / heads;
+        int keys = v.size(1);
+        long stride = keys + PADDING;
+        DataType type = v.type();
+        long packed = device.workspace(0, heads * (size + 1) * stride * type.bytes());
+        device.oneDnn().primitive(List.of("values of attention", type, heads, size, keys, v.rowStride()), d -> {
+            dnnl_memory_desc from = d.strided(type, new long[] {heads, size, keys}, new long[] {size, 1, v.rowStride()});
+            dnnl_memory_desc to = d.strided(type, new long[] {heads, size, keys}, new long[] {(size + 1) * stride, stride, 1});
+            dnnl_primitive_desc copy = d.primitive("copy", type, d.postOps(), (made, engine, attributes) ->
+                    dnnl_reorder_primitive_desc_create(made, from, engine, to, engine, attributes));
+            return new Primitive.Builder(device.oneDnn(), copy).argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to).build();
+        }).run(v.address(), packed);
+        float[] ones = new float[keys];
+        Arrays.fill(ones, 1);
+        for (int head = 0; head < heads; head++) {
+            Floats.write(ones, type, NativeMemory.view(packed + ((head + 1L) * (size + 1) - 1) * stride * type.bytes(),
+                    (long) keys * type.bytes()));
+        }
+        return packed;
+    }
+
+    /** Some query rows of one head. */
+    private static final class Block {
+        private final Worker worker;
+        private final OneDnn oneDnn;
+        private final DataType type;
+        private final int size;
+        private final int rows;
+        private final int keys;
+        private final int blockKeys;
+        private final long query;
+        private final long queryStride;
+        private final long key;
+        private final long keyStride;
+        private final long values;
+        private final long mask;
+        private final long out;
+        private final long outStride;
+        private final long scores;
+        private final long references;
+        private final long sums;
+
+        Block(Worker worker, Tensor q, Tensor k, long packedValues, long mask, Tensor out, int head, int size, int row, int rows) {
+            this.worker = worker;
+            this.oneDnn = worker.oneDnn;
+            this.type = q.type();
+            this.size = size;
+            this.rows = rows;
+            this.keys = k.size(1);
+            this.blockKeys = mask != 0 ? keys : Math.min(KEYS, keys);
             long column = (long) head * size * type.bytes();
-            for (int row = 0; row < queryLength; row += blockRows) {
-                int rows = Math.min(blockRows, queryLength - row);
-                long queryAddress = q.address() + row * q.rowStride() * type.bytes() + column;
-                long outAddress = out.address() + row * out.rowStride() * type.bytes() + column;
-                Block block = new Block(type, blockHeads, rows, keyLength, size);
-                if (causal) {
-                    scores(block, q.rowStride(), k.rowStride(), true)
-                            .run(queryAddress, k.address() + column, scores, causalMask(block));
+            this.queryStride = q.rowStride();
+            this.query = q.address() + row * queryStride * type.bytes() + column;
+            this.keyStride = k.rowStride();
+            this.key = k.address() + column;
+            this.values = packedValues + head * (size + 1L) * (keys + PADDING) * type.bytes();
+            this.mask = mask;
+            this.outStride = out.rowStride();
+            this.out = out.address() + row * outStride * type.bytes() + column;
+            this.scores = worker.scores.atLeast((long) blockKeys * rows * Float.BYTES);
+            this.references = worker.references.atLeast((long) rows * Float.BYTES);
+            this.sums = worker.sums.atLeast((size + 1L) * rows * Float.BYTES);
+        }
+
+        void run(float factor, boolean accumulate) {
+            int sample = keys / SAMPLE;
+            weighSums(mask == 0 && sample > 0 ? largestScores(sample) : new float[rows]);
+            if (!inRange()) {
+                weighSums(largestScores(keys));
+            }
+            divide(factor);
+            store(accumulate).run(sums, out);
+        }
+
+        /** The largest score of each query row, of {@code count} keys in equal distances. */
+        private float[] largestScores(int count) {
+            float[] largest = new float[rows];
+            Arrays.fill(largest, Float.NEGATIVE_INFINITY);
+            int step = keys / count;
+            for (int first = 0; first < count; first += blockKeys) {
+                int n = Math.min(blockKeys, count - first);
+                Primitive product = scores(n, step * keyStride, false);
+                long at = key + first * step * keyStride * type.bytes();
+                if (mask != 0) {
+                    product.run(at, query, scores, mask);
                 } else {
-                    scores(block, q.rowStride(), k.rowStride(), false).run(queryAddress, k.address() + column, scores);
+                    product.run(at, query, scores);
                 }
-                softmax(block, factor).run(scores, weights);
-                weightedSum(block, v.rowStride(), out.rowStride(), accumulate)
-                        .run(weights, v.address() + column, outAddress);
+                float[] s = floats(scores, n * rows).toArray(ValueLayout.JAVA_FLOAT);
+                for (int start = 0; start < s.length; start += rows) {
+                    for (int row = 0; row < rows; row++) {
+                        largest[row] = Math.max(largest[row], s[start + row]);
+                    }
+                }
+            }
+            return largest;
+        }
+
+        /** {@code [V 1]^T exp((K Q^T - reference) / sqrt(d))}, {@code [size + 1, rows]}. */
+        private void weighSums(float[] reference) {
+            float[] bias = new float[rows];
+            for (int row = 0; row < rows; row++) {
+                bias[row] = -reference[row];
+            }
+            MemorySegment.copy(bias, 0, floats(references, rows), ValueLayout.JAVA_FLOAT, 0, rows);
+            floats(sums, (size + 1) * rows).fill((byte) 0);
+            for (int first = 0; first < keys; first += blockKeys) {
+                int n = Math.min(blockKeys, keys - first);
+                Primitive exponentials = scores(n, keyStride, true);
+                long at = key + first * keyStride * type.bytes();
+                if (mask != 0) {
+                    exponentials.run(at, query, scores, references, mask);
+                } else {
+                    exponentials.run(at, query, scores, references);
+                }
+                weightedSum(n).run(values + (long) first * type.bytes(), scores, sums);
             }
         }
-    }
 
-    /** The largest divisor of {@code n} up to {@code limit}. */
-    private static int largestDivisor(int n, long limit) {
-        int divisor = (int) Math.min(n, limit);
-        while (n % divisor != 0) {
-            divisor--;
+        private float[] weights() {
+            return floats(sums + (long) size * rows * Float.BYTES, rows).toArray(ValueLayout.JAVA_FLOAT);
         }
-        return divisor;
-    }
 
-    private record Block(DataType type, int heads, int rows, int keys, int size) {
-    }
-
-    /** {@code [heads, rows, keys]}, float32. */
-    private Primitive scores(Block b, long queryStride, long keyStride, boolean masked) {
-        return oneDnn.primitive(List.of("scores", b, queryStride, keyStride, masked), d -> {
-            dnnl_memory_desc q = d.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, queryStride, 1});
-            dnnl_memory_desc k = d.strided(b.type, new long[] {b.heads, b.size, b.keys}, new long[] {b.size, 1, keyStride});
-            dnnl_memory_desc s = d.rowMajor(DataType.FLOAT32, b.heads, b.rows, b.keys);
-            Descriptors.PostOps postOps = d.postOps().scale((float) (1 / Math.sqrt(b.size)));
-            if (masked) {
-                postOps.binary(dnnl_binary_add, s);
+        private boolean inRange() {
+            for (float sum : weights()) {
+                if (!(sum <= LARGEST_SUM && sum >= 1 / LARGEST_SUM)) {
+                    return false;
+                }
             }
-            Primitive.Builder builder = matmul(d, b.type, q, k, s, postOps);
-            if (masked) {
-                builder.postOpArgument(1, s);
+            return true;
+        }
+
+        /** Makes averages of the sums, times {@code factor}. */
+        private void divide(float factor) {
+            float[] scale = weights();
+            for (int row = 0; row < rows; row++) {
+                scale[row] = factor / scale[row];
             }
-            return builder.build();
-        });
-    }
+            MemorySegment segment = floats(sums, size * rows);
+            float[] averages = worker.array(size * rows);
+            MemorySegment.copy(segment, ValueLayout.JAVA_FLOAT, 0, averages, 0, size * rows);
+            for (int start = 0; start < size * rows; start += rows) {
+                for (int row = 0; row < rows; row++) {
+                    averages[start + row] *= scale[row];
+                }
+            }
+            MemorySegment.copy(averages, 0, segment, ValueLayout.JAVA_FLOAT, 0, size * rows);
+        }
 
-    /** {@code factor * softmax}: scaling the product instead leaves the sum to a plain loop on all but the newest processors. */
-    private Primitive softmax(Block b, float factor) {
-        return oneDnn.primitive(List.of("softmax", b.type, b.heads * b.rows, b.keys, factor), d -> {
-            dnnl_memory_desc s = d.rowMajor(DataType.FLOAT32, (long) b.heads * b.rows, b.keys);
-            dnnl_memory_desc p = d.rowMajor(b.type, (long) b.heads * b.rows, b.keys);
-            dnnl_primitive_desc descriptor = d.primitive("softmax", DataType.FLOAT32,
-                    factor == 1 ? d.postOps() : d.postOps().scale(factor),
-                    (made, engine, attributes) -> dnnl_softmax_forward_primitive_desc_create(made, engine, dnnl_forward_inference,
-                            dnnl_softmax_accurate, s, p, 1, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_SRC, s).argument(DNNL_ARG_DST, p).build();
-        });
-    }
+        /** Copies or adds {@code [size, rows]} to the output. */
+        private Primitive store(boolean accumulate) {
+            return oneDnn.primitive(List.of("output of attention", type, rows, size, outStride, accumulate), d -> {
+                dnnl_memory_desc from = d.rowMajor(DataType.FLOAT32, size, rows);
+                dnnl_memory_desc to = d.strided(type, new long[] {size, rows}, new long[] {1, outStride});
+                dnnl_primitive_desc copy = d.primitive("copy", type, accumulate ? d.postOps().sum() : d.postOps(),
+                        (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, from, engine, to, engine, attributes));
+                return new Primitive.Builder(oneDnn, copy).argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to).build();
+            });
+        }
 
-    private Primitive weightedSum(Block b, long valueStride, long outStride, boolean accumulate) {
-        return oneDnn.primitive(List.of("weighted sum", b, valueStride, outStride, accumulate), d -> {
-            dnnl_memory_desc p = d.rowMajor(b.type, b.heads, b.rows, b.keys);
-            dnnl_memory_desc v = d.strided(b.type, new long[] {b.heads, b.keys, b.size}, new long[] {b.size, valueStride, 1});
-            dnnl_memory_desc o = d.strided(b.type, new long[] {b.heads, b.rows, b.size}, new long[] {b.size, outStride, 1});
-            return matmul(d, b.type, p, v, o, accumulate ? d.postOps().sum() : d.postOps()).build();
-        });
+        private static MemorySegment floats(long address, int count) {
+            return NativeMemory.view(address, (long) count * Float.BYTES);
+        }
+
+        /** {@code [keys, rows]}: the scores as float32, not divided by sqrt(d), or their exponentials. */
+        private Primitive scores(int n, long stride, boolean exponentials) {
+            return oneDnn.primitive(List.of("scores", type, n, rows, size, stride, queryStride, mask != 0, exponentials), d -> {
+                dnnl_memory_desc k = d.strided(type, new long[] {n, size}, new long[] {stride, 1});
+                dnnl_memory_desc q = d.strided(type, new long[] {size, rows}, new long[] {1, queryStride});
+                dnnl_memory_desc s = d.rowMajor(exponentials ? type : DataType.FLOAT32, n, rows);
+                dnnl_memory_desc bias = exponentials ? d.rowMajor(DataType.FLOAT32, 1, rows) : null;
+                dnnl_memory_desc masks = d.rowMajor(DataType.FLOAT32, n, rows);
+                Descriptors.PostOps postOps = d.postOps();
+                if (mask != 0) {
+                    postOps.binary(dnnl_binary_add, masks);
+                }
+                if (exponentials) {
+                    postOps.scale((float) (1 / Math.sqrt(size))).eltwise(dnnl_eltwise_exp, 0, 0);
+                }
+                Primitive.Builder builder = new Primitive.Builder(oneDnn, product(d, type, k, q, bias, s, postOps))
+                        .argument(DNNL_ARG_SRC, k).argument(DNNL_ARG_WEIGHTS, q).argument(DNNL_ARG_DST, s);
+                if (exponentials) {
+                    builder.argument(DNNL_ARG_BIAS, bias);
+                }
+                if (mask != 0) {
+                    builder.postOpArgument(0, masks);
+                }
+                return builder.build();
+            });
+        }
+
+        private Primitive weightedSum(int n) {
+            return oneDnn.primitive(List.of("weighted sum", type, n, rows, size, keys), d -> {
+                dnnl_memory_desc v = d.strided(type, new long[] {size + 1, n}, new long[] {keys + PADDING, 1});
+                dnnl_memory_desc p = d.rowMajor(type, n, rows);
+                dnnl_memory_desc sum = d.rowMajor(DataType.FLOAT32, size + 1, rows);
+                return new Primitive.Builder(oneDnn, product(d, type, v, p, null, sum, d.postOps().sum()))
+                        .argument(DNNL_ARG_SRC, v).argument(DNNL_ARG_WEIGHTS, p).argument(DNNL_ARG_DST, sum).build();
+            });
+        }
     }
 
     /** What decides whether attention is computed in a type. */
     static dnnl_primitive_desc typical(Descriptors d, DataType type) {
-        return product(d, type, d.rowMajor(type, 8, 64, 64), d.rowMajor(type, 8, 64, 64), d.rowMajor(type, 8, 64, 64), d.postOps());
-    }
-
-    private Primitive.Builder matmul(Descriptors d, DataType type, dnnl_memory_desc a, dnnl_memory_desc b, dnnl_memory_desc c,
-            Descriptors.PostOps postOps) {
-        return new Primitive.Builder(oneDnn, product(d, type, a, b, c, postOps))
-                .argument(DNNL_ARG_SRC, a)
-                .argument(DNNL_ARG_WEIGHTS, b)
-                .argument(DNNL_ARG_DST, c);
+        return product(d, type, d.rowMajor(type, 64, 64), d.rowMajor(type, 64, 64), null, d.rowMajor(type, 64, 64), d.postOps());
     }
 
     private static dnnl_primitive_desc product(Descriptors d, DataType type, dnnl_memory_desc a, dnnl_memory_desc b,
-            dnnl_memory_desc c, Descriptors.PostOps postOps) {
+            dnnl_memory_desc bias, dnnl_memory_desc c, Descriptors.PostOps postOps) {
         return d.primitive("matrix product of attention", type, postOps,
-                (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, a, b, null, c, attributes));
+                (made, engine, attributes) -> dnnl_matmul_primitive_desc_create(made, engine, a, b, bias, c, attributes));
     }
 
-    /** Zeros on and below the diagonal, minus infinity above it, for every head. */
-    private long causalMask(Block b) {
-        return device.constant(List.of("causal mask", b.heads, b.rows), () -> {
-            float[] mask = new float[b.heads * b.rows * b.keys];
+    /** Of keys and query rows: zero where a row may look at a key, minus infinity where the key comes later. */
+    private long causalMask(int length) {
+        return device.constant(List.of("causal mask", length), () -> {
+            float[] mask = new float[length * length];
             for (int i = 0; i < mask.length; i++) {
-                mask[i] = i % b.keys > i / b.keys % b.rows ? Float.NEGATIVE_INFINITY : 0;
+                mask[i] = i / length > i % length ? Float.NEGATIVE_INFINITY : 0;
             }
             return mask;
         });

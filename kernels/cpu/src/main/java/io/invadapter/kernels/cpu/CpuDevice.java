@@ -38,7 +38,7 @@ final class CpuDevice implements Device {
 
     private final Precision precision;
     private final Arguments arguments;
-    private final OneDnn oneDnn = new OneDnn();
+    private final OneDnn oneDnn = new OneDnn(Threads.count());
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
     private final List<Long> owned = new ArrayList<>();
@@ -121,6 +121,7 @@ final class CpuDevice implements Device {
     public void trim() {
         pool.trim();
         workspaces.forEach(Workspace::free);
+        attention.trim();
         oneDnn.trim();
         oneDnn.memory().returnFreed();
     }
@@ -626,6 +627,7 @@ final class CpuDevice implements Device {
         packed.clear();
         convolutions.forEach(CpuConvolution::free);
         convolutions.clear();
+        attention.close();
         oneDnn.close();
         oneDnn.memory().returnFreed();
     }

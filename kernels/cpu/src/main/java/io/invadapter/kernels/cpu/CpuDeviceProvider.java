@@ -46,7 +46,7 @@ public final class CpuDeviceProvider implements DeviceProvider {
         int threads = Threads.count();
         String found = "oneDNN with " + InstructionSet.name() + ", " + threads + (threads == 1 ? " thread" : " threads")
                 + ", fp32 and bf16";
-        try (OneDnn oneDnn = new OneDnn()) {
+        try (OneDnn oneDnn = new OneDnn(Threads.count())) {
             return oneDnn.widensBfloat16()
                     ? List.of(found, "bf16 is computed in float32 here: it saves memory, not time") : List.of(found);
         }

@@ -28,7 +28,7 @@ final class OneDnn implements AutoCloseable {
     private static final int CACHED_BY_ONEDNN = 1024;
 
     /** That compute, the calling one included. */
-    final int threads = Threads.count();
+    final int threads;
     private final NativeMemory memory = new NativeMemory();
     /** Those used longest ago come first. */
     private final Map<List<Object>, Primitive> primitives = new LinkedHashMap<>(16, 0.75f, true);
@@ -40,7 +40,8 @@ final class OneDnn implements AutoCloseable {
     Runnable whileComputing = () -> { };
     private final Workspace scratchpad = new Workspace(memory);
 
-    OneDnn() {
+    OneDnn(int threads) {
+        this.threads = threads;
         memory.expectThreads(threads - 1);
         check("dnnl_engine_create", dnnl_engine_create(engine, dnnl_cpu, 0));
         check("dnnl_stream_create", dnnl_stream_create(stream, engine, dnnl_stream_default_flags));

@@ -6,8 +6,11 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
+import org.bytedeco.javacpp.Loader;
+import org.bytedeco.javacpp.Pointer;
 
 /** Settings of OpenMP, whose threads oneDNN computes with: it reads them from the environment when it is loaded. */
 final class OpenMp {
@@ -27,6 +30,55 @@ final class OpenMp {
         set(THREADS, Integer.toString(threads));
         if (System.getenv("OMP_WAIT_POLICY") == null && System.getenv("GOMP_SPINCOUNT") == null) {
             set("GOMP_SPINCOUNT", SPINS);
+        }
+    }
+
+    /** Functions of the OpenMP that oneDNN has been loaded with; {@code null} where it is called otherwise or not there. */
+    private static final class Calls {
+        static final MethodHandle GET_THREADS = find("omp_get_max_threads", FunctionDescriptor.of(ValueLayout.JAVA_INT));
+        static final MethodHandle SET_THREADS = find("omp_set_num_threads", FunctionDescriptor.ofVoid(ValueLayout.JAVA_INT));
+
+        private static MethodHandle find(String function, FunctionDescriptor descriptor) {
+            Pointer address = Loader.addressof(function);
+            return address == null || address.isNull() ? null
+                    : Linker.nativeLinker().downcallHandle(MemorySegment.ofAddress(address.address()), descriptor);
+        }
+    }
+
+    /** Whether {@link #alone} keeps oneDNN to one thread: as far as is known, everywhere. */
+    static boolean canBeAlone() {
+        return Calls.GET_THREADS != null && Calls.SET_THREADS != null;
+    }
+
+    /** Does {@code work} with oneDNN computing on the calling thread alone: for what is divided among threads of our own. */
+    static void alone(Runnable work) {
+        if (!canBeAlone()) {
+            work.run();
+            return;
+        }
+        int before = threads();
+        setThreads(1);
+        try {
+            work.run();
+        } finally {
+            setThreads(before);
+        }
+    }
+
+    /** That oneDNN computes with when the calling thread asks it to. */
+    static int threads() {
+        try {
+            return (int) Calls.GET_THREADS.invokeExact();
+        } catch (Throwable e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void setThreads(int threads) {
+        try {
+            Calls.SET_THREADS.invokeExact(threads);
+        } catch (Throwable e) {
+            throw new IllegalStateException(e);
         }
     }
 

@@ -12,11 +12,14 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.contract.DeviceContract;
+import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class CpuDeviceTest {
     private static final Consumer<String> NO_NOTICES = notice -> {
@@ -95,6 +98,44 @@ class CpuDeviceTest {
                 }
             }
         }
+    }
+
+    /** Scores so large that their exponentials overflow, of one key that none of the others hints at; then all of them so small. */
+    @ParameterizedTest
+    @EnumSource(value = Precision.class, names = {"FP32", "BF16"})
+    void attentionOfScoresFarFromZero(Precision precision) {
+        int keyLength = 1100;
+        int channels = 24;
+        try (Device device = Devices.open("cpu", precision, NO_NOTICES)) {
+            DataType type = precision.type();
+            Random random = new Random(5);
+            Tensor query = device.upload(type, filled(200 * channels, 1), 1, 200, channels);
+            float[] v = randoms(random, keyLength * channels);
+            Tensor values = device.upload(type, v, 1, keyLength, channels);
+            float[] one = randoms(random, keyLength * channels);
+            Arrays.fill(one, 777 * channels, 778 * channels, 60);
+            assertRows(Arrays.copyOfRange(v, 777 * channels, 778 * channels),
+                    device.download(device.attention(query, device.upload(type, one, 1, keyLength, channels), values, 2, false, null)));
+
+            float[] mean = new float[channels];
+            for (int i = 0; i < v.length; i++) {
+                mean[i % channels] += v[i] / keyLength;
+            }
+            Tensor small = device.upload(type, filled(keyLength * channels, -60), 1, keyLength, channels);
+            assertRows(mean, device.download(device.attention(query, small, values, 2, false, null)));
+        }
+    }
+
+    private static void assertRows(float[] expected, float[] rows) {
+        for (int i = 0; i < rows.length; i++) {
+            assertEquals(expected[i % expected.length], rows[i], 0.004f, "value " + i);
+        }
+    }
+
+    private static float[] filled(int n, float value) {
+        float[] values = new float[n];
+        Arrays.fill(values, value);
+        return values;
     }
 
     private static float[] randoms(Random random, int n) {
