@@ -51,7 +51,7 @@ final class Descriptors implements AutoCloseable {
 
     private dnnl_memory_desc strided(int type, long[] shape, long[] strides) {
         dnnl_memory_desc layout = new dnnl_memory_desc();
-        OneDnn.check("dnnl_memory_desc_create_with_strides",
+        OneDnn.check("describe a layout of memory",
                 dnnl_memory_desc_create_with_strides(layout, shape.length, shape, type, strides));
         return owned(layout);
     }
@@ -64,7 +64,7 @@ final class Descriptors implements AutoCloseable {
     /** Whatever layout the primitive likes best. */
     dnnl_memory_desc any(DataType type, long... shape) {
         dnnl_memory_desc layout = new dnnl_memory_desc();
-        OneDnn.check("dnnl_memory_desc_create_with_tag",
+        OneDnn.check("describe a layout of memory",
                 dnnl_memory_desc_create_with_tag(layout, shape.length, shape, OneDnn.type(type), dnnl_format_tag_any));
         return owned(layout);
     }
@@ -86,7 +86,7 @@ final class Descriptors implements AutoCloseable {
         private final dnnl_post_ops ops = new dnnl_post_ops();
 
         PostOps eltwise(int algorithm, float alpha, float beta) {
-            OneDnn.check("dnnl_post_ops_append_eltwise", dnnl_post_ops_append_eltwise(ops, algorithm, alpha, beta));
+            OneDnn.check("describe an operator", dnnl_post_ops_append_eltwise(ops, algorithm, alpha, beta));
             return this;
         }
 
@@ -99,13 +99,13 @@ final class Descriptors implements AutoCloseable {
         }
 
         PostOps binary(int algorithm, dnnl_memory_desc operand) {
-            OneDnn.check("dnnl_post_ops_append_binary", dnnl_post_ops_append_binary(ops, algorithm, operand));
+            OneDnn.check("describe an operator", dnnl_post_ops_append_binary(ops, algorithm, operand));
             return this;
         }
 
         /** Adds what the destination held before. */
         PostOps sum() {
-            OneDnn.check("dnnl_post_ops_append_sum", dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef));
+            OneDnn.check("describe an operator", dnnl_post_ops_append_sum(ops, 1, 0, dnnl_data_type_undef));
             return this;
         }
     }
@@ -113,7 +113,7 @@ final class Descriptors implements AutoCloseable {
     /** None yet. */
     PostOps postOps() {
         PostOps postOps = new PostOps();
-        OneDnn.check("dnnl_post_ops_create", dnnl_post_ops_create(postOps.ops));
+        OneDnn.check("describe an operator", dnnl_post_ops_create(postOps.ops));
         owned.add(() -> dnnl_post_ops_destroy(postOps.ops));
         return postOps;
     }
@@ -121,11 +121,11 @@ final class Descriptors implements AutoCloseable {
     /** Attributes with {@code postOps}; the scratchpad is ours, so that all primitives share one. */
     private dnnl_primitive_attr attributes(PostOps postOps) {
         dnnl_primitive_attr attributes = new dnnl_primitive_attr();
-        OneDnn.check("dnnl_primitive_attr_create", dnnl_primitive_attr_create(attributes));
+        OneDnn.check("describe an operator", dnnl_primitive_attr_create(attributes));
         owned.add(() -> dnnl_primitive_attr_destroy(attributes));
-        OneDnn.check("dnnl_primitive_attr_set_scratchpad_mode",
+        OneDnn.check("describe an operator",
                 dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user));
-        OneDnn.check("dnnl_primitive_attr_set_post_ops", dnnl_primitive_attr_set_post_ops(attributes, postOps.ops));
+        OneDnn.check("describe an operator", dnnl_primitive_attr_set_post_ops(attributes, postOps.ops));
         return attributes;
     }
 
@@ -157,7 +157,7 @@ final class Descriptors implements AutoCloseable {
         if (status == dnnl_unimplemented) {
             throw new Unimplemented(operator, type);
         }
-        OneDnn.check(operator, status);
+        OneDnn.check("prepare a " + operator, status);
         owned.add(() -> dnnl_primitive_desc_destroy(primitive));
         return primitive;
     }
@@ -165,7 +165,7 @@ final class Descriptors implements AutoCloseable {
     /** Whether oneDNN only has a plain loop for {@code primitive}, a hundred times slower than what it has for others. */
     static boolean isPlain(dnnl_primitive_desc primitive) {
         try (PointerPointer<BytePointer> name = new PointerPointer<>(1)) {
-            OneDnn.check("dnnl_primitive_desc_query", dnnl_primitive_desc_query(primitive, dnnl_query_impl_info_str, 0, name));
+            OneDnn.check("describe an operator", dnnl_primitive_desc_query(primitive, dnnl_query_impl_info_str, 0, name));
             return isPlain(System.getProperty("os.arch"), name.get(BytePointer.class).getString());
         }
     }

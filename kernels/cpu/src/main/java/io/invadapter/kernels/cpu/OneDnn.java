@@ -43,16 +43,23 @@ final class OneDnn implements AutoCloseable {
     OneDnn(int threads) {
         this.threads = threads;
         memory.expectThreads(threads - 1);
-        check("dnnl_engine_create", dnnl_engine_create(engine, dnnl_cpu, 0));
-        check("dnnl_stream_create", dnnl_stream_create(stream, engine, dnnl_stream_default_flags));
+        check("start", dnnl_engine_create(engine, dnnl_cpu, 0));
+        check("start", dnnl_stream_create(stream, engine, dnnl_stream_default_flags));
     }
 
-    static void check(String call, int status) {
-        if (status == dnnl_out_of_memory) {
-            throw new OutOfDeviceMemoryException("out of memory: oneDNN's " + call + " found none left");
-        }
-        if (status != dnnl_success) {
-            throw new DeviceException("oneDNN's " + call + " failed with status " + status);
+    /**
+     * Makes an exception of a call's status.
+     *
+     * @param work what was to be done, in words: "compute"
+     */
+    static void check(String work, int status) {
+        switch (status) {
+            case dnnl_success -> { }
+            case dnnl_out_of_memory -> throw new OutOfDeviceMemoryException("out of memory: oneDNN found too little to " + work);
+            case dnnl_unimplemented -> throw new DeviceException("oneDNN cannot " + work + ": it has no code for it on this processor ("
+                    + InstructionSet.name() + ")");
+            case dnnl_invalid_arguments -> throw new DeviceException("oneDNN cannot " + work + ": the sizes do not fit");
+            default -> throw new DeviceException("oneDNN failed to " + work + " (its status " + status + ")");
         }
     }
 

@@ -99,7 +99,7 @@ record PackedWeights(dnnl_memory_desc layout, boolean rounded, long stored) {
         PackedWeights packed = new PackedWeights(new dnnl_memory_desc(), false,
                 oneDnn.memory().allocate(dnnl_memory_desc_get_size(layout)));
         try (Descriptors d = oneDnn.descriptors()) {
-            OneDnn.check("dnnl_memory_desc_clone", dnnl_memory_desc_clone(packed.layout, layout));
+            OneDnn.check("describe a layout of memory", dnnl_memory_desc_clone(packed.layout, layout));
             dnnl_primitive_desc descriptor = d.primitive("copy", DataType.FLOAT32, d.postOps(),
                     (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, fromLayout, engine, layout, engine, attributes));
             try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)

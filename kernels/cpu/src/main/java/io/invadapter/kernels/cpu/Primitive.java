@@ -62,10 +62,10 @@ final class Primitive implements AutoCloseable {
         this.argumentsAddress = oneDnn.memory().allocate((long) b.ids.size() * ARGUMENT_BYTES);
         this.arguments = new dnnl_exec_arg_t(new Address(argumentsAddress));
         try {
-            OneDnn.check("dnnl_primitive_create", dnnl_primitive_create(primitive, b.descriptor));
+            OneDnn.check("prepare an operator", dnnl_primitive_create(primitive, b.descriptor));
             for (int i = 0; i < b.ids.size(); i++) {
                 dnnl_memory memory = new dnnl_memory();
-                OneDnn.check("dnnl_memory_create", dnnl_memory_create(memory, b.layouts.get(i), oneDnn.engine, null));
+                OneDnn.check("prepare an operator", dnnl_memory_create(memory, b.layouts.get(i), oneDnn.engine, null));
                 memories.add(memory);
                 arguments.position(i).arg(b.ids.get(i)).memory(memory);
             }
@@ -85,13 +85,13 @@ final class Primitive implements AutoCloseable {
         if (scratchpadBytes > 0) {
             handle(memories.size() - 1, oneDnn.scratchpad(scratchpadBytes));
         }
-        OneDnn.check("dnnl_primitive_execute",
+        OneDnn.check("compute",
                 dnnl_primitive_execute(primitive, oneDnn.stream, memories.size(), arguments));
-        OneDnn.check("dnnl_stream_wait", dnnl_stream_wait(oneDnn.stream));
+        OneDnn.check("compute", dnnl_stream_wait(oneDnn.stream));
     }
 
     private void handle(int argument, long at) {
-        OneDnn.check("dnnl_memory_set_data_handle", dnnl_memory_set_data_handle(memories.get(argument), address.at(at)));
+        OneDnn.check("compute", dnnl_memory_set_data_handle(memories.get(argument), address.at(at)));
     }
 
     @Override
