@@ -17,7 +17,7 @@ final class MemoryLimits {
     private static final long SPARE = 64L << 20;
 
     /** Of the machine's and the container's memory: a process that has all that was foreseen still grows a little. */
-    private static final long RESERVE = 32L << 20;
+    private static final long RESERVE = 48L << 20;
 
     /** Version 1 says the largest number of whole pages. */
     private static final long NO_LIMIT = 1L << 60;

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 class MemoryLimitsTest {
     private static final long MIB = 1 << 20;
     /** What is left of the machine and the container. */
-    private static final long RESERVE = 32;
+    private static final long RESERVE = 48;
 
     @TempDir
     private Path root;
