@@ -1,6 +1,7 @@
 package io.invadapter.kernels.cuda.blas;
 
 import io.invadapter.kernels.cuda.driver.CudaException;
+import io.invadapter.kernels.cuda.driver.JCudaNatives;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.ValueLayout;
@@ -27,7 +28,7 @@ final class JCublasCalls implements CublasCalls {
         setStream = library.function("cublasSetStream_v2",
                 FunctionDescriptor.of(ValueLayout.JAVA_INT, ValueLayout.JAVA_LONG, ValueLayout.JAVA_LONG));
         try {
-            JCublas2.setExceptionsEnabled(false);
+            JCudaNatives.load(() -> JCublas2.setExceptionsEnabled(false));
         } catch (LinkageError e) {
             throw new CudaException("cuBLAS cannot be used: JCublas does not load with " + library.path(), e);
         }

@@ -8,6 +8,7 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
+import io.invadapter.kernels.cuda.driver.JCudaNatives;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -41,7 +42,7 @@ final class Cudnn {
         setStream = library.function("cudnnSetStream", FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_LONG));
         lastError = library.function("cudnnGetLastErrorString", FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG));
         try {
-            JCudnn.setExceptionsEnabled(false);
+            JCudaNatives.load(() -> JCudnn.setExceptionsEnabled(false));
         } catch (LinkageError e) {
             throw new CudaException("cuDNN cannot be used: JCudnn does not load with " + library.path(), e);
         }

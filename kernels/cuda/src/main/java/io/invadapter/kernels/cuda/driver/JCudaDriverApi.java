@@ -94,13 +94,15 @@ public final class JCudaDriverApi implements CudaDriver {
 
     /** Starts the driver and tells its CUDA version. */
     static int startVersion() {
+        if (!hasDriver()) {
+            throw new CudaException("there is no NVIDIA driver: libcuda.so.1 is not found; install the driver of the GPU");
+        }
         try {
-            JCudaDriver.setExceptionsEnabled(false);
+            JCudaNatives.load(() -> JCudaDriver.setExceptionsEnabled(false));
         } catch (LinkageError e) {
-            throw new CudaException(hasDriver() ? "JCuda's native library could not be loaded: it is unpacked into "
+            throw new CudaException("JCuda's native library could not be loaded: it is unpacked into "
                     + System.getProperty("java.io.tmpdir") + ", which must be writable and allow programs; java.io.tmpdir names"
-                    + " another folder"
-                    : "there is no NVIDIA driver: libcuda.so.1 is not found; install the driver of the GPU", e);
+                    + " another folder", e);
         }
         // Before anything else, and allowed before cuInit: an older driver may lack what comes next.
         int[] found = new int[1];

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -163,5 +164,19 @@ class OpeningTest {
         assertEquals("JCuda's native library could not be loaded: it is unpacked into " + noFolder + ", which must be writable and"
                 + " allow programs; java.io.tmpdir names another folder",
                 run("12040 1 8 9", "12 cudnn", Map.of(), List.of("-Djava.io.tmpdir=" + noFolder), "cuda").getLast());
+    }
+
+    /** JCuda itself would load it, or die of it. */
+    @Test
+    void whatLiesAmongTheTemporaryFilesIsNotLoaded() throws Exception {
+        Path temporary = Files.createDirectories(folder.resolve("temporary"));
+        for (String library : List.of("JCudaDriver-12.6.0", "JCublas2-12.6.0", "JCudnn-12.6.0", "JCudnn-11.7.0")) {
+            Files.writeString(temporary.resolve("lib" + library + "-linux-x86_64.so"), "half a library");
+        }
+        List<String> options = List.of("-Djava.io.tmpdir=" + temporary);
+        assertEquals(run("12040 1 8 9", "12 cudnn", Map.of(), "report", "cuda"), run("12040 1 8 9", "12 cudnn", Map.of(), options, "report", "cuda"));
+        try (Stream<Path> left = Files.list(temporary)) {
+            assertEquals(4, left.count(), "what was unpacked is removed");
+        }
     }
 }
