@@ -53,8 +53,12 @@ public final class WholeFile {
         }
     }
 
-    /** Where the links end, whether there is a file or not. */
-    private static Path place(Path file) throws IOException {
+    /**
+     * Where the links end, whether there is a file or not.
+     *
+     * @throws FileSystemLoopException when they go round in a circle, or there are more than 40
+     */
+    public static Path place(Path file) throws IOException {
         Path place = file;
         for (int links = 0; Files.isSymbolicLink(place); links++) {
             if (links == MAX_LINKS) {

@@ -203,6 +203,7 @@ final class Generate implements Callable<Integer> {
         if (identityCache == null) {
             return null;
         }
+        Checks.decoded(identityCache);
         if (Files.exists(identityCache) && !Files.isDirectory(identityCache)) {
             throw new InvalidRequestException("--identity-cache " + identityCache + ": this is no folder");
         }

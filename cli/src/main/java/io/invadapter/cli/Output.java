@@ -32,10 +32,18 @@ final class Output {
                 throw new InvalidRequestException("-o -: standard output is a terminal; send it to a file or a program");
             }
         } else {
-            if (PictureFile.Format.of(named) == PictureFile.Format.WEBP) {
+            if (format() == PictureFile.Format.WEBP) {
                 WebP.load();
             }
             Checks.writable(IntStream.range(0, count).mapToObj(this::file).toList());
+        }
+    }
+
+    private PictureFile.Format format() {
+        try {
+            return PictureFile.Format.of(named);
+        } catch (InvalidRequestException e) {
+            throw new InvalidRequestException(e.getMessage() + ", or -o - for standard output");
         }
     }
 

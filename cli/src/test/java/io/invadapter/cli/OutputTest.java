@@ -23,6 +23,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardWatchEventKinds;
 import java.nio.file.WatchKey;
 import java.nio.file.WatchService;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -205,6 +206,10 @@ class OutputTest {
             outcome = run("generate", "--prompt", "a", "--steps", 1, "-q", "-o", disk.resolve("last.png"));
             assertEquals(2, outcome.code(), outcome.message());
             assertTrue(outcome.message().contains("last.png: cannot be written: No space left on device"), outcome.message());
+            Path link = Files.createSymbolicLink(folder.resolve("link.png"), disk.resolve("last.png"));
+            outcome = run("generate", "--prompt", "a", "--steps", 1, "-q", "-o", link);
+            assertEquals(2, outcome.code(), outcome.message());
+            assertTrue(outcome.message().contains("link.png: cannot be written: No space left on device"), outcome.message());
         } finally {
             mount("umount", disk);
         }
@@ -223,6 +228,49 @@ class OutputTest {
                 key.reset();
             }
             assertEquals(2, made.size(), made.toString());
+        }
+    }
+
+    private void cannotBeWritten(String reason, Object... arguments) {
+        Outcome outcome = run(arguments);
+        assertEquals(2, outcome.code(), outcome.message());
+        assertTrue(outcome.message().contains(reason), outcome.message());
+        assertEquals(1, outcome.message().lines().count(), outcome.message());
+    }
+
+    @Test
+    void whatCanNeverBeWrittenIsSaidBeforeTheWork() throws Exception {
+        Path circle = Files.createSymbolicLink(folder.resolve("circle.png"), Path.of("back.png"));
+        Files.createSymbolicLink(folder.resolve("back.png"), circle);
+        Path missing = Files.createSymbolicLink(folder.resolve("missing.png"), Path.of("gone/out.png"));
+        Path made = Files.createSymbolicLink(folder.resolve("made.png"), Path.of("target.png"));
+        String tooLong = "n".repeat(252) + ".png";
+        String justFits = "n".repeat(251) + ".png";
+        String undecoded = "Caf\uFFFD.png";
+        Checks.writable(List.of(made, folder.resolve(justFits)));
+        cannotBeWritten("circle.png: cannot be written: its symbolic links go round in a circle", "generate", "--prompt", "a", "-o", circle);
+        cannotBeWritten("missing.png: there is no folder " + folder.resolve("gone"), "generate", "--prompt", "a", "-o", missing);
+        cannotBeWritten("there is no folder", "generate", "--prompt", "a", "-o", folder.resolve("gone/../out.png"));
+        cannotBeWritten("cannot be written: File name too long", "generate", "--prompt", "a", "-o", folder.resolve(tooLong));
+        cannotBeWritten("cannot be written: File name too long", "generate", "--prompt", "a", "--count", 2, "-o", folder.resolve(justFits));
+        cannotBeWritten("this name holds U+FFFD", "generate", "--prompt", "a", "-o", folder.resolve(undecoded));
+        cannotBeWritten("this name holds U+FFFD", "generate", "--prompt", "a", "--face", "sample:1", "--identity-cache", undecoded, "-o",
+                folder.resolve("out.png"));
+        cannotBeWritten("this name holds U+FFFD", "verify", folder, "--dump", folder.resolve(undecoded));
+        cannotBeWritten("this name holds U+FFFD", "bench", "--json", folder.resolve(undecoded));
+        cannotBeWritten("or -o - for standard output", "generate", "--prompt", "a", "-o", "/dev/stdout");
+        assertEquals(List.of("back.png", "circle.png", "made.png", "missing.png"), names());
+    }
+
+    @Test
+    void aFolderThatCannotBeWrittenIsSaidThoughTheFileCan() throws Exception {
+        Path closed = Files.createDirectory(folder.resolve("closed"));
+        Path file = Files.createFile(closed.resolve("out.png"));
+        Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("r-xr-xr-x"));
+        assumeTrue(!Files.isWritable(closed), "needs a user who may not do everything");
+        Path link = Files.createSymbolicLink(folder.resolve("link.png"), Path.of("closed/new.png"));
+        for (Path out : List.of(file, link)) {
+            cannotBeWritten(out + ": cannot be written: its folder must be writable", "generate", "--prompt", "a", "-o", out);
         }
     }
 
