@@ -103,6 +103,7 @@ final class CpuAttention {
         AtomicInteger next = new AtomicInteger();
         device.parallel(workers.size(), worker -> OpenMp.alone(() -> {
             for (int i = next.getAndIncrement(); i < heads * blocks; i = next.getAndIncrement()) {
+                device.oneDnn().whileComputing.run();
                 int row = i % blocks * blockRows;
                 new Block(workers.get(worker), q, k, packed, mask, out, i / blocks, q.channels() / heads, row,
                         Math.min(blockRows, q.size(1) - row)).run(factor, accumulate);

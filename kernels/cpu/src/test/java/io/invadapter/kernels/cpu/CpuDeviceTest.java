@@ -14,6 +14,8 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.contract.DeviceContract;
 import java.util.Arrays;
 import java.util.Random;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -123,6 +125,22 @@ class CpuDeviceTest {
             }
             Tensor small = device.upload(type, filled(keyLength * channels, -60), 1, keyLength, channels);
             assertRows(mean, device.download(device.attention(query, small, values, 2, false, null)));
+        }
+    }
+
+    @Test
+    void attentionIsLeftWhenNobodyWaitsForItAnyMore() {
+        try (Device device = Devices.open("cpu", null, NO_NOTICES)) {
+            Tensor states = device.upload(DataType.FLOAT32, new float[2000 * 16], 1, 2000, 16);
+            AtomicInteger checks = new AtomicInteger();
+            device.checkWhileComputing(() -> {
+                if (checks.incrementAndGet() == 10) {
+                    throw new CancellationException("nobody waits");
+                }
+            });
+            assertThrows(CancellationException.class, () -> device.attention(states, states, states, 2, false, null));
+            device.checkWhileComputing(() -> { });
+            assertEquals(2000 * 16, device.download(device.attention(states, states, states, 2, false, null)).length);
         }
     }
 
