@@ -85,8 +85,10 @@ public final class BundledModel {
             // What comes after the lock takes a second or two and is not interrupted.
             throw (CancellationException) new CancellationException("interrupted before the bundled model was unpacked").initCause(e);
         } catch (IOException e) {
-            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason(e)
-                    + "); set XDG_CACHE_HOME to the full path of a folder that can be written, with 60 MB to spare", e);
+            String reason = reason(e);
+            String advice = reason.contains("Too many open files") ? "raise ulimit -n"
+                    : "set XDG_CACHE_HOME to the full path of a folder that can be written, with 60 MB to spare";
+            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason + "); " + advice, e);
         }
     }
 

@@ -78,6 +78,11 @@ final class NativeLibraries {
     }
 
     static String reason(Path folder, Throwable e) {
+        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+            if (String.valueOf(cause.getMessage()).contains("Too many open files")) {
+                return "oneDNN cannot be loaded, for this process may open no more files: raise ulimit -n";
+            }
+        }
         String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to the full path of a folder with 100 MB to spare";
         if (e instanceof IOException || !Files.isWritable(folder)) {
             return folder + ": oneDNN cannot be unpacked here, for the folder cannot be written" + advice;

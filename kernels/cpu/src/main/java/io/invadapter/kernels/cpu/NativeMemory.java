@@ -140,7 +140,7 @@ final class NativeMemory implements TensorPool.Memory {
     }
 
     /**
-     * Sees to it that {@code threads} more can be started: OpenMP ends the process when it cannot.
+     * Sees to it that {@code threads} more than the calling one can be started: OpenMP ends the process when it cannot.
      *
      * @throws OutOfDeviceMemoryException when ulimit -v leaves no room for their stacks
      */
@@ -148,8 +148,9 @@ final class NativeMemory implements TensorPool.Memory {
         long needed = threads * STACK;
         long left = LIMITS.addresses().orElse(Long.MAX_VALUE);
         if (needed > left) {
-            throw new OutOfDeviceMemoryException("out of memory: the stacks of " + threads + " threads need " + mebibytes(needed)
-                    + ", and ulimit -v leaves " + mebibytes(left) + ": raise it, or compute with fewer threads (" + Threads.PROPERTY + ")");
+            throw new OutOfDeviceMemoryException("out of memory: to compute with " + (threads + 1) + " threads takes stacks of "
+                    + mebibytes(needed) + ", and ulimit -v leaves " + mebibytes(left)
+                    + ": raise it, or compute with fewer threads (--threads, or Java's property " + Threads.PROPERTY + ")");
         }
     }
 

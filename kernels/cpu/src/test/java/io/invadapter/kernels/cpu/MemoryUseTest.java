@@ -188,8 +188,8 @@ class MemoryUseTest {
         ChildProcess child = ChildProcess.run(List.of("bash", "-c", "ulimit -v 2400000; exec \"$0\" \"$@\""), Map.of(),
                 List.of("-Xmx64m", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=64m", "-XX:ReservedCodeCacheSize=64m",
                         "-Dinvadapter.cpu.threads=400"), Growing.class);
-        assertTrue(child.output().matches("out of memory: the stacks of 399 threads need 3192 MiB, and ulimit -v leaves \\d+ MiB: raise it, "
-                + "or compute with fewer threads \\(invadapter.cpu.threads\\)\n"), child.output());
+        assertTrue(child.output().matches("out of memory: to compute with 400 threads takes stacks of 3192 MiB, and ulimit -v leaves \\d+ MiB: "
+                + "raise it, or compute with fewer threads \\(--threads, or Java's property invadapter.cpu.threads\\)\n"), child.output());
     }
 
     @Test

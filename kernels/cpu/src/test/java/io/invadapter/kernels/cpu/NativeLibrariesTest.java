@@ -14,6 +14,7 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.io.IOException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -102,6 +103,14 @@ class NativeLibrariesTest {
         Throwable error = new UnsatisfiedLinkError("no jnidnnl in java.library.path: /lib")
                 .initCause(new UnsatisfiedLinkError("libjnidnnl.so: wrong ELF class"));
         assertEquals("oneDNN for " + Loader.getPlatform() + " cannot be loaded: libjnidnnl.so: wrong ELF class",
+                NativeLibraries.reason(folder, error));
+    }
+
+    @Test
+    void tooFewOpenFilesNeedAnotherLimitNotAnotherFolder() {
+        Throwable error = new UnsatisfiedLinkError("no jnidnnl in java.library.path: /lib")
+                .initCause(new FileSystemException("/cache/libjnidnnl.so", null, "Too many open files"));
+        assertEquals("oneDNN cannot be loaded, for this process may open no more files: raise ulimit -n",
                 NativeLibraries.reason(folder, error));
     }
 
