@@ -41,9 +41,11 @@ final class PromptFile {
         CharsetDecoder decoder = StandardCharsets.UTF_8.newDecoder();
         boolean understood = !decoder.decode(in, out, true).isError();
         String text = out.flip().toString();
-        if (!understood || text.indexOf('\0') >= 0) {
-            int end = understood ? text.indexOf('\0') : text.length();
-            throw new InvalidRequestException(name + ": line " + line(text, end) + " is not UTF-8");
+        if (!understood) {
+            throw new InvalidRequestException(name + ": line " + line(text, text.length()) + " is not UTF-8");
+        }
+        if (text.indexOf('\0') >= 0) {
+            throw new InvalidRequestException(name + ": line " + line(text, text.indexOf('\0')) + " holds a zero byte; expected a text in UTF-8");
         }
         if (text.indexOf(LOST) >= 0) {
             throw new InvalidRequestException(name + ": line " + line(text, text.indexOf(LOST)) + " holds U+FFFD in place of characters that "

@@ -248,7 +248,7 @@ class CommandLineTest {
     void aFileOfPromptsThatIsNotUtf8SaysWhichLine() throws Exception {
         Path file = folder.resolve("prompts.txt");
         for (Object[] text : new Object[][] {{"a\r\n\nCafé\n", StandardCharsets.ISO_8859_1, "line 3 is not UTF-8"},
-            {"a cat", StandardCharsets.UTF_16, "line 1 is not UTF-8"}, {"a\nb\0", StandardCharsets.UTF_8, "line 2 is not UTF-8"},
+            {"a cat", StandardCharsets.UTF_16, "line 1 is not UTF-8"}, {"a\nb\0", StandardCharsets.UTF_8, "line 2 holds a zero byte; expected a text in UTF-8"},
             {"a\n\nCaf\uFFFD", StandardCharsets.UTF_8, "line 3 holds U+FFFD in place of characters that were lost when the text was written"},
             {"\uFFFD", StandardCharsets.UTF_8, "line 1 holds U+FFFD"}, {"\uFEFF\n \n", StandardCharsets.UTF_8, "there is no prompt in it"}}) {
             Files.writeString(file, (String) text[0], (Charset) text[1]);

@@ -37,8 +37,11 @@ public final class FacePicture {
         if (Files.isDirectory(Objects.requireNonNull(file, "file"))) {
             throw new InvalidRequestException(file + ": a folder; expected a picture file");
         }
-        if (!Files.isRegularFile(file)) {
+        if (!Files.exists(file)) {
             throw new InvalidRequestException(file + ": there is no such picture file");
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new InvalidRequestException(file + ": a pipe, a device or the like; expected a regular file");
         }
         if (!Files.isReadable(file)) {
             throw new InvalidRequestException(file + ": access denied");

@@ -16,7 +16,7 @@ import javax.imageio.stream.ImageInputStream;
 /** One still picture out of a stream, upright and in sRGB, or one sentence that says why not. */
 final class PictureReader {
     private static final long MAX_PIXELS = 200_000_000;
-    private static final String FORMATS = "expected PNG, JPEG, BMP, GIF or TIFF";
+    private static final String WEBP = "webp";
     static final String FOREIGN_COLOURS = "its colours are neither RGB nor grey; save it as an RGB picture first";
     static final String FOREIGN_NUMBERS = "its pixels are fractions, signed numbers or numbers of more than 16 bits; save it with 8 bits a colour first";
 
@@ -35,7 +35,7 @@ final class PictureReader {
     BufferedImage read() {
         try {
             // Readers of WebP refuse files with something behind them.
-            Iterator<ImageReader> readers = WebPChunks.begin(stream) ? ImageIO.getImageReadersByFormatName("webp")
+            Iterator<ImageReader> readers = WebPChunks.begin(stream) ? ImageIO.getImageReadersByFormatName(WEBP)
                     : ImageIO.getImageReaders(stream);
             if (!readers.hasNext()) {
                 throw new InvalidRequestException(foreignFormat());
@@ -67,11 +67,15 @@ final class PictureReader {
             return "the file is empty";
         }
         if (WebPChunks.begin(stream)) {
-            return "a picture in WebP, which Java reads with com.github.usefulness:webp-imageio on its class path only; " + FORMATS;
+            return "a picture in WebP, which Java reads with com.github.usefulness:webp-imageio on its class path only; " + formats();
         }
         String kind = text.startsWith("ftypavi", 4) ? "AVIF"
                 : text.startsWith("ftyphei", 4) || text.startsWith("ftypmif", 4) ? "HEIC" : text.startsWith("<svg") ? "SVG" : null;
-        return kind == null ? "not a picture this Java can read; " + FORMATS : "a picture in " + kind + ", which Java cannot read; " + FORMATS;
+        return kind == null ? "not a picture this Java can read; " + formats() : "a picture in " + kind + ", which Java cannot read; " + formats();
+    }
+
+    private static String formats() {
+        return "expected PNG, JPEG, " + (ImageIO.getImageReadersByFormatName(WEBP).hasNext() ? "WebP, " : "") + "BMP, GIF or TIFF";
     }
 
     private BufferedImage read(ImageReader reader) throws IOException {

@@ -2,6 +2,8 @@ package io.invadapter.engine;
 
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.IntStream;
 import javax.imageio.ImageReader;
 import javax.imageio.plugins.tiff.TIFFDirectory;
@@ -13,11 +15,16 @@ final class TiffTags {
     static final TiffTags NONE = new TiffTags(null);
 
     private static final int BITS = 258;
+    private static final int COMPRESSION = 259;
     private static final int COLOURS = 262;
     private static final int SAMPLES = 277;
     private static final int EXTRA_SAMPLES = 338;
     private static final int SAMPLE_FORMAT = 339;
     private static final int PROFILE = 34675;
+
+    /** Those that Java reads: none, of faxes, LZW, JPEG, Deflate, PackBits and the older number of Deflate. */
+    private static final Set<Integer> COMPRESSIONS = Set.of(1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946);
+    private static final Map<Integer, String> OTHER_COMPRESSIONS = Map.of(34925, "LZMA", 50000, "Zstandard", 50001, "WebP");
 
     private static final int WHITE_IS_ZERO = 0;
     private static final int BLACK_IS_ZERO = 1;
@@ -42,6 +49,11 @@ final class TiffTags {
     void refuseForeign() {
         if (directory == null) {
             return;
+        }
+        int compression = values(COMPRESSION, 1)[0];
+        if (!COMPRESSIONS.contains(compression)) {
+            throw new InvalidRequestException("it is compressed with " + OTHER_COMPRESSIONS.getOrDefault(compression, "method " + compression)
+                    + ", which Java cannot read; save it without compression, or with LZW or Deflate, first");
         }
         int colours = colours();
         if (colours > YCBCR) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.invadapter.weights.WeightException;
 import java.awt.Color;
@@ -87,6 +88,9 @@ class FacePictureTest {
     void missing() {
         assertTrue(refusal(folder.resolve("missing.png")).contains("no such"));
         refusal(folder);
+        Path device = Path.of("/dev/zero");
+        assumeTrue(Files.exists(device), "a device of Linux");
+        assertTrue(refusal(device).contains("expected a regular file"));
     }
 
     @Test

@@ -40,6 +40,17 @@ class PictureReaderTest {
     private record Chunk(String type, byte[] content) {
     }
 
+    @Test
+    void aCompressionThatJavaDoesNotReadIsNamed() {
+        byte[] file = tiff(2, 8, 3, ALL_COLOURS, 1, value -> value);
+        // After the header, the number of tags, three tags and the fourth's number, type and count.
+        int compression = 8 + 2 + 3 * 12 + 8;
+        for (Object[] other : new Object[][] {{34925, "LZMA"}, {50000, "Zstandard"}, {50001, "WebP"}, {60000, "method 60000"}}) {
+            ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN).putInt(compression, (int) other[0]);
+            assertRefused("it is compressed with " + other[1] + ", which Java cannot read", file);
+        }
+    }
+
     // --- grey -------------------------------------------------------------------------------------------------------
 
     @Test

@@ -1,5 +1,6 @@
 package io.invadapter.weights;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -7,9 +8,10 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
- * The {@code .yaml} of the original latent-diffusion code that may lie beside a single file, under its name. What it says about the
+ * The {@code .yaml} (or {@code .yml}) of the original latent-diffusion code that may lie beside a single file, under its name. What it says about the
  * noise, the heads, the scales and the size is computed with; what the weights show must be what they show; what the original code
  * computes with and this project does not is refused. All else in it (training, data, names of classes) makes no difference, and what
  * it does not say is that of Stable Diffusion 1.x.
@@ -42,13 +44,23 @@ final class OriginalConfig {
         requireNoise(model);
     }
 
-    /** What lies beside a checkpoint; nothing is said when nothing does. */
+    /** What lies beside a checkpoint, or else beside the file that a link leads to; nothing is said when nothing does. */
     static OriginalConfig beside(Path checkpoint) {
-        Path file = checkpoint.resolveSibling(checkpoint.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ".yaml");
+        List<Path> names = Stream.of(checkpoint, real(checkpoint)).flatMap(place -> Stream.of(".yaml", ".yml").map(ending ->
+                place.resolveSibling(place.getFileName().toString().replaceFirst("\\.[^.]*$", "") + ending))).toList();
+        Path file = names.stream().filter(Files::exists).findFirst().orElse(names.getFirst());
         JsonValue said = Files.exists(file) ? Yaml.read(file) : JsonValue.of(null, file.toString());
         boolean isOne = said.isObject() && (said.find("model").filter(JsonValue::isObject).isPresent()
                 || List.of("parameterization", "linear_start", "unet_config").stream().anyMatch(key -> said.find(key).isPresent()));
         return new OriginalConfig(isOne ? said : JsonValue.of(Map.of(), file.toString()));
+    }
+
+    private static Path real(Path checkpoint) {
+        try {
+            return checkpoint.toRealPath();
+        } catch (IOException e) {
+            throw new WeightException(checkpoint + " cannot be read: " + e.getMessage(), e);
+        }
     }
 
     /** Empty when there is none. */

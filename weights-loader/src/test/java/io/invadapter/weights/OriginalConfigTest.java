@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -120,6 +121,21 @@ class OriginalConfigTest {
     void theNoiseIsComputedWith(String line, String changed, String key, String value) {
         try (ModelFiles files = open(WHOLE.replace(line, changed))) {
             assertEquals(value, files.schedulerConfig().get(key).toString());
+        }
+    }
+
+    @Test
+    void ofALinkItLiesBesideTheLinkOrElseBesideTheFile() throws Exception {
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {linear_start: 0.001, linear_end: 0.02}}");
+        Path link = Files.createSymbolicLink(Files.createDirectory(folder.resolve("links")).resolve("name.safetensors"), Path.of("../model.safetensors"));
+        try (ModelFiles files = ModelFiles.open(link)) {
+            assertEquals(0.001, files.schedulerConfig().get("beta_start").asDouble());
+        }
+        for (String[] nearer : new String[][] {{"name.yml", "0.002"}, {"name.yaml", "0.003"}}) {
+            SmallModel.writeFile(link.resolveSibling(nearer[0]), "model: {params: {linear_start: " + nearer[1] + ", linear_end: 0.02}}");
+            try (ModelFiles files = ModelFiles.open(link)) {
+                assertEquals(nearer[1], files.schedulerConfig().get("beta_start").toString());
+            }
         }
     }
 
