@@ -134,7 +134,8 @@ class WebPTest {
     void whatIsNoStillPictureIsRefused() throws Exception {
         byte[] webp = webp();
         for (Object[] refused : new Object[][] {{"an animation", extended(0x02, chunk("ANIM", new byte[6]), new byte[0])},
-            {"damaged", Arrays.copyOf(webp, webp.length / 2)}, {"damaged", Arrays.copyOf(webp, HEADER)}}) {
+            {"damaged", Arrays.copyOf(webp, webp.length / 2)}, {"damaged", Arrays.copyOf(webp, HEADER)},
+            {"expected PNG, JPEG, WebP, BMP, GIF or TIFF", "no picture".getBytes(StandardCharsets.UTF_8)}}) {
             String message = assertThrows(InvalidRequestException.class, () -> FacePicture.read((byte[]) refused[1], warnings::add)).getMessage();
             assertTrue(message.contains((String) refused[0]), message);
         }
