@@ -38,6 +38,7 @@ final class CpuDevice implements Device {
 
     private final Precision precision;
     private final Arguments arguments;
+    private final String description;
     private final OneDnn oneDnn = new OneDnn(Threads.count());
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
@@ -73,6 +74,8 @@ final class CpuDevice implements Device {
     CpuDevice(Precision precision) {
         this.precision = precision;
         this.arguments = new Arguments(precision.type());
+        this.description = "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name()
+                + ", " + precision + (precision == Precision.BF16 && oneDnn.widensBfloat16() ? " computed in float32" : "");
     }
 
     OneDnn oneDnn() {
@@ -86,8 +89,7 @@ final class CpuDevice implements Device {
 
     @Override
     public String description() {
-        return "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name() + ", "
-                + precision + (precision == Precision.BF16 && oneDnn.widensBfloat16() ? " computed in float32" : "");
+        return description;
     }
 
     @Override
@@ -104,6 +106,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor allocate(DataType type, int... shape) {
+        oneDnn.requireOpen();
         return pool.tensor(type, shape);
     }
 
@@ -618,6 +621,9 @@ final class CpuDevice implements Device {
 
     @Override
     public void close() {
+        if (oneDnn.isClosed()) {
+            return;
+        }
         workers.close();
         pool.close();
         workspaces.forEach(Workspace::free);

@@ -38,6 +38,7 @@ final class OneDnn implements AutoCloseable {
     final dnnl_stream stream = new dnnl_stream();
     /** Run before every primitive; may throw to end the work. */
     Runnable whileComputing = () -> { };
+    private boolean closed;
     private final Workspace scratchpad = new Workspace(memory);
 
     OneDnn(int threads) {
@@ -121,8 +122,13 @@ final class OneDnn implements AutoCloseable {
                         attributes))) == type;
     }
 
-    /** To make a primitive from. */
+    /**
+     * To make a primitive from.
+     *
+     * @throws IllegalStateException after {@link #close}
+     */
     Descriptors descriptors() {
+        requireOpen();
         return new Descriptors(engine);
     }
 
@@ -169,8 +175,20 @@ final class OneDnn implements AutoCloseable {
         dnnl_set_primitive_cache_capacity(CACHED_BY_ONEDNN);
     }
 
+    boolean isClosed() {
+        return closed;
+    }
+
+    /** @throws IllegalStateException after {@link #close} */
+    void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the device is closed");
+        }
+    }
+
     @Override
     public void close() {
+        closed = true;
         trim();
         dnnl_stream_destroy(stream);
         dnnl_engine_destroy(engine);
