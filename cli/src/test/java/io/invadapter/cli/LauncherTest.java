@@ -134,7 +134,16 @@ class LauncherTest {
     void withLittleAddressSpaceJavaReservesLess() throws Exception {
         List<String> lines = run(Map.of(), "bash", "-c", "ulimit -v 4000000; \"$0\"", launcher.toString());
         assertTrue(lines.contains("-XX:CompressedClassSpaceSize=64m"), lines.toString());
-        assertFalse(run(Map.of(), launcher.toString()).contains("-XX:CompressedClassSpaceSize=64m"));
+        assertTrue(lines.contains("-XX:ErgoHeapSizeLimit=500000k"), lines.toString());
+        assertTrue(run(Map.of(), launcher.toString()).stream().noneMatch(line -> line.matches("-XX:(CompressedClass|ErgoHeap).*")));
+        assertEquals(List.of("invadapter: ulimit -v leaves too little room for Java: it is 1000000 and must be 1200000 or more"),
+                run(Map.of(), "bash", "-c", "ulimit -v 1000000; \"$0\" || true", launcher.toString()));
+    }
+
+    @Test
+    void whatJavaReportsOfItsEndIsNotLeftInTheUsersFolder() throws Exception {
+        List<String> lines = run(Map.of("TMPDIR", folder + "/a b"), launcher.toString());
+        assertTrue(lines.contains("-XX:ErrorFile=" + folder + "/a b/invadapter-java-%p.log"), lines.toString());
     }
 
     @Test
