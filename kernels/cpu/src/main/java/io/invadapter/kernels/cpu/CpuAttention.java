@@ -121,9 +121,7 @@ final class CpuAttention {
         device.oneDnn().primitive(List.of("values of attention", type, heads, size, keys, v.rowStride()), d -> {
             dnnl_memory_desc from = d.strided(type, new long[] {heads, size, keys}, new long[] {size, 1, v.rowStride()});
             dnnl_memory_desc to = d.strided(type, new long[] {heads, size, keys}, new long[] {(size + 1) * stride, stride, 1});
-            dnnl_primitive_desc copy = d.primitive("copy", type, d.postOps(), (made, engine, attributes) ->
-                    dnnl_reorder_primitive_desc_create(made, from, engine, to, engine, attributes));
-            return new Primitive.Builder(device.oneDnn(), copy).argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to).build();
+            return Primitive.copy(device.oneDnn(), d, type, from, to, d.postOps());
         }).run(v.address(), packed);
         float[] ones = new float[keys];
         Arrays.fill(ones, 1);
@@ -267,9 +265,7 @@ final class CpuAttention {
             return oneDnn.primitive(List.of("output of attention", type, rows, size, outStride, accumulate), d -> {
                 dnnl_memory_desc from = d.rowMajor(DataType.FLOAT32, size, rows);
                 dnnl_memory_desc to = d.strided(type, new long[] {size, rows}, new long[] {1, outStride});
-                dnnl_primitive_desc copy = d.primitive("copy", type, accumulate ? d.postOps().sum() : d.postOps(),
-                        (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, from, engine, to, engine, attributes));
-                return new Primitive.Builder(oneDnn, copy).argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to).build();
+                return Primitive.copy(oneDnn, d, type, from, to, accumulate ? d.postOps().sum() : d.postOps());
             });
         }
 

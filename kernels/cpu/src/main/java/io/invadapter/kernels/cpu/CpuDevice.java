@@ -543,9 +543,7 @@ final class CpuDevice implements Device {
         oneDnn.primitive(List.of("copy rows", rows, narrow, wide), d -> {
             dnnl_memory_desc source = d.bytes(new long[] {rows, narrow}, new long[] {narrow, 1});
             dnnl_memory_desc target = d.bytes(new long[] {rows, narrow}, new long[] {wide, 1});
-            dnnl_primitive_desc descriptor = d.primitive("copy", from.type(), d.postOps(), (made, engine, attributes) ->
-                    dnnl_reorder_primitive_desc_create(made, source, engine, target, engine, attributes));
-            return new Primitive.Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, source).argument(DNNL_ARG_TO, target).build();
+            return Primitive.copy(oneDnn, d, from.type(), source, target, d.postOps());
         }).run(from.address(), to.address() + offset);
     }
 

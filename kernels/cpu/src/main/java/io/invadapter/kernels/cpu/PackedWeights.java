@@ -8,7 +8,6 @@ import io.invadapter.kernels.HostTensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.bytedeco.dnnl.dnnl_memory_desc;
-import org.bytedeco.dnnl.dnnl_primitive_desc;
 
 /**
  * A weight in the layout that oneDNN's fast implementations read.
@@ -100,12 +99,7 @@ record PackedWeights(dnnl_memory_desc layout, boolean rounded, long stored) {
                 oneDnn.memory().allocate(dnnl_memory_desc_get_size(layout)));
         try (Descriptors d = oneDnn.descriptors()) {
             OneDnn.check("describe a layout of memory", dnnl_memory_desc_clone(packed.layout, layout));
-            dnnl_primitive_desc descriptor = d.primitive("copy", DataType.FLOAT32, d.postOps(),
-                    (made, engine, attributes) -> dnnl_reorder_primitive_desc_create(made, fromLayout, engine, layout, engine, attributes));
-            try (Primitive reorder = new Primitive.Builder(oneDnn, descriptor)
-                    .argument(DNNL_ARG_FROM, fromLayout)
-                    .argument(DNNL_ARG_TO, layout)
-                    .build()) {
+            try (Primitive reorder = Primitive.copy(oneDnn, d, DataType.FLOAT32, fromLayout, layout, d.postOps())) {
                 reorder.run(from, packed.stored);
             }
             return packed;

@@ -2,6 +2,7 @@ package io.invadapter.kernels.cpu;
 
 import static org.bytedeco.dnnl.global.dnnl.*;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cpu.NativeMemory.Address;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,6 +24,14 @@ final class Primitive implements AutoCloseable {
     private final long argumentsAddress;
     private final Address address = new Address(0);
     private final long scratchpadBytes;
+
+    /** Copies from one layout to another, {@code from} and {@code to} being its arguments; {@code type} is for messages. */
+    static Primitive copy(OneDnn oneDnn, Descriptors d, DataType type, dnnl_memory_desc from, dnnl_memory_desc to,
+            Descriptors.PostOps postOps) {
+        dnnl_primitive_desc descriptor = d.primitive("copy", type, postOps, (made, engine, attributes) ->
+                dnnl_reorder_primitive_desc_create(made, from, engine, to, engine, attributes));
+        return new Builder(oneDnn, descriptor).argument(DNNL_ARG_FROM, from).argument(DNNL_ARG_TO, to).build();
+    }
 
     /** Collects the arguments of a primitive in the order in which {@link #run} takes their addresses. */
     static final class Builder {
