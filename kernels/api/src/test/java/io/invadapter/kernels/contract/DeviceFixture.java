@@ -14,51 +14,32 @@ import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
 import java.util.Random;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.function.Executable;
 
-/** One device for all tests of a class, a scope and the same random numbers for each. */
-@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+/** For each test of a contract: the device that the contract has opened, a scope, and the same random numbers. */
 abstract class DeviceFixture {
     /** Of results in float32 that no coarser type went into. */
     static final double FLOAT32_TOLERANCE = 1e-5;
+    static final float EPSILON = 1e-5f;
 
     final Precision precision;
     final DataType type;
     final double tolerance;
-    Device device;
-    Random random;
+    final Device device;
+    final Random random = new Random(42);
     private Scope scope;
 
-    /** @param tolerance of a result, relative to its root mean square, or to the value itself where that is larger */
-    DeviceFixture(Precision precision, double tolerance) {
-        this.precision = precision;
-        this.type = precision.type();
-        this.tolerance = tolerance;
-    }
-
-    /** Opens the device that is tested. */
-    protected abstract Device open(Precision precision);
-
-    @BeforeAll
-    void openDevice() {
-        device = open(precision);
-    }
-
-    @AfterAll
-    void closeDevice() {
-        if (device != null) {
-            device.close();
-        }
+    DeviceFixture(DeviceContract contract) {
+        this.precision = contract.precision;
+        this.type = contract.precision.type();
+        this.tolerance = contract.tolerance;
+        this.device = contract.device;
     }
 
     @BeforeEach
     void openScope() {
-        random = new Random(42);
         scope = device.scope();
     }
 

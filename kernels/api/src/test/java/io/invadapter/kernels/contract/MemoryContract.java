@@ -8,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.Arena;
@@ -16,17 +15,15 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Set;
-import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** What every {@link Device} does with memory: copies, views, scopes and recordings. */
+/** What every {@link Device} does with memory: copies, views and scopes. */
 abstract class MemoryContract extends DeviceFixture {
 
-    MemoryContract(Precision precision, double tolerance) {
-        super(precision, tolerance);
+    MemoryContract(DeviceContract contract) {
+        super(contract);
     }
 
     @Test
@@ -259,121 +256,5 @@ abstract class MemoryContract extends DeviceFixture {
         device.trim();
         assertExact(values, used);
         assertExact(values, put(values));
-    }
-
-    // --- recordings -------------------------------------------------------------------------------------------------
-
-    /** {@code 2 x} beside {@code x}, in several steps with tensors of their own. */
-    private void work(Tensor x, Device.Linear twice, Tensor result) {
-        try (Scope inner = device.scope()) {
-            Tensor doubled = device.linear(x, twice, Device.Activation.NONE, null);
-            device.copy(device.concatChannels(doubled, x), result);
-        }
-    }
-
-    private Device.Linear twice(int features) {
-        Values weight = new Values(features, features);
-        for (int i = 0; i < features; i++) {
-            weight.data()[i * features + i] = 2;
-        }
-        return device.linear(host(weight), null);
-    }
-
-    private static Values worked(Values x) {
-        return Reference.concatChannels(x.times(2), x);
-    }
-
-    @Test
-    void aRecordingWorksOnWhatIsWritten() {
-        Device.Linear twice = twice(5);
-        Tensor x = zeros(3, 5);
-        Tensor result = zeros(3, 10);
-        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
-            for (int run = 0; run < 5; run++) {
-                Values values = activations(3, 5);
-                device.write(x, values.floats());
-                recording.run();
-                assertExact(worked(values), result);
-            }
-        }
-    }
-
-    @Test
-    void aRecordingRunsOnlyWhenTold() {
-        Device.Linear twice = twice(5);
-        Values untouched = activations(3, 10);
-        Tensor x = zeros(3, 5);
-        Tensor result = put(untouched);
-        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
-            assertExact(untouched, result);
-            recording.run();
-            assertExact(new Values(3, 10), result);
-        }
-    }
-
-    @Test
-    void workGivenBeforeAWriteSeesTheOldValues() {
-        Device.Linear twice = twice(5);
-        Values first = activations(3, 5);
-        Values second = activations(3, 5);
-        Tensor x = put(first);
-        Tensor result = zeros(3, 10);
-        Tensor firstResult = zeros(3, 10);
-        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
-            recording.run();
-            device.copy(result, firstResult);
-            device.write(x, second.floats());
-            recording.run();
-        }
-        assertExact(worked(first), firstResult);
-        assertExact(worked(second), result);
-    }
-
-    @Test
-    void tensorsMadeBetweenRunsStayWhole() {
-        Device.Linear twice = twice(5);
-        Values values = activations(3, 5);
-        Tensor x = put(values);
-        Tensor result = zeros(3, 10);
-        try (Device.Recording recording = device.record(() -> work(x, twice, result))) {
-            recording.run();
-            Tensor between = put(values);
-            Tensor joined = put(worked(values));
-            recording.run();
-            assertExact(values, between);
-            assertExact(worked(values), joined);
-        }
-        assertExact(worked(values), result);
-    }
-
-    @Test
-    void recordingsTakeTurns() {
-        Device.Linear twice = twice(5);
-        Values values = activations(3, 5);
-        Tensor x = put(values);
-        Tensor middle = zeros(3, 10);
-        Tensor result = zeros(6, 10);
-        try (Device.Recording first = device.record(() -> work(x, twice, middle));
-                Device.Recording second = device.record(() -> work(middle.reshape(6, 5), twice, result))) {
-            for (int run = 0; run < 3; run++) {
-                device.write(x, values.times(run).floats());
-                first.run();
-                second.run();
-            }
-        }
-        assertExact(worked(worked(values.times(2)).reshape(6, 5)), result);
-    }
-
-    @Test
-    void workThatFailsLeavesTheDeviceUsable() {
-        Tensor x = zeros(3, 5);
-        Values values = activations(3, 5);
-        assertThrows(IllegalArgumentException.class, () -> {
-            try (Device.Recording recording = device.record(() -> device.copy(device.concatChannels(x, x), x))) {
-                recording.run();
-            }
-        });
-        device.write(x, values.floats());
-        assertExact(Reference.concatChannels(values, values), device.concatChannels(x, x));
     }
 }

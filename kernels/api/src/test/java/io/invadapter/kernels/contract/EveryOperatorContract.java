@@ -1,0 +1,141 @@
+package io.invadapter.kernels.contract;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** What holds for every operator alike. */
+abstract class EveryOperatorContract extends DeviceFixture {
+
+    EveryOperatorContract(DeviceContract contract) {
+        super(contract);
+    }
+
+    /** One use of an operator; its inputs are exact in every type. */
+    private record Use(String name, Function<Tensor[], Tensor> operator, DataType[] types, Values... inputs) {
+    }
+
+    private Use use(String name, Function<Tensor[], Tensor> operator, Values... inputs) {
+        return new Use(name, operator, Stream.of(inputs).map(i -> type).toArray(DataType[]::new), inputs);
+    }
+
+    private Use float32Use(String name, Function<Tensor[], Tensor> operator, Values... inputs) {
+        return new Use(name, operator, Stream.of(inputs).map(i -> DataType.FLOAT32).toArray(DataType[]::new), inputs);
+    }
+
+    private Values input(int... shape) {
+        return Values.coarse(random, shape);
+    }
+
+    private List<Use> everyOperator() {
+        Device.Linear linear = device.linear(host(weights(9, 6)), host(floats(9)));
+        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)));
+        Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
+        Device.Convolution convolution = device.convolution(host(weights(9, 6, 3, 3)), host(floats(9)), 1, Padding.same(1), type);
+        Device.Norm norm = device.norm(host(floats(6)), host(floats(6)));
+        Tensor rows = device.upload(new int[] {1, 0});
+        Tensor scales = device.upload(DataType.FLOAT32, new float[] {0.5f, 1}, 2);
+        return List.of(
+                use("linear", t -> device.linear(t[0], linear, Activation.GELU, t[1]), input(2, 15, 6), input(2, 15, 9)),
+                use("gatedLinear", t -> device.gatedLinear(t[0], gated), input(2, 15, 6)),
+                use("mixTokens", t -> device.mixTokens(t[0], mixer), input(2, 15, 6)),
+                use("conv2d", t -> device.conv2d(t[0], convolution, t[1], t[2]), input(2, 3, 5, 6), input(1, 9), input(2, 3, 5, 9)),
+                use("groupNorm", t -> device.groupNorm(t[0], norm, 2, EPSILON, true), input(2, 3, 5, 6)),
+                use("layerNorm", t -> device.layerNorm(t[0], norm, EPSILON), input(2, 15, 6)),
+                use("attention", t -> device.attention(t[0], t[1], t[2], 3, false, new Device.Identity(t[3], t[4], rows, scales)),
+                        input(2, 15, 24), input(2, 7, 24), input(2, 7, 24), input(2, 5, 24), input(2, 5, 24)),
+                use("causal attention", t -> device.attention(t[0], t[1], t[2], 3, true, null),
+                        input(2, 15, 24), input(2, 15, 24), input(2, 15, 24)),
+                use("upsample2x", t -> device.upsample2x(t[0], 5, 10), input(2, 3, 5, 6)),
+                use("concatChannels", t -> device.concatChannels(t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 4)),
+                float32Use("timestepEmbedding", t -> device.timestepEmbedding(t[0], 26, true, 0), input(5)),
+                float32Use("toActivations", t -> device.toActivations(t[0], t[1]), input(1, 5, 7, 3), input(2, 5, 7, 3)),
+                float32Use("ddimStep", t -> {
+                    device.ddimStep(t[0], t[1], t[2], t[3]);
+                    return t[0];
+                }, input(2, 5, 7, 3), input(4, 5, 7, 3), input(2), input(2)));
+    }
+
+    private Tensor[] put(Use use) {
+        Tensor[] tensors = new Tensor[use.inputs.length];
+        for (int i = 0; i < tensors.length; i++) {
+            tensors[i] = put(use.types[i], use.inputs[i]);
+        }
+        return tensors;
+    }
+
+    private float[] run(Use use) {
+        return device.download(use.operator.apply(put(use)));
+    }
+
+    @Test
+    void theSameCallGivesTheSameBits() {
+        List<Use> uses = everyOperator();
+        List<float[]> first = uses.stream().map(this::run).toList();
+        for (int i = 0; i < uses.size(); i++) {
+            assertArrayEquals(first.get(i), run(uses.get(i)), uses.get(i).name);
+        }
+    }
+
+    @Test
+    void tensorsOfAClosedScopeAreRefused() {
+        for (Use use : everyOperator()) {
+            for (int i = 0; i < use.inputs.length; i++) {
+                Tensor[] tensors = put(use);
+                try (Scope inner = device.scope()) {
+                    tensors[i] = put(use.types[i], use.inputs[i]);
+                }
+                assertThrows(IllegalStateException.class, () -> use.operator.apply(tensors), "argument " + i + " of " + use.name);
+            }
+        }
+    }
+
+    /** Silent garbage is the one thing an operator must not make of a view. */
+    @Test
+    void columnsAreUnderstoodOrRefused() {
+        for (Use use : everyOperator()) {
+            for (int i = 0; i < use.inputs.length; i++) {
+                int channels = use.inputs[i].channels();
+                Tensor[] tensors = put(use);
+                tensors[i] = put(use.types[i], Reference.concatChannels(use.inputs[i], use.inputs[i].times(-2))).columns(0, channels);
+                assertUnderstoodOrRefused(use, i, tensors);
+            }
+        }
+    }
+
+    @Test
+    void otherTypesAreUnderstoodOrRefused() {
+        for (Use use : everyOperator()) {
+            for (int i = 0; i < use.inputs.length; i++) {
+                for (DataType other : new DataType[] {DataType.FLOAT32, DataType.FLOAT16, DataType.BFLOAT16}) {
+                    if (other != use.types[i]) {
+                        Tensor[] tensors = put(use);
+                        tensors[i] = put(other, use.inputs[i]);
+                        assertUnderstoodOrRefused(use, i, tensors);
+                    }
+                }
+            }
+        }
+    }
+
+    private void assertUnderstoodOrRefused(Use use, int argument, Tensor[] tensors) {
+        String what = use.name + " with " + tensors[argument] + " as argument " + argument;
+        Tensor result;
+        try {
+            result = use.operator.apply(tensors);
+        } catch (IllegalArgumentException e) {
+            return;
+        }
+        assertClose(what, Values.of(run(use), result.shape()), result, result.type(), tolerance);
+    }
+}

@@ -1,0 +1,88 @@
+package io.invadapter.kernels.contract;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Group norm and layer norm. */
+abstract class NormContract extends DeviceFixture {
+
+    NormContract(DeviceContract contract) {
+        super(contract);
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "2, 3, 5, 12, 1", "2, 3, 5, 12, 2", "2, 3, 5, 12, 3", "2, 3, 5, 12, 6", "2, 3, 5, 12, 12",
+        "1, 1, 1, 30, 5", "3, 1, 1, 14, 1", "1, 1, 2, 7, 7", "1, 37, 29, 10, 5", "2, 61, 67, 6, 2", "1, 9, 7, 352, 32"})
+    void groupNorm(int batch, int height, int width, int channels, int groups) {
+        Values x = activations(batch, height, width, channels).map(v -> v + 2).rounded(type);
+        Values scale = floats(channels);
+        Values shift = floats(channels);
+        Device.Norm norm = device.norm(host(scale), host(shift));
+        assertEquals(channels, norm.channels());
+        assertClose(Reference.groupNorm(x, scale, shift, groups, EPSILON, false),
+                device.groupNorm(put(x), norm, groups, EPSILON, false));
+        assertClose("with SiLU", Reference.groupNorm(x, scale, shift, groups, EPSILON, true),
+                device.groupNorm(put(x), norm, groups, EPSILON, true));
+    }
+
+    @Test
+    void groupNormOfTokens() {
+        Values x = activations(2, 15, 12);
+        Values scale = floats(12);
+        Values shift = floats(12);
+        assertClose(Reference.groupNorm(x, scale, shift, 3, EPSILON, true),
+                device.groupNorm(put(x), device.norm(host(scale), host(shift)), 3, EPSILON, true));
+    }
+
+    /** Where all values are equal the variance is zero and only the epsilon keeps the quotient finite. */
+    @ParameterizedTest
+    @ValueSource(floats = {1e-6f, 1e-5f, 0.5f})
+    void normsOfEqualValues(float epsilon) {
+        Values x = new Values(2, 3, 5, 12).map(v -> 3);
+        Values scale = floats(12);
+        Values shift = floats(12);
+        Device.Norm norm = device.norm(host(scale), host(shift));
+        assertClose(Reference.groupNorm(x, scale, shift, 4, epsilon, false), device.groupNorm(put(x), norm, 4, epsilon, false));
+        assertClose(Reference.layerNorm(x, scale, shift, epsilon), device.layerNorm(put(x), norm, epsilon));
+    }
+
+    @Test
+    void epsilonCounts() {
+        Values x = activations(2, 3, 5, 12);
+        Values scale = floats(12);
+        Values shift = floats(12);
+        Device.Norm norm = device.norm(host(scale), host(shift));
+        for (float epsilon : new float[] {0.5f, 2, 0.5f}) {
+            assertClose(Reference.groupNorm(x, scale, shift, 4, epsilon, false), device.groupNorm(put(x), norm, 4, epsilon, false));
+            assertClose(Reference.layerNorm(x, scale, shift, epsilon), device.layerNorm(put(x), norm, epsilon));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 7", "2, 77, 13", "1, 3, 1281", "3, 5, 33"})
+    void layerNorm(int batch, int length, int channels) {
+        Values x = activations(batch, length, channels).map(v -> v + 2).rounded(type);
+        Values scale = floats(channels);
+        Values shift = floats(channels);
+        assertClose(Reference.layerNorm(x, scale, shift, EPSILON),
+                device.layerNorm(put(x), device.norm(host(scale), host(shift)), EPSILON));
+    }
+
+    @Test
+    void wrongShapesOfNorms() {
+        Device.Norm norm = device.norm(host(floats(12)), host(floats(12)));
+        Tensor x = zeros(2, 3, 5, 11);
+        Tensor right = zeros(2, 3, 5, 12);
+        assertRefused(() -> device.groupNorm(x, norm, 4, EPSILON, false), x.shape());
+        assertRefused(() -> device.groupNorm(right, norm, 5, EPSILON, false), right.shape());
+        assertRefused(() -> device.groupNorm(right, norm, 0, EPSILON, false), right.shape());
+        assertRefused(() -> device.layerNorm(x, norm, EPSILON), x.shape());
+    }
+}

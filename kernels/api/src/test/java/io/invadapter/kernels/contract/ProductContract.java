@@ -1,0 +1,95 @@
+package io.invadapter.kernels.contract;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Products with weights: linear layers, the gated one, and that over tokens. */
+abstract class ProductContract extends DeviceFixture {
+
+    ProductContract(DeviceContract contract) {
+        super(contract);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 1", "1, 320, 17", "7, 13, 9", "77, 33, 50", "131, 5, 3", "1, 1280, 7"})
+    void linear(int rows, int in, int out) {
+        Values x = activations(rows, in);
+        Values weight = weights(out, in);
+        Values bias = floats(out);
+        Device.Linear layer = device.linear(host(weight), host(bias));
+        assertEquals(in, layer.inFeatures());
+        assertEquals(out, layer.outFeatures());
+        assertClose(Reference.linear(x, weight, bias, Activation.NONE, null),
+                device.linear(put(x), layer, Activation.NONE, null));
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void linearWithActivation(Activation activation) {
+        Values x = activations(2, 7, 13).times(2);
+        Values weight = weights(9, 13);
+        Values residual = activations(2, 7, 9);
+        for (Values bias : new Values[] {null, floats(9)}) {
+            Device.Linear layer = device.linear(host(weight), host(bias));
+            for (Values added : new Values[] {null, residual}) {
+                assertClose((bias == null ? "no bias" : "bias") + (added == null ? "" : " and residual"),
+                        Reference.linear(x, weight, bias, activation, added),
+                        device.linear(put(x), layer, activation, added == null ? null : put(added)));
+            }
+        }
+    }
+
+    @Test
+    void oneLayerTakesAnyNumberOfRows() {
+        Values weight = weights(9, 13);
+        Device.Linear layer = device.linear(host(weight), null);
+        for (int rows : new int[] {3, 1, 40, 3}) {
+            Values x = activations(rows, 13);
+            assertClose(Reference.linear(x, weight, null, Activation.NONE, null),
+                    device.linear(put(x), layer, Activation.NONE, null));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 1", "7, 13, 9", "77, 20, 83"})
+    void gatedLinear(int rows, int in, int out) {
+        Values x = activations(2, rows, in);
+        Values weight = weights(2 * out, in);
+        Values bias = floats(2 * out);
+        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias));
+        assertEquals(in, layer.inFeatures());
+        assertEquals(out, layer.outFeatures());
+        assertClose(Reference.gatedLinear(x, weight, bias), device.gatedLinear(put(x), layer));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 1, 1", "2, 13, 5, 7", "3, 77, 4, 21", "1, 5, 77, 3"})
+    void mixTokens(int batch, int inTokens, int outTokens, int channels) {
+        Values x = activations(batch, inTokens, channels);
+        Values weight = weights(outTokens, inTokens);
+        Device.TokenMixer mixer = device.tokenMixer(host(weight));
+        assertEquals(inTokens, mixer.inTokens());
+        assertEquals(outTokens, mixer.outTokens());
+        assertClose(Reference.mixTokens(x, weight), device.mixTokens(put(x), mixer));
+    }
+
+    @Test
+    void wrongShapesOfLinearLayers() {
+        Device.Linear linear = device.linear(host(weights(9, 6)), null);
+        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)));
+        Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
+        Tensor x = zeros(2, 15, 7);
+        assertRefused(() -> device.linear(x, linear, Activation.NONE, null), x.shape());
+        assertRefused(() -> device.linear(zeros(2, 15, 6), linear, Activation.NONE, zeros(2, 14, 9)), new int[] {2, 14, 9}, new int[] {2, 15, 9});
+        assertRefused(() -> device.gatedLinear(x, gated), x.shape());
+        assertRefused(() -> device.mixTokens(zeros(2, 14, 6), mixer), new int[] {2, 14, 6});
+        assertRefused(() -> device.mixTokens(zeros(15, 6), mixer), new int[] {15, 6});
+    }
+}

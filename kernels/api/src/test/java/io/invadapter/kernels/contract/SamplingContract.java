@@ -1,0 +1,108 @@
+package io.invadapter.kernels.contract;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Tensor;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What stands at the ends of the network: embeddings, latents, the step of DDIM. */
+abstract class SamplingContract extends DeviceFixture {
+
+    SamplingContract(DeviceContract contract) {
+        super(contract);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"2, true, 0", "26, true, 0", "26, false, 0", "26, true, 1", "26, false, 0.5", "320, true, 0"})
+    void timestepEmbedding(int channels, boolean flipSinToCos, float frequencyShift) {
+        float[] small = {0, 1, 13, 2.5f};
+        assertClose("small", Reference.timestepEmbedding(new double[] {0, 1, 13, 2.5}, channels, flipSinToCos, frequencyShift),
+                device.timestepEmbedding(device.upload(DataType.FLOAT32, small, 4), channels, flipSinToCos, frequencyShift));
+        // The reference implementation's angles are float32: of a thousand radians the fourth digit is lost.
+        assertClose("large", Reference.timestepEmbedding(new double[] {981}, channels, flipSinToCos, frequencyShift),
+                device.timestepEmbedding(device.upload(DataType.FLOAT32, new float[] {981}, 1), channels, flipSinToCos,
+                        frequencyShift), type, Math.max(tolerance, 4e-4));
+    }
+
+    @Test
+    void embed() {
+        Values tokens = activations(31, 13);
+        Values positions = activations(7, 13);
+        Device.Table tokenTable = device.table(host(tokens));
+        Device.Table positionTable = device.table(host(positions));
+        assertEquals(31, tokenTable.rows());
+        assertEquals(13, tokenTable.channels());
+        for (int[][] ids : new int[][][] {{{0}}, {{30, 5, 5, 0, 17, 1, 2}, {3, 3, 3, 3, 29, 30, 0}}, {{4, 2}, {1, 3}, {9, 8}}}) {
+            assertClose(Reference.embed(tokens, positions, ids), device.embed(tokenTable, positionTable, ids));
+        }
+    }
+
+    @Test
+    void toActivations() {
+        Values a = floats(1, 5, 7, 3);
+        Values b = floats(3, 5, 7, 3);
+        assertExact(a.rounded(type), device.toActivations(put(DataType.FLOAT32, a)));
+        Tensor latents = put(DataType.FLOAT32, b);
+        Tensor all = device.toActivations(put(DataType.FLOAT32, a), latents, latents.rows(1, 1), latents);
+        assertEquals(type, all.type());
+        assertExact(Reference.stack(a, b, b.rows(1, 1), b).rounded(type), all);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3})
+    void ddimStep(int batch) {
+        Values latents = floats(batch, 5, 7, 3);
+        float[] factors = {1.25f, -0.4f};
+        Tensor factorTensor = device.upload(DataType.FLOAT32, factors, 2);
+
+        Values noise = floats(batch, 5, 7, 3);
+        Tensor moved = put(DataType.FLOAT32, latents);
+        device.ddimStep(moved, put(DataType.FLOAT32, noise), null, factorTensor);
+        assertClose("without guidance", Reference.ddimStep(latents, noise, null, factors[0], factors[1]), moved,
+                DataType.FLOAT32, FLOAT32_TOLERANCE);
+
+        Values both = floats(2 * batch, 5, 7, 3);
+        float[] guidance = {7.5f, 1, 3};
+        Tensor guided = put(DataType.FLOAT32, latents);
+        device.ddimStep(guided, put(DataType.FLOAT32, both), device.upload(DataType.FLOAT32,
+                Arrays.copyOf(guidance, batch), batch), factorTensor);
+        assertClose("with guidance", Reference.ddimStep(latents, both, guidance, factors[0], factors[1]), guided,
+                DataType.FLOAT32, FLOAT32_TOLERANCE);
+    }
+
+    @Test
+    void wrongShapesOfLatents() {
+        Tensor latents = put(DataType.FLOAT32, new Values(2, 5, 7, 3));
+        Tensor factors = put(DataType.FLOAT32, new Values(2));
+        Tensor otherSize = put(DataType.FLOAT32, new Values(2, 7, 5, 3));
+        Tensor threeRows = put(DataType.FLOAT32, new Values(3, 5, 7, 3));
+        Tensor fourRows = put(DataType.FLOAT32, new Values(4, 5, 7, 3));
+        Tensor three = put(DataType.FLOAT32, new Values(3));
+        assertRefused(() -> device.toActivations(latents, otherSize), otherSize.shape(), latents.shape());
+        assertRefused(device::toActivations);
+        assertRefused(() -> device.ddimStep(latents, threeRows, null, factors), latents.shape(), threeRows.shape());
+        assertRefused(() -> device.ddimStep(latents, fourRows, null, factors), latents.shape(), fourRows.shape());
+        assertRefused(() -> device.ddimStep(latents, latents, factors, factors), latents.shape());
+        assertRefused(() -> device.ddimStep(latents, fourRows, three, factors), three.shape());
+        assertRefused(() -> device.ddimStep(latents, latents, null, three), three.shape());
+    }
+
+    @Test
+    void wrongIds() {
+        Device.Table tokens = device.table(host(weights(31, 6)));
+        Device.Table positions = device.table(host(weights(7, 6)));
+        Device.Table otherChannels = device.table(host(weights(7, 5)));
+        assertRefused(() -> device.embed(tokens, positions, new int[][] {{31}}));
+        assertRefused(() -> device.embed(tokens, positions, new int[][] {{-1}}));
+        assertRefused(() -> device.embed(tokens, positions, new int[1][8]));
+        assertRefused(() -> device.embed(tokens, positions, new int[][] {{1, 2}, {1}}));
+        assertRefused(() -> device.embed(tokens, positions, new int[0][]));
+        assertRefused(() -> device.embed(tokens, otherChannels, new int[][] {{1}}));
+    }
+}
