@@ -17,7 +17,7 @@ static void note(const char *format, ...) {
 }
 
 /* A number from the environment. */
-static int answer(const char *name, int otherwise) {
+static inline int answer(const char *name, int otherwise) {
     const char *text = getenv(name);
     return text == NULL ? otherwise : atoi(text);
 }

@@ -2,6 +2,7 @@ package io.invadapter.bundledmodel;
 
 import io.invadapter.base.CacheFolder;
 import io.invadapter.base.InvAdapterException;
+import io.invadapter.base.OpenFiles;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.InputStream;
@@ -85,10 +86,9 @@ public final class BundledModel {
             // What comes after the lock takes a second or two and is not interrupted.
             throw (CancellationException) new CancellationException("interrupted before the bundled model was unpacked").initCause(e);
         } catch (IOException e) {
-            String reason = reason(e);
-            String advice = reason.contains("Too many open files") ? "raise ulimit -n"
+            String advice = OpenFiles.areExhausted(e) ? "raise ulimit -n"
                     : "set XDG_CACHE_HOME to the full path of a folder that can be written, with 60 MB to spare";
-            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason + "); " + advice, e);
+            throw new InvAdapterException(cache + ": the bundled model cannot be unpacked here (" + reason(e) + "); " + advice, e);
         }
     }
 

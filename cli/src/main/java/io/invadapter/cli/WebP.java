@@ -1,10 +1,10 @@
 package io.invadapter.cli;
 
 import io.invadapter.base.InvAdapterException;
+import io.invadapter.base.TemporaryFolder;
 import io.invadapter.engine.PictureFile;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
-import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.PrintStream;
@@ -61,7 +61,10 @@ final class WebP {
             throw failed(reason(printed.toString(StandardCharsets.UTF_8)), e);
         } finally {
             System.setErr(err);
-            remove(folder);
+            // What is loaded needs no file; on Windows it keeps it, and all is removed at the end.
+            if (folder != null) {
+                TemporaryFolder.remove(folder);
+            }
         }
     }
 
@@ -75,16 +78,5 @@ final class WebP {
         String line = printed.lines().filter(l -> l.contains(LINK_ERROR)).findFirst()
                 .orElse(printed.lines().findFirst().orElse("the reason is not known"));
         return line.substring(line.lastIndexOf(": ") + 1).strip();
-    }
-
-    /** What is loaded needs no file; on Windows it keeps it, and all is removed at the end. */
-    private static void remove(Path folder) {
-        File[] files = folder == null ? null : folder.toFile().listFiles();
-        if (files != null) {
-            for (File file : files) {
-                file.delete();
-            }
-            folder.toFile().delete();
-        }
     }
 }

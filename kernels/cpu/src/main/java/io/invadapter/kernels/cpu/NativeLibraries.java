@@ -1,6 +1,7 @@
 package io.invadapter.kernels.cpu;
 
 import io.invadapter.base.CacheFolder;
+import io.invadapter.base.OpenFiles;
 import io.invadapter.kernels.DeviceException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -78,10 +79,8 @@ final class NativeLibraries {
     }
 
     static String reason(Path folder, Throwable e) {
-        for (Throwable cause = e; cause != null; cause = cause.getCause()) {
-            if (String.valueOf(cause.getMessage()).contains("Too many open files")) {
-                return "oneDNN cannot be loaded, for this process may open no more files: raise ulimit -n";
-            }
+        if (OpenFiles.areExhausted(e)) {
+            return "oneDNN cannot be loaded, for this process may open no more files: raise ulimit -n";
         }
         String advice = "; set XDG_CACHE_HOME, or Java's property " + CACHE_FOLDER + ", to the full path of a folder with 100 MB to spare";
         if (e instanceof IOException || !Files.isWritable(folder)) {

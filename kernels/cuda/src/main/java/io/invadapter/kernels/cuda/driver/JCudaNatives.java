@@ -1,6 +1,6 @@
 package io.invadapter.kernels.cuda.driver;
 
-import java.io.File;
+import io.invadapter.base.TemporaryFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,17 +34,7 @@ public final class JCudaNatives {
             firstCall.run();
         } finally {
             System.setProperty(TEMPORARY, temporary);
-            remove(folder.toFile());
+            TemporaryFolder.remove(folder);
         }
-    }
-
-    private static void remove(File folder) {
-        File[] files = folder.listFiles();
-        if (files != null) {
-            for (File file : files) {
-                file.delete();
-            }
-        }
-        folder.delete();
     }
 }

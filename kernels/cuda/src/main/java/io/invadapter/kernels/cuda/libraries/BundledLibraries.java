@@ -1,6 +1,7 @@
 package io.invadapter.kernels.cuda.libraries;
 
 import io.invadapter.base.CacheFolder;
+import io.invadapter.base.TemporaryFolder;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -10,7 +11,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
-import java.util.List;
 import java.util.Optional;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
@@ -78,22 +78,11 @@ final class BundledLibraries {
             }
             Files.move(unfinished, folder, StandardCopyOption.ATOMIC_MOVE);
         } catch (IOException e) {
-            delete(unfinished);
+            TemporaryFolder.remove(unfinished);
             // Another process was faster: its folder is as good.
             if (!Files.isDirectory(folder)) {
                 throw e;
             }
         }
-    }
-
-    private static void delete(Path folder) throws IOException {
-        List<Path> files;
-        try (Stream<Path> stream = Files.list(folder)) {
-            files = stream.toList();
-        }
-        for (Path file : files) {
-            Files.delete(file);
-        }
-        Files.delete(folder);
     }
 }

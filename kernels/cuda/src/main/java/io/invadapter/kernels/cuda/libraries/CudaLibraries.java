@@ -41,9 +41,14 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
     public static CudaLibraries open(CudaDriver driver) {
         requirePlatform();
         LibraryFinder finder = LibraryFinder.ofThisMachine();
-        Blas blas = openBlas(driver, finder);
+        SharedLibrary cudnn = findDnn(finder).orElseThrow(() -> new CudaException(missingDnn(finder)));
+        int built = cudartVersion(cudnn);
+        if (built / 1000 > driver.driverVersion() / 1000) {
+            throw new CudaException(tooNew(cudnn, built, driver.driverVersion()));
+        }
+        Blas blas = openBlas(driver, finder, blasMajors(driver.driverVersion(), built));
         try {
-            return new CudaLibraries(blas, openDnn(driver, finder));
+            return new CudaLibraries(blas, new JCudnnDnn(driver, cudnn));
         } catch (RuntimeException e) {
             blas.close();
             throw e;
@@ -57,45 +62,46 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
         }
     }
 
-    private static Blas openBlas(CudaDriver driver, LibraryFinder finder) {
-        Optional<SharedLibrary> library = findBlas(finder, 12);
-        if (library.isPresent()) {
-            return Cublas.version12(driver, library.get());
+    /**
+     * The versions of cuBLAS that the driver can run, the one of cuDNN's CUDA first: cuDNN loads that one, too.
+     *
+     * @param driverVersion 0: not known, so any
+     * @param built         the CUDA version that cuDNN was built for, or 0
+     */
+    static List<Integer> blasMajors(int driverVersion, int built) {
+        if (driverVersion != 0 && driverVersion < CUDA_13) {
+            return List.of(12);
         }
-        if (driver.driverVersion() < CUDA_13) {
-            throw new CudaException(missingBlas(finder, driver.driverVersion()));
-        }
-        return Cublas.version13(driver,
-                findBlas(finder, 13).orElseThrow(() -> new CudaException(missingBlas(finder, driver.driverVersion()))));
+        return built < CUDA_13 ? List.of(12, 13) : List.of(13, 12);
     }
 
-    private static Dnn openDnn(CudaDriver driver, LibraryFinder finder) {
-        SharedLibrary library = findDnn(finder).orElseThrow(() -> new CudaException(missingDnn(finder)));
-        int built = cudartVersion(library);
-        if (built / 1000 > driver.driverVersion() / 1000) {
-            throw new CudaException(tooNew(library, built, driver.driverVersion()));
-        }
-        return new JCudnnDnn(driver, library);
+    private static Blas openBlas(CudaDriver driver, LibraryFinder finder, List<Integer> majors) {
+        SharedLibrary library = findBlas(finder, majors).orElseThrow(() -> new CudaException(missingBlas(finder, majors)));
+        return library.name().endsWith(".12") ? Cublas.version12(driver, library) : Cublas.version13(driver, library);
     }
 
-    private static Optional<SharedLibrary> findBlas(LibraryFinder finder, int version) {
-        return finder.find("libcublas.so." + version, "libcublasLt.so." + version);
+    private static Optional<SharedLibrary> findBlas(LibraryFinder finder, List<Integer> majors) {
+        return majors.stream().map(major -> finder.find("libcublas.so." + major, "libcublasLt.so." + major))
+                .flatMap(Optional::stream).findFirst();
     }
 
     private static Optional<SharedLibrary> findDnn(LibraryFinder finder) {
         Optional<SharedLibrary> library = finder.find(CUDNN);
-        // cuDNN compiles fused kernels with it, when it is there, and asks for it by its bare name.
-        library.ifPresent(found -> finder.find("libnvrtc.so." + cudartVersion(found) / 1000));
+        // cuDNN compiles fused kernels with it, when it is there, and asks for it by its bare name, as it does for its builtins.
+        library.map(found -> cudartVersion(found) / 1000)
+                .ifPresent(major -> finder.find("libnvrtc.so." + major, "libnvrtc-builtins.so." + major + ".*"));
         return library;
     }
 
-    private static String missingBlas(LibraryFinder finder, int driverVersion) {
-        return "cuBLAS 12" + (driverVersion < CUDA_13 ? " (libcublas.so.12)" : " or 13 (libcublas.so.12, libcublas.so.13)")
-                + " is not found: " + ADVICE + because(finder);
+    private static String missingBlas(LibraryFinder finder, List<Integer> majors) {
+        List<String> numbers = majors.stream().map(String::valueOf).toList();
+        List<String> files = majors.stream().map(major -> "libcublas.so." + major).toList();
+        return "cuBLAS " + String.join(" or ", numbers) + " (" + String.join(", ", files) + ") is not found: " + ADVICE
+                + because(finder.failures("libcublas"));
     }
 
     private static String missingDnn(LibraryFinder finder) {
-        return "cuDNN 9 (" + CUDNN + ") is not found: " + ADVICE + because(finder);
+        return "cuDNN 9 (" + CUDNN + ") is not found: " + ADVICE + because(finder.failures(CUDNN));
     }
 
     private static String tooNew(SharedLibrary library, int built, int driverVersion) {
@@ -103,8 +109,8 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
                 + driverVersion / 1000 + ": update the driver or install cuDNN for CUDA " + driverVersion / 1000;
     }
 
-    private static String because(LibraryFinder finder) {
-        return finder.failures().isEmpty() ? "" : " (" + String.join("; ", finder.failures()) + ")";
+    private static String because(List<String> failures) {
+        return failures.isEmpty() ? "" : " (" + String.join("; ", failures) + ")";
     }
 
     private static int cudartVersion(SharedLibrary cudnn) {
@@ -143,16 +149,14 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
     /** Without a driver only what is there: the driver is the first thing to get. */
     private static void reportLibraries(List<String> lines, int driverVersion) {
         LibraryFinder finder = LibraryFinder.ofThisMachine();
-        Optional<SharedLibrary> blas = findBlas(finder, 12);
-        if (blas.isEmpty() && (driverVersion == 0 || driverVersion >= CUDA_13)) {
-            blas = findBlas(finder, 13);
-        }
-        if (blas.isPresent()) {
-            lines.add("cuBLAS " + cublasVersion(blas.get()) + ": " + blas.get().path());
-        } else if (driverVersion != 0) {
-            lines.add(missingBlas(finder, driverVersion));
-        }
         Optional<SharedLibrary> dnn = findDnn(finder);
+        List<Integer> majors = blasMajors(driverVersion, dnn.map(CudaLibraries::cudartVersion).orElse(0));
+        Optional<SharedLibrary> blas = findBlas(finder, majors);
+        if (blas.isPresent()) {
+            lines.add("cuBLAS " + cublasVersion(blas.get(), "cublasGetProperty") + ": " + blas.get().path());
+        } else if (driverVersion != 0) {
+            lines.add(missingBlas(finder, majors));
+        }
         if (dnn.isPresent()) {
             long version = number(dnn.get(), "cudnnGetVersion");
             int built = cudartVersion(dnn.get());
@@ -167,8 +171,8 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
     }
 
     /** Without a handle, so without a GPU. */
-    private static String cublasVersion(SharedLibrary library) {
-        MethodHandle property = library.function("cublasGetProperty", FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
+    private static String cublasVersion(SharedLibrary library, String function) {
+        MethodHandle property = library.function(function, FunctionDescriptor.of(JAVA_INT, JAVA_INT, ADDRESS));
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment value = arena.allocate(JAVA_INT);
             List<String> parts = new ArrayList<>();

@@ -1,5 +1,8 @@
 package io.invadapter.kernels.cuda.libraries;
 
+import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,7 +14,10 @@ import java.util.function.Supplier;
 final class LibraryFinder {
     private final LibraryFolders folders;
     private final Supplier<Optional<Path>> bundled;
-    private final List<String> failures = new ArrayList<>();
+    private final List<Failure> failures = new ArrayList<>();
+
+    private record Failure(String file, String reason) {
+    }
 
     /** @param bundled the folder of {@link BundledLibraries}, asked for only when it is needed */
     LibraryFinder(LibraryFolders folders, Supplier<Optional<Path>> bundled) {
@@ -26,7 +32,7 @@ final class LibraryFinder {
     /**
      * Loads the first library of that name that can be loaded.
      *
-     * @param companions what it needs itself, loaded before it when they lie beside it
+     * @param companions what it needs itself, loaded before it where they lie beside it; * is anything in a name
      */
     Optional<SharedLibrary> find(String name, String... companions) {
         return in(folders.named(), name, companions)
@@ -35,18 +41,22 @@ final class LibraryFinder {
                 .or(() -> in(folders.usual(), name, companions));
     }
 
-    /** Files that were there but could not be loaded, and why. */
-    List<String> failures() {
-        return List.copyOf(failures);
+    /** The library of that name in the same folder as another; else what the system's loader has or finds. */
+    Optional<SharedLibrary> beside(SharedLibrary other, String name) {
+        Path folder = Path.of(other.path()).getParent();
+        return in(folder == null ? List.of() : List.of(folder), name).or(() -> load(name));
+    }
+
+    /** Why files were not loaded that were there and whose names begin so. */
+    List<String> failures(String name) {
+        return failures.stream().filter(failure -> failure.file.startsWith(name)).map(Failure::reason).toList();
     }
 
     private Optional<SharedLibrary> in(List<Path> places, String name, String... companions) {
         for (Path folder : places) {
             if (Files.exists(folder.resolve(name))) {
                 for (String companion : companions) {
-                    if (Files.exists(folder.resolve(companion))) {
-                        load(folder.resolve(companion).toString());
-                    }
+                    loadAll(folder, companion);
                 }
                 Optional<SharedLibrary> library = load(folder.resolve(name).toString());
                 if (library.isPresent()) {
@@ -57,13 +67,21 @@ final class LibraryFinder {
         return Optional.empty();
     }
 
+    private void loadAll(Path folder, String names) {
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, names)) {
+            files.forEach(file -> load(file.toString()));
+        } catch (IOException | DirectoryIteratorException e) {
+            // Not ours to read: the loader looks for it by itself.
+        }
+    }
+
     private Optional<SharedLibrary> load(String location) {
         try {
             return Optional.of(SharedLibrary.load(location));
         } catch (SharedLibrary.NotLoadedException e) {
             // That a bare name is unknown is no news.
             if (location.contains("/")) {
-                failures.add(e.getMessage());
+                failures.add(new Failure(location.substring(location.lastIndexOf('/') + 1), e.getMessage()));
             }
             return Optional.empty();
         }

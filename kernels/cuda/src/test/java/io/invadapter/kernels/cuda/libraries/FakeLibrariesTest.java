@@ -96,6 +96,15 @@ class FakeLibrariesTest {
     }
 
     @Test
+    void whatCudnnCompilesWithIsLoadedBeforehand() throws Exception {
+        FakeLibraries.build(folder.resolve("nvrtc"), "fake_nvrtc.c", "libnvrtc.so.12", "-DNAME=nvrtc");
+        FakeLibraries.build(folder.resolve("nvrtc"), "fake_nvrtc.c", "libnvrtc-builtins.so.12.6", "-DNAME=builtins");
+        FakeLibraries.build(folder.resolve("nvrtc"), "fake_nvrtc.c", "libnvrtc-builtins.so.13.0", "-DNAME=another");
+        run("12 cudnn nvrtc", Map.of(), "12040");
+        assertEquals(List.of("builtins is loaded", "nvrtc is loaded"), log.stream().filter(l -> l.endsWith(" is loaded")).toList());
+    }
+
+    @Test
     void classicCallReachesCudnn() throws Exception {
         run("12 cudnn", Map.of("FAKE_FINALIZE_15", "3001"), "12040", "0.25");
         assertEquals("cuDNN 9.5.1 for CUDA 12 (JCudnn, " + folder.resolve("cudnn/libcudnn.so.9") + ")", output.get(1));

@@ -85,9 +85,10 @@ class LibraryFoldersTest {
         Files.writeString(root.resolve("broken/libinvadapter-test.so.1"), "no library");
         LibraryFinder finder = new LibraryFinder(new LibraryFolders(root + "/broken", Map.of(), root), Optional::empty);
         assertTrue(finder.find("libinvadapter-test.so.1").isEmpty());
-        assertEquals(1, finder.failures().size());
-        assertTrue(finder.failures().getFirst().contains(root + "/broken/libinvadapter-test.so.1"),
-                finder.failures().getFirst());
+        List<String> failures = finder.failures("libinvadapter");
+        assertEquals(1, failures.size());
+        assertTrue(failures.getFirst().contains(root + "/broken/libinvadapter-test.so.1"), failures.getFirst());
+        assertEquals(List.of(), finder.failures("libother"));
     }
 
     @Test

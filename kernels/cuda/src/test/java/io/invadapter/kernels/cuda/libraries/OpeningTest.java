@@ -101,6 +101,20 @@ class OpeningTest {
     }
 
     @Test
+    void cublasIsOfTheCudaThatCudnnWasBuiltForOrOfTheOther() throws Exception {
+        assumeNotInstalled("libcublas.so.12");
+        assumeNotInstalled("libcublas.so.13");
+        assertEquals("cuBLAS 13.1.1: " + folder + "/13/libcublas.so.13",
+                run("13000 1 8 9", "12 13 cudnn", Map.of("FAKE_CUDART", "13010"), "report").get(2));
+        assertEquals("cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12",
+                run("13000 1 8 9", "13 12 cudnn", Map.of("FAKE_CUDART", "12080"), "report").get(2));
+        assertTrue(run("13000 1 8 9", "12 cudnn", Map.of("FAKE_CUDART", "13010"), "cuda").getFirst()
+                .contains("cuBLAS 12.6.3 (JCublas, "), "only 12 is there");
+        assertEquals("cuBLAS 13 or 12 (libcublas.so.13, libcublas.so.12) is not found: " + ADVICE,
+                run("13000 1 8 9", "cudnn", Map.of("FAKE_CUDART", "13010"), "cuda").getFirst());
+    }
+
+    @Test
     void withoutCublasTheSentenceSaysWhichOne() throws Exception {
         assumeNotInstalled("libcublas.so.12");
         assumeNotInstalled("libcublas.so.13");
