@@ -103,6 +103,11 @@ public final class EmulatorDriver implements CudaDriver {
     }
 
     @Override
+    public int multiprocessors() {
+        return 108;
+    }
+
+    @Override
     public int driverVersion() {
         return 12060;
     }

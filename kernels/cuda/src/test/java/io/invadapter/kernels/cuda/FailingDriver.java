@@ -103,6 +103,11 @@ final class FailingDriver implements CudaDriver {
     }
 
     @Override
+    public int multiprocessors() {
+        return driver.multiprocessors();
+    }
+
+    @Override
     public int driverVersion() {
         return driver.driverVersion();
     }

@@ -93,6 +93,9 @@ public interface CudaDriver extends AutoCloseable {
     /** Compute capability, as major * 10 + minor: 80 for an A100, 90 for an H100. */
     int computeCapability();
 
+    /** How many multiprocessors it has: 108 for an A100, 132 for an H100. Fewer blocks than that leave some idle. */
+    int multiprocessors();
+
     /** The driver's CUDA version, as major * 1000 + minor * 10: 12040 for 12.4. */
     int driverVersion();
 

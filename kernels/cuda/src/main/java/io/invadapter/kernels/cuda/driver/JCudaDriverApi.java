@@ -43,6 +43,7 @@ public final class JCudaDriverApi implements CudaDriver {
     private final CUcontext context = new CUcontext();
     private final String name;
     private final int capability;
+    private final int multiprocessors;
     private final int version;
     private final DriverErrors errors;
     private boolean closed;
@@ -64,6 +65,7 @@ public final class JCudaDriverApi implements CudaDriver {
             throw new CudaException("GPU " + ordinal + " (" + name + ") is too old: it has compute capability "
                     + capability / 10 + "." + capability % 10 + ", 8.0 or newer is needed (GeForce RTX 30, A100 and later)");
         }
+        multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, device));
     }
 
@@ -177,6 +179,11 @@ public final class JCudaDriverApi implements CudaDriver {
     @Override
     public int computeCapability() {
         return capability;
+    }
+
+    @Override
+    public int multiprocessors() {
+        return multiprocessors;
     }
 
     @Override

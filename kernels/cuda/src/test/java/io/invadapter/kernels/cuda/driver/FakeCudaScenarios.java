@@ -62,9 +62,11 @@ final class FakeCudaScenarios {
         called("cuDriverGetVersion", "cuInit 0", "cuDeviceGetCount");
         try (JCudaDriverApi driver = JCudaDriverApi.open(1)) {
             called("cuDriverGetVersion", "cuInit 0", "cuDeviceGetCount", "cuDeviceGet 1", "cuDeviceGetName 256 71",
-                    "cuDeviceGetAttribute 75 71", "cuDeviceGetAttribute 76 71", "cuDevicePrimaryCtxRetain 71");
+                    "cuDeviceGetAttribute 75 71", "cuDeviceGetAttribute 76 71", "cuDeviceGetAttribute 16 71",
+                    "cuDevicePrimaryCtxRetain 71");
             assertEquals("Fake GPU", driver.deviceName());
             assertEquals(90, driver.computeCapability());
+            assertEquals(132, driver.multiprocessors());
             assertEquals(12060, driver.driverVersion());
         }
         called("cuDevicePrimaryCtxRelease 71");

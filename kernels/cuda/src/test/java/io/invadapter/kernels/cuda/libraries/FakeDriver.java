@@ -36,6 +36,11 @@ final class FakeDriver implements CudaDriver {
     }
 
     @Override
+    public int multiprocessors() {
+        return 132;
+    }
+
+    @Override
     public int driverVersion() {
         return version;
     }
