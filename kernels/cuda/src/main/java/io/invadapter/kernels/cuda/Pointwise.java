@@ -7,14 +7,16 @@ import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
 
 /**
- * Launches of the kernels that work value by value or only move values: activation.cu, geglu.cu, add.cu, upsample.cu, pad.cu,
- * concat.cu, convert.cu and picture.cu. Arrays are of the library's type unless said otherwise; a null stream is the default
- * stream; sizes or addresses that do not fit are {@link IllegalArgumentException}s.
+ * Launches of the kernels that work value by value or only move values: geglu.cu, add.cu, upsample.cu, pad.cu, concat.cu and
+ * convert.cu. Arrays are of the library's type unless said otherwise; a null stream is the default stream; sizes or addresses
+ * that do not fit are {@link IllegalArgumentException}s.
  */
 public final class Pointwise {
     private static final int THREADS = 256;
     /** Rows that one thread of geglu.cu and add.cu goes through. */
     private static final int ROWS = 8;
+    /** Values that one thread of convert.cu converts. */
+    private static final int CONVERTED = 4;
 
     private final KernelLibrary library;
 
@@ -28,51 +30,21 @@ public final class Pointwise {
                 parameters);
     }
 
-    private void map(String operator, String name, long x, int xBytes, long y, int yBytes, long n, int perThread,
-                     CudaDriver.Stream stream) {
+    private void convert(String name, long x, int xBytes, long y, int yBytes, long n, CudaDriver.Stream stream) {
         Check.address("x", x, xBytes);
         Check.address("y", y, yBytes);
         Check.positive("n", n);
-        launch(operator, name, Math.ceilDiv(n, perThread), stream, new Parameters().int64(x).int64(y).int64(n));
-    }
-
-    /** {@code y = x / (1 + exp(-x))} for n values; y may be x. */
-    public void silu(long x, long y, long n, CudaDriver.Stream stream) {
-        activation("silu", x, y, n, stream);
-    }
-
-    /** {@code y = x / (1 + exp(-1.702 x))} for n values; y may be x. */
-    public void quickGelu(long x, long y, long n, CudaDriver.Stream stream) {
-        activation("quick_gelu", x, y, n, stream);
-    }
-
-    /** {@code y = x Phi(x)} with the error function, for n values; y may be x. */
-    public void gelu(long x, long y, long n, CudaDriver.Stream stream) {
-        activation("gelu", x, y, n, stream);
-    }
-
-    private void activation(String name, long x, long y, long n, CudaDriver.Stream stream) {
-        map("activation", name, x, library.bytes(), y, library.bytes(), n, library.chunk(), stream);
+        launch("convert", name, Math.ceilDiv(n, CONVERTED), stream, new Parameters().int64(x).int64(y).int64(n));
     }
 
     /** float32 to the library's type, n values. */
     public void toActivations(long x, long y, long n, CudaDriver.Stream stream) {
-        map("convert", "to_activations", x, Float.BYTES, y, library.bytes(), n, 4, stream);
+        convert("to_activations", x, Float.BYTES, y, library.bytes(), n, stream);
     }
 
     /** The library's type to float32, n values. */
     public void toFloat(long x, long y, long n, CudaDriver.Stream stream) {
-        map("convert", "to_float", x, library.bytes(), y, Float.BYTES, n, 4, stream);
-    }
-
-    /** Bytes to {@code x / 127.5 - 1}: n values of pictures {@code [height, width, 3]}, which stay in that order. */
-    public void fromPicture(long x, long y, long n, CudaDriver.Stream stream) {
-        map("picture", "from_picture", x, 1, y, library.bytes(), n, library.chunk(), stream);
-    }
-
-    /** The way back: {@code 127.5 x + 127.5} rounded, kept within 0 to 255; NaN becomes 0. */
-    public void toPicture(long x, long y, long n, CudaDriver.Stream stream) {
-        map("picture", "to_picture", x, library.bytes(), y, 1, n, library.chunk(), stream);
+        convert("to_float", x, library.bytes(), y, Float.BYTES, n, stream);
     }
 
     /**

@@ -181,12 +181,6 @@ final class Bench implements AutoCloseable {
         }
     }
 
-    long bytes(byte[] values, long shift) {
-        try (Arena arena = Arena.ofConfined()) {
-            return input(arena.allocateFrom(ValueLayout.JAVA_BYTE, values), shift);
-        }
-    }
-
     /** Memory full of zeros. */
     long zeros(long bytes) {
         long address = keep(driver.allocate(bytes));
@@ -288,12 +282,6 @@ final class Bench implements AutoCloseable {
     static void same(float[] expected, float[] actual) {
         int place = Arrays.mismatch(expected, actual);
         require(place < 0, () -> "value " + place + " is " + actual[place] + ", expected " + expected[place]);
-    }
-
-    /** The same for bytes. */
-    static void same(byte[] expected, byte[] actual) {
-        int place = Arrays.mismatch(expected, actual);
-        require(place < 0, () -> "byte " + place + " is " + actual[place] + ", expected " + expected[place]);
     }
 
     private static void require(boolean holds, Supplier<String> message) {

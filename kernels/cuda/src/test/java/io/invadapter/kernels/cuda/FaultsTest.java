@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.blas.Blas;
@@ -35,7 +36,7 @@ class FaultsTest {
         driver.fill(address, (byte) 0, 256);
 
         gpu.faults().failLaunch(1);
-        Runnable silu = () -> pointwise.silu(address, address, 8, stream);
+        Runnable silu = () -> pointwise.add(address, 0, Activation.SILU, 0, 0, address, 1, 1, 8, stream);
         assertThrows(CudaException.class, silu::run);
         silu.run();
         CudaDriver.Graph graph = driver.record(stream, silu);

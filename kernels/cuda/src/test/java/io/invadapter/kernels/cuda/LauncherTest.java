@@ -90,7 +90,7 @@ class LauncherTest {
 
     @Test
     void pointwise() {
-        refused("n is 0, expected at least 1", () -> pointwise.silu(A, A, 0, null));
+        refused("n is 0, expected at least 1", () -> pointwise.toFloat(A, A, 0, null));
         refused("x is 0x1002, expected a multiple of 4", () -> pointwise.toActivations(A + 2, A, 8, null));
         refused("bias is 0x1001, expected a multiple of 2", () -> pointwise.geglu(A, A + 1, A, 1, 8, null));
         refused("images is 0, expected at least 1", () -> pointwise.add(A, 0, Activation.NONE, 0, 0, A, 0, 1, 8, null));
@@ -103,7 +103,7 @@ class LauncherTest {
                 () -> pointwise.pad(A, A, 1, 3, 3, 8, new Padding(0, 0, -1, 0), null));
         refused("channels of b is 0, expected at least 1", () -> pointwise.concat(A, A, A, 1, 8, 0, null));
         refused("items is 17179869184, expected 1 to 2147483647 in one launch",
-                () -> pointwise.silu(A, A, 1L << 37, null));
+                () -> pointwise.toFloat(A, A, 1L << 36, null));
     }
 
     @Test

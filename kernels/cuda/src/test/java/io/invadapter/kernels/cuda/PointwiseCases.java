@@ -7,14 +7,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import java.util.function.DoubleUnaryOperator;
 
 /** Everything that works value by value, against float64. */
 final class PointwiseCases {
     private static final double FLOAT_TOLERANCE = 1e-6;
 
-    /** Instead of a shift of the input: the output lies one value off. */
-    private static final int OUTPUT_SHIFTED = -1;
     /** Instead of a shift of the input: plus the number of the one array that lies one value off, the output last. */
     private static final int ONE_SHIFTED = 1000;
 
@@ -26,11 +23,7 @@ final class PointwiseCases {
         if (shift >= ONE_SHIFTED) {
             return shift - ONE_SHIFTED == which ? 1 : 0;
         }
-        return which == 0 ? Math.max(shift, 0) : 0;
-    }
-
-    private static int outputShift(int shift, int which) {
-        return shift == OUTPUT_SHIFTED ? 1 : shift >= ONE_SHIFTED ? shift(shift, which) : 0;
+        return which == 0 ? shift : 0;
     }
 
     /** At least one of each kernel: what the types beside float16 are tried with. */
@@ -38,14 +31,7 @@ final class PointwiseCases {
         List<KernelCase> cases = new ArrayList<>();
         for (int shift : new int[] {0, 1}) {
             int n = 1003;
-            cases.add(map("SiLU", n, shift, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
-                    new Pointwise(b.library()).silu(x, y, n, null)));
-            cases.add(map("quick GELU", n, shift, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
-                    new Pointwise(b.library()).quickGelu(x, y, n, null)));
-            cases.add(map("GELU", n, shift, PointwiseCases::gelu, (b, x, y) ->
-                    new Pointwise(b.library()).gelu(x, y, n, null)));
             cases.add(casts(n + shift));
-            cases.add(picture(5 * 7 * 3, shift));
             for (boolean floats : new boolean[] {false, true}) {
                 cases.add(ddim(1024, shift == 0, floats, shift));
                 cases.add(ddim(33, true, floats, shift));
@@ -65,6 +51,9 @@ final class PointwiseCases {
             cases.add(tokens(2, 9, 48, shift));
             cases.add(tokens(2, 9, 45, shift));
         }
+        for (Activation activation : Activation.values()) {
+            cases.add(farOut(activation));
+        }
         cases.add(timestep(320, true, 0));
         cases.add(timestep(33, false, 1));
         return cases;
@@ -73,34 +62,16 @@ final class PointwiseCases {
     static List<KernelCase> all() {
         List<KernelCase> cases = new ArrayList<>();
         for (int n : new int[] {8 * 700, 1003, 3}) {
-            for (int shift : new int[] {0, 1, OUTPUT_SHIFTED}) {
-                cases.add(map("SiLU", n, shift, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
-                        new Pointwise(b.library()).silu(x, y, n, null)));
-                cases.add(map("GELU", n, shift, PointwiseCases::gelu, (b, x, y) ->
-                        new Pointwise(b.library()).gelu(x, y, n, null)));
-                cases.add(map("quick GELU", n, shift, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
-                        new Pointwise(b.library()).quickGelu(x, y, n, null)));
-            }
             cases.add(casts(n));
-            cases.add(picture(n, 0));
             for (boolean guided : new boolean[] {true, false}) {
                 cases.add(ddim(n, guided, false, 0));
                 cases.add(ddim(n, guided, true, 0));
             }
         }
-        cases.add(picture(5 * 7 * 3, 1));
-        cases.add(picture(5 * 7 * 3, OUTPUT_SHIFTED));
         // Every length of an incomplete chunk.
         for (int tail = 1; tail < 8; tail++) {
             int n = 16 + tail;
-            cases.add(map("SiLU", n, 0, x -> x / (1 + Math.exp(-x)), (b, x, y) ->
-                    new Pointwise(b.library()).silu(x, y, n, null)));
-            cases.add(map("GELU", n, 0, PointwiseCases::gelu, (b, x, y) ->
-                    new Pointwise(b.library()).gelu(x, y, n, null)));
-            cases.add(map("quick GELU", n, 0, x -> x / (1 + Math.exp(-1.702 * x)), (b, x, y) ->
-                    new Pointwise(b.library()).quickGelu(x, y, n, null)));
             cases.add(casts(n));
-            cases.add(picture(n, 0));
             cases.add(ddim(n, true, false, 0));
             cases.add(ddim(n, true, true, 0));
             cases.add(geglu(3, n, true, 0));
@@ -132,6 +103,7 @@ final class PointwiseCases {
             cases.add(add(activation, 2, 48 * 5, 320, true, true, true, 0));
             cases.add(add(activation, 2, 13, 45, true, true, true, 0));
             cases.add(add(activation, 1, 9, 64, false, false, false, 0));
+            cases.add(farOut(activation));
         }
         cases.add(add(Activation.NONE, 1, 100, 64, true, false, false, 0));
         cases.add(add(Activation.NONE, 3, 13, 64, false, true, false, 0));
@@ -157,39 +129,8 @@ final class PointwiseCases {
         return cases;
     }
 
-    /** A launch from one array to another. */
-    private interface Launch {
-        void run(Bench bench, long x, long y);
-    }
-
     private static String shifted(int shift) {
-        return shift == 0 ? "" : shift == OUTPUT_SHIFTED ? ", output shifted"
-                : shift >= ONE_SHIFTED ? ", array " + (shift - ONE_SHIFTED) + " shifted" : ", shifted";
-    }
-
-    private static KernelCase map(String name, int n, int shift, DoubleUnaryOperator function, Launch launch) {
-        return new KernelCase(name + ", " + n + shifted(shift), bench -> {
-            float[] x = bench.random(new Random(n), n, 0, 4);
-            // Where exp(-x) overflows, and where it vanishes.
-            x[0] = -200;
-            x[1] = 200;
-            double[] expected = new double[n];
-            for (int i = 0; i < n; i++) {
-                expected[i] = function.applyAsDouble(x[i]);
-            }
-            long input = bench.values(x, shift(shift, 0));
-            long out = bench.result(n, outputShift(shift, 1));
-            launch.run(bench, input, out);
-            // Signs of changes hide behind a value of 200 among small ones, so the two outliers are compared by themselves.
-            float[] actual = bench.readValues(out, n);
-            Bench.require(actual[0] == 0 && actual[1] == 200, "far out: " + actual[0] + ", " + actual[1]);
-            expected[1] = 0;
-            actual[1] = 0;
-            Bench.close(name, expected, actual, bench.tolerance());
-            perfect(bench, shift == 0 && n > 1000, (long) bench.size() * n, (long) bench.size() * n);
-            launch.run(bench, input, input);
-            Bench.require(bench.readValues(input, n)[2] == actual[2], name + " in place");
-        });
+        return shift == 0 ? "" : shift >= ONE_SHIFTED ? ", array " + (shift - ONE_SHIFTED) + " shifted" : ", shifted";
     }
 
     private static void perfect(Bench bench, boolean fast, long read, long written) {
@@ -238,43 +179,6 @@ final class PointwiseCases {
                 pointwise.toFloat(cast, outBack, n, null);
                 Bench.same(expected, bench.readFloats(outBack, n));
             }
-        });
-    }
-
-    private static KernelCase picture(int n, int shift) {
-        return new KernelCase("pictures, " + n + shifted(shift), bench -> {
-            Random random = new Random(n);
-            byte[] picture = new byte[n];
-            random.nextBytes(picture);
-            picture[0] = 0;
-            picture[1] = (byte) 255;
-            double[] expected = new double[n];
-            for (int i = 0; i < n; i++) {
-                expected[i] = (picture[i] & 255) / 127.5 - 1;
-            }
-            Pointwise pointwise = new Pointwise(bench.library());
-            long values = bench.result(n, outputShift(shift, 1));
-            pointwise.fromPicture(bench.bytes(picture, shift(shift, 0)), values, n, null);
-            Bench.close("from a picture", expected, bench.readValues(values, n), bench.tolerance());
-            perfect(bench, shift == 0 && n > 1000, n, (long) bench.size() * n);
-            // There and back changes nothing.
-            long back = bench.output(n, shift(shift, 0));
-            pointwise.toPicture(values, back, n, null);
-            perfect(bench, shift == 0 && n > 1000, (long) bench.size() * n, n);
-            Bench.same(picture, bench.readBytes(back, n));
-
-            float[] x = bench.random(random, n, 0, 0.8);
-            x[0] = Float.NaN;
-            x[1] = -1.7f;
-            x[2] = 9;
-            byte[] rounded = new byte[n];
-            for (int i = 0; i < n; i++) {
-                rounded[i] = (byte) Math.rint(Math.clamp(bench.rounded(x[i]) * 127.5 + 127.5, 0, 255));
-            }
-            rounded[0] = 0;
-            long other = bench.output(n, outputShift(shift, 1));
-            pointwise.toPicture(bench.values(x, shift(shift, 0)), other, n, null);
-            Bench.same(rounded, bench.readBytes(other, n));
         });
     }
 
@@ -352,7 +256,7 @@ final class PointwiseCases {
                     expected[r * channels + c] = a * gelu(b);
                 }
             }
-            long out = bench.result(expected.length, outputShift(shift, 2));
+            long out = bench.result(expected.length, shift(shift, 2));
             new Pointwise(bench.library()).geglu(bench.values(x, shift(shift, 0)),
                     withBias ? bench.values(bias, shift(shift, 1)) : 0, out, rows, channels, null);
             Bench.close("GEGLU", expected, bench.readValues(out, expected.length), bench.tolerance());
@@ -388,7 +292,7 @@ final class PointwiseCases {
                         + (withResidual ? residual[i] : 0);
             }
             long input = bench.values(x, shift(shift, 0));
-            long out = bench.result(n, outputShift(shift, 4));
+            long out = bench.result(n, shift(shift, 4));
             long biases = withBias ? bench.values(bias, shift(shift, 1)) : 0;
             long times = withTime ? bench.values(time, shift(shift, 2)) : 0;
             long residuals = withResidual ? bench.values(residual, shift(shift, 3)) : 0;
@@ -407,6 +311,16 @@ final class PointwiseCases {
         });
     }
 
+    /** Where exp(-x) overflows, and where it vanishes. */
+    private static KernelCase farOut(Activation activation) {
+        return new KernelCase("add, " + activation + ", far out", bench -> {
+            long x = bench.values(new float[] {-200, 200});
+            new Pointwise(bench.library()).add(x, 0, activation, 0, 0, x, 1, 1, 2, null);
+            Bench.same(new float[] {activation == Activation.NONE ? -200 : 0, 200}, bench.readValues(x, 2));
+            bench.counted(launches -> { });
+        });
+    }
+
     private static KernelCase upsample(int images, int height, int width, int outHeight, int outWidth, int channels,
                                        int shift) {
         return new KernelCase("upsample, " + images + " x " + height + " x " + width + " x " + channels + " to " + outHeight
@@ -420,7 +334,7 @@ final class PointwiseCases {
                 int image = pixel / outWidth / outHeight;
                 expected[i] = x[((image * height + row) * width + column) * channels + i % channels];
             }
-            long out = bench.result(expected.length, outputShift(shift, 1));
+            long out = bench.result(expected.length, shift(shift, 1));
             new Pointwise(bench.library()).upsample(bench.values(x, shift(shift, 0)), out, images, height, width, outHeight,
                     outWidth, channels, null);
             Bench.same(expected, bench.readValues(out, expected.length));
@@ -441,7 +355,7 @@ final class PointwiseCases {
                 System.arraycopy(x, line * width * channels, expected, (outLine * outWidth + padding.left()) * channels,
                         width * channels);
             }
-            long out = bench.result(expected.length, outputShift(shift, 1));
+            long out = bench.result(expected.length, shift(shift, 1));
             new Pointwise(bench.library()).pad(bench.values(x, shift(shift, 0)), out, images, height, width, channels, padding,
                     null);
             Bench.same(expected, bench.readValues(out, expected.length));
@@ -460,7 +374,7 @@ final class PointwiseCases {
                 System.arraycopy(a, r * channelsA, expected, r * (channelsA + channelsB), channelsA);
                 System.arraycopy(b, r * channelsB, expected, r * (channelsA + channelsB) + channelsA, channelsB);
             }
-            long out = bench.result(expected.length, outputShift(shift, 2));
+            long out = bench.result(expected.length, shift(shift, 2));
             new Pointwise(bench.library()).concat(bench.values(a, shift(shift, 0)), bench.values(b, shift(shift, 1)), out,
                     rows, channelsA, channelsB, null);
             Bench.same(expected, bench.readValues(out, expected.length));
@@ -514,7 +428,7 @@ final class PointwiseCases {
             }
             long tables = bench.values(table, shift(shift, 0));
             long positions = bench.values(position, shift(shift, 1));
-            long out = bench.result(expected.length, outputShift(shift, 2));
+            long out = bench.result(expected.length, shift(shift, 2));
             Embeddings embeddings = new Embeddings(bench.library());
             embeddings.tokens(bench.ints(id), tables, positions, out, batch, length, channels, vocabulary, null);
             Bench.close("token embedding", expected, bench.readValues(out, expected.length), bench.tolerance());

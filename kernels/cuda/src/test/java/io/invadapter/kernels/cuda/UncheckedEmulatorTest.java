@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.cuda.ptx.Emulator;
 import io.invadapter.kernels.cuda.ptx.PtxFault;
 import java.util.Random;
@@ -46,6 +47,10 @@ class UncheckedEmulatorTest {
         assertArrayEquals(block(new Emulator(1)), block(Emulator.unchecked()));
     }
 
+    private static void add(Pointwise pointwise, long x, long y, int channels) {
+        pointwise.add(x, 0, Activation.NONE, 0, 0, y, 1, 1, channels, null);
+    }
+
     @Test
     void stillSeesWrongMemory() {
         try (EmulatorDriver driver = new EmulatorDriver(Emulator.unchecked(), true)) {
@@ -53,13 +58,13 @@ class UncheckedEmulatorTest {
             long a = driver.allocate(1024);
             long b = driver.allocate(1008);
             assertEquals(PtxFault.Kind.UNINITIALIZED,
-                    assertThrows(PtxFault.class, () -> pointwise.silu(a, a, 512, null)).kind());
+                    assertThrows(PtxFault.class, () -> add(pointwise, a, a, 512)).kind());
             driver.fill(a, (byte) 0, 1024);
             assertEquals(PtxFault.Kind.OUT_OF_BOUNDS,
-                    assertThrows(PtxFault.class, () -> pointwise.silu(a, b, 512, null)).kind());
+                    assertThrows(PtxFault.class, () -> add(pointwise, a, b, 512)).kind());
             driver.free(b);
             assertEquals(PtxFault.Kind.USE_AFTER_FREE,
-                    assertThrows(PtxFault.class, () -> pointwise.silu(a, b, 8, null)).kind());
+                    assertThrows(PtxFault.class, () -> add(pointwise, a, b, 8)).kind());
         }
     }
 }
