@@ -15,7 +15,9 @@ final class EmulatedStream implements CudaDriver.Stream {
     private final long number;
     private final Queue<Runnable> pending = new ArrayDeque<>();
     /** What is being recorded, or null. */
-    private List<Runnable> recording;
+    private List<EmulatedWork> recording;
+    /** When, in made-up time, all that it was given is done. */
+    private long end;
     private boolean closed;
 
     EmulatedStream(EmulatorDriver driver, long number) {
@@ -28,17 +30,35 @@ final class EmulatedStream implements CudaDriver.Stream {
         return number;
     }
 
-    void add(Runnable work) {
+    void add(EmulatedWork work) {
         checkOpen();
         if (recording != null) {
             recording.add(work);
         } else {
-            pending.add(work);
+            pending.add(work.run());
+            end = driver.clock().eager(end, work);
         }
     }
 
-    void addAll(List<Runnable> work) {
-        work.forEach(this::add);
+    /** A graph's work, at once. */
+    void replay(List<EmulatedWork> graph) {
+        checkOpen();
+        if (recording != null) {
+            recording.addAll(graph);
+            return;
+        }
+        driver.clock().startGraph();
+        for (EmulatedWork work : graph) {
+            pending.add(work.run());
+            end = driver.clock().replayed(end, work);
+        }
+    }
+
+    /** Takes no time; returns when it is passed. */
+    long mark(Runnable passed) {
+        checkOpen();
+        pending.add(passed);
+        return driver.clock().mark(end);
     }
 
     /** Does what waits, until {@code last} is done or nothing is left; the rest is forgotten when it fails. */
@@ -51,6 +71,7 @@ final class EmulatedStream implements CudaDriver.Stream {
                     return;
                 }
             }
+            driver.clock().waitUntil(end);
         } catch (RuntimeException | Error e) {
             pending.clear();
             throw e;
@@ -62,8 +83,8 @@ final class EmulatedStream implements CudaDriver.Stream {
         recording = new ArrayList<>();
     }
 
-    List<Runnable> endRecording() {
-        List<Runnable> recorded = recording;
+    List<EmulatedWork> endRecording() {
+        List<EmulatedWork> recorded = recording;
         recording = null;
         return recorded;
     }

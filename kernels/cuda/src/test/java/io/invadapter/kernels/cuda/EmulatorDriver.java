@@ -31,6 +31,10 @@ public final class EmulatorDriver implements CudaDriver {
     private static final long DEFAULT_MEMORY = 16L << 30;
     /** A driver hands memory out in multiples of this. */
     private static final int GRANULE = 512;
+    /** What a kernel or a copy pretends to take. */
+    private static final long DEVICE_NANOS = 3_000;
+    private static final long HOST_NANOS = 4_000;
+    private static final long ALLOCATION_NANOS = 100_000;
 
     /** A finished launch. */
     record Launch(String kernel, Counters counters) {
@@ -47,6 +51,7 @@ public final class EmulatorDriver implements CudaDriver {
     private long streamsMade;
     private long totalMemory = DEFAULT_MEMORY;
     private long usedMemory;
+    private final EmulatedClock clock = new EmulatedClock();
     private EmulatedStream recorded;
     /** What was done that a recording forbids, or null. */
     private String spoiltBy;
@@ -116,11 +121,21 @@ public final class EmulatorDriver implements CudaDriver {
 
     /** Gives work to a stream, null for the default one, which does it at once. */
     void submit(Stream stream, Runnable work) {
+        submit(stream, new EmulatedWork(work, DEVICE_NANOS, HOST_NANOS));
+    }
+
+    /** The same, with the time that it pretends to take. */
+    void submit(Stream stream, EmulatedWork work) {
         if (stream == null) {
-            work.run();
+            work.run().run();
         } else {
             ((EmulatedStream) stream).add(work);
         }
+    }
+
+    /** Made-up time. */
+    EmulatedClock clock() {
+        return clock;
     }
 
     /** Whether work given to that stream is recorded now. */
@@ -164,7 +179,8 @@ public final class EmulatorDriver implements CudaDriver {
     private final class EmulatedEvent implements Event {
         private EmulatedStream stream;
         private Runnable mark;
-        private long passed;
+        private boolean passed;
+        private long nanos;
 
         EmulatedEvent() {
             handles++;
@@ -173,18 +189,24 @@ public final class EmulatorDriver implements CudaDriver {
         @Override
         public void record(Stream stream) {
             notRecordable("setting an event");
-            Runnable set = () -> passed = System.nanoTime();
+            Runnable set = () -> passed = true;
             this.stream = (EmulatedStream) stream;
             mark = set;
-            passed = 0;
-            submit(stream, set);
+            passed = false;
+            if (stream == null) {
+                set.run();
+                nanos = clock.mark(0);
+            } else {
+                nanos = this.stream.mark(set);
+            }
         }
 
         @Override
         public void synchronize() {
             notRecordable("waiting for an event");
-            if (mark != null && passed == 0) {
+            if (mark != null && !passed) {
                 stream.run(mark);
+                clock.waitUntil(nanos);
             }
         }
 
@@ -196,7 +218,7 @@ public final class EmulatorDriver implements CudaDriver {
             }
             start.synchronize();
             synchronize();
-            return (passed - start.passed) / 1e6f;
+            return (nanos - start.nanos) / 1e6f;
         }
 
         @Override
@@ -213,10 +235,10 @@ public final class EmulatorDriver implements CudaDriver {
     }
 
     private final class EmulatedGraph implements Graph {
-        private final List<Runnable> work;
+        private final List<EmulatedWork> work;
         private boolean closed;
 
-        EmulatedGraph(List<Runnable> work) {
+        EmulatedGraph(List<EmulatedWork> work) {
             this.work = work;
             handles++;
         }
@@ -227,9 +249,9 @@ public final class EmulatorDriver implements CudaDriver {
                 throw new IllegalStateException("use of a closed graph");
             }
             if (stream == null) {
-                work.forEach(Runnable::run);
+                work.forEach(piece -> piece.run().run());
             } else {
-                ((EmulatedStream) stream).addAll(work);
+                ((EmulatedStream) stream).replay(work);
             }
         }
 
@@ -248,7 +270,7 @@ public final class EmulatorDriver implements CudaDriver {
         recorded = (EmulatedStream) Objects.requireNonNull(stream, "the default stream cannot be recorded");
         spoiltBy = null;
         recorded.beginRecording();
-        List<Runnable> all;
+        List<EmulatedWork> all;
         try {
             work.run();
         } finally {
@@ -284,6 +306,7 @@ public final class EmulatorDriver implements CudaDriver {
             throw new OutOfDeviceMemoryException("The GPU (" + deviceName() + ") has not enough memory: " + bytes
                     + " bytes more were asked for, " + (totalMemory - usedMemory) + " of " + totalMemory + " are free");
         }
+        clock.hostWorks(ALLOCATION_NANOS);
         long address = emulator.allocate(bytes);
         sizes.put(address, rounded);
         usedMemory += rounded;

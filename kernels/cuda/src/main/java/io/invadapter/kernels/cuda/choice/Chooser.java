@@ -1,0 +1,263 @@
+package io.invadapter.kernels.cuda.choice;
+
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.BiConsumer;
+
+/**
+ * Finds the fastest of the candidates that work. A choice that the book knows is only prepared; else some candidates are
+ * prepared and timed, those that need no compiling first. A candidate that fails, or whose scratch memory does not fit, is
+ * passed over, it alone. One that cannot be recorded is taken only when none can.
+ */
+public final class Chooser {
+    /** The most scratch memory that one way may have. */
+    public static final long MOST_WORKSPACE_BYTES = 512L << 20;
+    /** Candidates that are prepared for one piece of work, those that fail included. */
+    static final int MOST_ATTEMPTS = 10;
+    /** Of those, the ones that are compiled at run time, a second each, when another works already. */
+    static final int MOST_COMPILED = 2;
+
+    private final CudaDriver driver;
+    private final CudaDriver.Stream stream;
+    private final Stopwatch stopwatch;
+    private final Workspace workspace;
+    private final ChoiceBook book;
+    private final Runnable trim;
+    private BiConsumer<String, Attempt> listener = (key, attempt) -> { };
+
+    /**
+     * @param stream    where ways are tried
+     * @param workspace made large enough for what is chosen
+     * @param trim      gives memory back that nobody uses; called when there is too little to try ways
+     */
+    public Chooser(CudaDriver driver, CudaDriver.Stream stream, Workspace workspace, ChoiceBook book, Runnable trim) {
+        this.driver = driver;
+        this.stream = stream;
+        this.stopwatch = new Stopwatch(driver, stream);
+        this.workspace = workspace;
+        this.book = book;
+        this.trim = trim;
+    }
+
+    /** From now on hears of every attempt, and the key of the work it was made for. */
+    public void listener(BiConsumer<String, Attempt> newListener) {
+        listener = newListener;
+    }
+
+    /**
+     * The way for an offer, which the caller closes. An offer with a single candidate gets it untimed. Not while a graph is
+     * recorded.
+     *
+     * @throws OutOfDeviceMemoryException when none works, and one of them for lack of memory
+     * @throws CudaException              when none works: one sentence with the reasons
+     */
+    public <W extends Way> Choice<W> choose(Offer<W> offer) {
+        Optional<ChoiceBook.Entry> known = book.find(offer.key());
+        if (known.isPresent()) {
+            Optional<Choice<W>> choice = named(offer, known.get());
+            if (choice.isPresent()) {
+                return choice.get();
+            }
+        }
+        return new Search<>(offer).run();
+    }
+
+    /**
+     * The way for an offer that was chosen for another, much like it: only that one is prepared, and nothing is timed. When it
+     * does not work here, as {@link #choose(Offer)}.
+     */
+    public <W extends Way> Choice<W> choose(Offer<W> offer, Choice<W> like) {
+        return named(offer, new ChoiceBook.Entry(like.name(), like.microseconds()))
+                .map(choice -> new Choice<>(choice.name(), choice.way(), Double.NaN, like.recordable()))
+                .orElseGet(() -> choose(offer));
+    }
+
+    /** Empty when there is no such candidate any more, or it does not work. */
+    private <W extends Way> Optional<Choice<W>> named(Offer<W> offer, ChoiceBook.Entry entry) {
+        for (Candidate<W> candidate : offer.candidates()) {
+            if (candidate.name().equals(entry.name())) {
+                W way = null;
+                try {
+                    way = candidate.prepare();
+                    reserve(way);
+                    return Optional.of(new Choice<>(entry.name(), way, entry.microseconds(), true));
+                } catch (DeviceException e) {
+                    if (way != null) {
+                        way.close();
+                    }
+                    throwIfLost();
+                    return Optional.empty();
+                }
+            }
+        }
+        return Optional.empty();
+    }
+
+    private void reserve(Way way) {
+        checkSize(way);
+        try {
+            workspace.address(way.workspaceBytes());
+        } catch (OutOfDeviceMemoryException e) {
+            trim.run();
+            workspace.address(way.workspaceBytes());
+        }
+    }
+
+    private static void checkSize(Way way) {
+        if (way.workspaceBytes() > MOST_WORKSPACE_BYTES) {
+            throw new OutOfDeviceMemoryException("it needs " + way.workspaceBytes() + " bytes of scratch memory, more than "
+                    + MOST_WORKSPACE_BYTES);
+        }
+    }
+
+    /** After a failure: no other way will do better on a lost device, whose own sentence says so. */
+    private void throwIfLost() {
+        driver.synchronize();
+    }
+
+    /** One offer's candidates, tried one after the other. */
+    private final class Search<W extends Way> {
+        private final Offer<W> offer;
+        private final List<Choice<W>> working = new ArrayList<>();
+        private final List<String> refusals = new ArrayList<>();
+        private boolean outOfMemory;
+
+        Search(Offer<W> offer) {
+            this.offer = offer;
+        }
+
+        Choice<W> run() {
+            Choice<W> chosen = null;
+            try {
+                List<Candidate<W>> candidates = new ArrayList<>();
+                offer.candidates().forEach(candidates::add);
+                candidates.sort(Comparator.comparing(Candidate::compiledAtRunTime));
+                if (candidates.size() > 1) {
+                    tryAll(candidates);
+                } else {
+                    firstThatPrepares(candidates);
+                }
+                chosen = fastest();
+                if (chosen == null) {
+                    String message = offer.key() + " cannot be computed: " + (refusals.isEmpty() ? "the library has no way"
+                            : String.join("; ", refusals));
+                    throw outOfMemory ? new OutOfDeviceMemoryException(message) : new CudaException(message);
+                }
+                return chosen;
+            } finally {
+                for (Choice<W> choice : working) {
+                    if (choice != chosen) {
+                        choice.way().close();
+                    }
+                }
+            }
+        }
+
+        private void tryAll(List<Candidate<W>> candidates) {
+            try (Offer.Trial<W> trial = trial()) {
+                if (trial == null) {
+                    firstThatPrepares(candidates);
+                    return;
+                }
+                int attempts = 0;
+                int compiled = 0;
+                for (Candidate<W> candidate : candidates) {
+                    boolean enough = candidate.compiledAtRunTime() && compiled >= MOST_COMPILED && !working.isEmpty();
+                    if (attempts < MOST_ATTEMPTS && !enough) {
+                        attempts++;
+                        compiled += candidate.compiledAtRunTime() ? 1 : 0;
+                        attempt(candidate, trial);
+                    }
+                }
+            }
+        }
+
+        /** Null when there is no memory to try anything. */
+        private Offer.Trial<W> trial() {
+            try {
+                return offer.trial();
+            } catch (OutOfDeviceMemoryException e) {
+                trim.run();
+            }
+            try {
+                return offer.trial();
+            } catch (OutOfDeviceMemoryException e) {
+                return null;
+            }
+        }
+
+        private void firstThatPrepares(List<Candidate<W>> candidates) {
+            for (int i = 0; i < candidates.size() && i < MOST_ATTEMPTS && working.isEmpty(); i++) {
+                attempt(candidates.get(i), null);
+            }
+        }
+
+        /** Prepares a candidate and, given something to try it on, times it. */
+        private void attempt(Candidate<W> candidate, Offer.Trial<W> trial) {
+            long start = System.nanoTime();
+            double milliseconds = 0;
+            W way = null;
+            Stopwatch.Reading reading = new Stopwatch.Reading(Double.NaN, true);
+            String refusal = null;
+            try {
+                way = candidate.prepare();
+                milliseconds = (System.nanoTime() - start) / 1e6;
+                checkSize(way);
+                if (trial != null) {
+                    reading = time(way, trial);
+                } else {
+                    reserve(way);
+                }
+                working.add(new Choice<>(candidate.name(), way, reading.microseconds(), reading.recordable()));
+            } catch (DeviceException e) {
+                refusal = e.getMessage();
+                refuse(candidate.name(), e);
+            }
+            listener.accept(offer.key(), new Attempt(candidate.name(), candidate.notes(), way == null ? -1 : way.workspaceBytes(),
+                    milliseconds, reading.microseconds(), reading.recordable(), refusal));
+            if (refusal != null) {
+                if (way != null) {
+                    way.close();
+                }
+                throwIfLost();
+            }
+        }
+
+        private void refuse(String name, DeviceException e) {
+            refusals.add(name + ": " + e.getMessage());
+            outOfMemory |= e instanceof OutOfDeviceMemoryException;
+        }
+
+        /** On scratch memory of its own: the device's would stay as large as the hungriest candidate. */
+        private Stopwatch.Reading time(W way, Offer.Trial<W> trial) {
+            try (TrialMemory scratch = new TrialMemory(driver)) {
+                long address = scratch.block(way.workspaceBytes());
+                return stopwatch.time(() -> trial.run(way, address, stream));
+            }
+        }
+
+        /** The best of those that work whose scratch memory fits, now that the trial's is free again; null when none does. */
+        private Choice<W> fastest() {
+            List<Choice<W>> ranked = new ArrayList<>(working);
+            ranked.sort(Comparator.comparing((Choice<W> c) -> !c.recordable()).thenComparing(Choice::microseconds));
+            for (Choice<W> choice : ranked) {
+                try {
+                    reserve(choice.way());
+                    if (!Double.isNaN(choice.microseconds()) && choice.recordable()) {
+                        book.put(offer.key(), new ChoiceBook.Entry(choice.name(), choice.microseconds()));
+                    }
+                    return choice;
+                } catch (OutOfDeviceMemoryException e) {
+                    refuse(choice.name(), e);
+                }
+            }
+            return null;
+        }
+    }
+}

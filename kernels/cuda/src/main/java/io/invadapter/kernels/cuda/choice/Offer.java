@@ -1,0 +1,33 @@
+package io.invadapter.kernels.cuda.choice;
+
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+
+/**
+ * One piece of work, and the candidates for it.
+ *
+ * @param <W> the ways that compute it
+ */
+public interface Offer<W extends Way> {
+
+    /** Memory of its own to run ways on. */
+    interface Trial<W extends Way> extends AutoCloseable {
+        /** Gives one run to a stream. */
+        void run(W way, long workspace, CudaDriver.Stream stream);
+
+        @Override
+        void close();
+    }
+
+    /** What is computed, in which type and sizes: the same in every process. No tabs, one line. */
+    String key();
+
+    /** In library's order, the most promising first; asked one after the other, for each may take the library some time. */
+    Iterable<? extends Candidate<W>> candidates();
+
+    /**
+     * Memory to try ways on.
+     *
+     * @throws io.invadapter.kernels.OutOfDeviceMemoryException when there is not that much left
+     */
+    Trial<W> trial();
+}
