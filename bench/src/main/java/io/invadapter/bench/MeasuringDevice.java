@@ -25,7 +25,7 @@ public final class MeasuringDevice implements InvocationHandler {
     /** These only make room or hand on. */
     private static final Set<String> NO_WORK = Set.of("allocate", "keep", "upload");
     /** These work on what they are given. */
-    private static final Set<String> IN_PLACE = Set.of("ddimStep", "copy");
+    private static final Set<String> IN_PLACE = Set.of("ddimStep", "copy", "linearInto");
 
     private final Device target;
     private final Map<Device.Convolution, Integer> kernelSizes = new IdentityHashMap<>();
@@ -108,10 +108,10 @@ public final class MeasuringDevice implements InvocationHandler {
             throw e.getCause();
         }
         if (operator) {
-            Tensor y = (Tensor) result;
+            Tensor y = result == null && arguments[1] instanceof Device.Linear ? (Tensor) arguments[2] : (Tensor) result;
             boolean identity = arguments.length == 6 && arguments[5] != null;
             pending.add(new Timed(identity ? name + " with identity" : name, before, target.mark(), operations(y, arguments),
-                    bytes(arguments) + (y == null ? 0 : y.bytes())));
+                    bytes(arguments) + (result == null ? 0 : y.bytes())));
         } else if (result instanceof Device.Convolution convolution) {
             int[] shape = ((HostTensor) arguments[0]).shape();
             kernelSizes.put(convolution, shape[2] * shape[3]);

@@ -5,6 +5,7 @@ import io.invadapter.engine.model.IdentityAttention;
 import io.invadapter.engine.model.IdentityFeatures;
 import io.invadapter.engine.model.IdentityLayers;
 import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.TextFeatures;
 import io.invadapter.engine.model.UNet;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
@@ -94,6 +95,8 @@ final class DenoisingPlan implements AutoCloseable {
     private final Tensor rowIdentities;
     private final Tensor rowScales;
     private final IdentityFeatures features;
+    /** Of each pass through the network, in the order of their rows. */
+    private final List<TextFeatures> textFeatures = new ArrayList<>();
     private final List<Work> works = new ArrayList<>();
     private final List<Tensor> owned = new ArrayList<>();
 
@@ -122,6 +125,7 @@ final class DenoisingPlan implements AutoCloseable {
                     : adapter.features(people.count, people.height, people.width);
             record();
             owned.forEach(device::keep);
+            textFeatures.forEach(TextFeatures::keep);
             if (features != null) {
                 features.keep();
             }
@@ -155,6 +159,11 @@ final class DenoisingPlan implements AutoCloseable {
         device.write(latents, noise.channelsLast());
         device.write(contexts, UNet.joined(texts));
         device.write(guidance, scales);
+        int row = 0;
+        for (TextFeatures text : textFeatures) {
+            unet.project(contexts.rows(row, text.rows()), text);
+            row += text.rows();
+        }
     }
 
     /**
@@ -204,21 +213,25 @@ final class DenoisingPlan implements AutoCloseable {
     private void record() {
         Source source = shape.people == null ? null : shape.people.source;
         if (source == Source.TOGETHER) {
-            record(this::together, 0, shape.pictures());
+            TextFeatures text = texts(identityRows + shape.rows());
+            record(() -> together(text), 0, shape.pictures());
             return;
         }
         if (source == Source.APART) {
             // One recording, for each holds memory of its own.
+            TextFeatures captions = texts(identityRows);
+            TextFeatures text = texts(shape.rows());
             record(() -> {
-                identityPass(0, identityRows);
-                pass(shape.parts.getFirst(), 0, identityRows);
+                identityPass(0, captions);
+                pass(shape.parts.getFirst(), 0, identityRows, text);
             }, 0, shape.pictures());
             return;
         }
         if (source == Source.ONE_BY_ONE) {
             for (int i = 0; i < identityRows; i++) {
                 int identity = i;
-                record(() -> identityPass(identity, 1), 0, shape.pictures());
+                TextFeatures caption = texts(1);
+                record(() -> identityPass(identity, caption), 0, shape.pictures());
             }
         }
         int picture = 0;
@@ -226,10 +239,18 @@ final class DenoisingPlan implements AutoCloseable {
         for (Part part : shape.parts) {
             int firstPicture = picture;
             int firstRow = row;
-            record(() -> pass(part, firstPicture, firstRow), firstPicture, part.pictures);
+            TextFeatures text = texts(part.rows());
+            record(() -> pass(part, firstPicture, firstRow, text), firstPicture, part.pictures);
             picture += part.pictures;
             row += part.rows();
         }
+    }
+
+    /** For a pass of that many rows. */
+    private TextFeatures texts(int rows) {
+        TextFeatures text = unet.textFeatures(rows, shape.tokens);
+        textFeatures.add(text);
+        return text;
     }
 
     private void record(Runnable work, int firstPicture, int pictures) {
@@ -237,32 +258,31 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /** The identities move by the same DDIM step as the pictures, without guidance. */
-    private void together() {
+    private void together(TextFeatures text) {
         Part part = shape.parts.getFirst();
         int people = shape.people.count;
         Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
                 : device.toActivations(identityLatents, latents);
-        Tensor noise = unet.forward(batch, timestep, contexts,
+        Tensor noise = unet.forward(batch, timestep, text,
                 adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
         device.ddimStep(identityLatents, noise.rows(0, people), null, factors);
         device.ddimStep(latents, noise.rows(people, part.rows()), part.guided ? guidance : null, factors);
     }
 
-    private void identityPass(int first, int count) {
+    private void identityPass(int first, TextFeatures captions) {
         try (Scope scope = device.scope()) {
-            Tensor own = identityLatents.rows(first, count);
-            Tensor noise = unet.forward(device.toActivations(own), timestep, contexts.rows(first, count),
-                    adapter.record(features, first));
+            Tensor own = identityLatents.rows(first, captions.rows());
+            Tensor noise = unet.forward(device.toActivations(own), timestep, captions, adapter.record(features, first));
             device.ddimStep(own, noise, null, factors);
         }
     }
 
-    private void pass(Part part, int firstPicture, int firstRow) {
+    private void pass(Part part, int firstPicture, int firstRow, TextFeatures text) {
         Tensor own = latents.rows(firstPicture, part.pictures);
         IdentityAttention identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
                 rowScales.rows(firstRow, part.rows()), shape.people.layers) : IdentityAttention.NONE;
-        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), timestep,
-                contexts.rows(firstRow, part.rows()), identity);
+        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), timestep, text,
+                identity);
         device.ddimStep(own, noise, part.guided ? guidance.rows(firstPicture, part.pictures) : null, factors);
     }
 
@@ -270,6 +290,7 @@ final class DenoisingPlan implements AutoCloseable {
     public void close() {
         works.forEach(work -> work.recording.close());
         owned.forEach(device::release);
+        textFeatures.forEach(TextFeatures::close);
         if (features != null) {
             features.close();
         }

@@ -18,14 +18,17 @@ final class SpatialTransformer {
     private static final float LAYER_NORM_EPSILON = 1e-5f;
 
     private final Device device;
+    private final int level;
     private final int groups;
     private final Device.Norm norm;
     private final Device.Linear projectionIn;
     private final Device.Linear projectionOut;
     private final List<Block> blocks = new ArrayList<>();
 
-    SpatialTransformer(Weights w, int channels, int heads, int depth, int contextChannels, int groups) {
+    /** @param level how often the latents were halved before it */
+    SpatialTransformer(Weights w, int level, int channels, int heads, int depth, int contextChannels, int groups) {
         this.device = w.device();
+        this.level = level;
         this.groups = groups;
         this.norm = w.norm("norm", channels);
         this.projectionIn = w.linear("proj_in", channels, channels);
@@ -36,26 +39,40 @@ final class SpatialTransformer {
     }
 
     /** Adds the attention layers by name. */
-    void addLayers(int level, Map<String, UNet.AttentionLayer> layers) {
+    void addLayers(Map<String, UNet.AttentionLayer> layers) {
         for (Block block : blocks) {
             layers.put(block.self, new UNet.AttentionLayer(block.channels, level));
             layers.put(block.cross, new UNet.AttentionLayer(block.channels, level));
         }
     }
 
-    /** @param x {@code [B, H, W, C]}; @param context {@code [B, S, contextChannels]} */
-    Tensor forward(Tensor x, Tensor context, IdentityAttention identity) {
+    /** Adds memory for the keys and values of texts, {@code [rows, tokens, 2 D]} for each cross attention. */
+    void addTexts(int rows, int tokens, Map<String, Tensor> layers) {
+        for (Block block : blocks) {
+            layers.put(block.cross, device.allocate(device.precision().type(), rows, tokens, 2 * block.channels));
+        }
+    }
+
+    /** Makes keys and values of the texts {@code context [B, S, contextChannels]}. */
+    void project(Tensor context, TextFeatures text) {
+        for (Block block : blocks) {
+            device.linearInto(context, block.crossKeyValue, text.keyValue(block.cross));
+        }
+    }
+
+    /** @param x {@code [B, H, W, C]} */
+    Tensor forward(Tensor x, TextFeatures text, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
             Tensor h = device.groupNorm(x, norm, groups, GROUP_NORM_EPSILON, false).tokens();
             h = device.linear(h, projectionIn, Activation.NONE, null);
             for (Block block : blocks) {
-                h = block.forward(h, context, identity);
+                h = block.forward(h, text, identity);
             }
             return scope.keep(device.linear(h, projectionOut, Activation.NONE, x.tokens())).map(x.size(1), x.size(2));
         }
     }
 
-    /** {@code x += attn1(norm1 x); x += attn2(norm2 x, context); x += ff(norm3 x)} */
+    /** {@code x += attn1(norm1 x); x += attn2(norm2 x, text); x += ff(norm3 x)} */
     private static final class Block {
         private final Device device;
         private final int channels;
@@ -95,10 +112,10 @@ final class SpatialTransformer {
             this.feedForwardOut = w.linear("ff.net.2", inner, channels);
         }
 
-        Tensor forward(Tensor x, Tensor context, IdentityAttention identity) {
+        Tensor forward(Tensor x, TextFeatures text, IdentityAttention identity) {
             try (Scope scope = device.scope()) {
                 Tensor h = selfAttention(x, identity);
-                h = crossAttention(h, context, identity);
+                h = crossAttention(h, text, identity);
                 return scope.keep(feedForward(h));
             }
         }
@@ -116,12 +133,12 @@ final class SpatialTransformer {
         }
 
         /** Inv-Adapter's equations 4 and 5: {@code K = c Wk, V = c Wv} and K', V' of the aggregated identity. */
-        private Tensor crossAttention(Tensor x, Tensor context, IdentityAttention identity) {
+        private Tensor crossAttention(Tensor x, TextFeatures text, IdentityAttention identity) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm2, LAYER_NORM_EPSILON);
                 Device.Identity second = identity.attend(cross, features);
                 Tensor query = device.linear(features, crossQuery, Activation.NONE, null);
-                Tensor kv = device.linear(context, crossKeyValue, Activation.NONE, null);
+                Tensor kv = text.keyValue(cross);
                 Tensor out = device.attention(query, kv.columns(0, channels), kv.columns(channels, channels), heads, false,
                         second);
                 return scope.keep(device.linear(out, crossOut, Activation.NONE, x));

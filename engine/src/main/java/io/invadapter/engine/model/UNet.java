@@ -29,6 +29,8 @@ public final class UNet {
     private final SpatialTransformer middleAttention;
     private final ResnetBlock middle2;
     private final List<UpBlock> upBlocks = new ArrayList<>();
+    /** All of them, in their order. */
+    private final List<SpatialTransformer> transformers = new ArrayList<>();
     private final Device.Norm normOut;
     private final Device.Convolution convOut;
 
@@ -125,8 +127,10 @@ public final class UNet {
     }
 
     private SpatialTransformer transformer(Weights w, int level) {
-        return new SpatialTransformer(w, config.blockChannels()[level], config.heads()[level],
+        SpatialTransformer transformer = new SpatialTransformer(w, level, config.blockChannels()[level], config.heads()[level],
                 config.transformerDepth()[level], config.contextChannels(), config.groups());
+        transformers.add(transformer);
+        return transformer;
     }
 
     private DataType activations() {
@@ -140,18 +144,7 @@ public final class UNet {
     /** Every attention layer, by its diffusers name. */
     public Map<String, AttentionLayer> attentionLayers() {
         Map<String, AttentionLayer> layers = new LinkedHashMap<>();
-        int lowest = downBlocks.size() - 1;
-        for (int level = 0; level <= lowest; level++) {
-            for (SpatialTransformer attention : downBlocks.get(level).attentions) {
-                attention.addLayers(level, layers);
-            }
-        }
-        middleAttention.addLayers(lowest, layers);
-        for (int up = 0; up <= lowest; up++) {
-            for (SpatialTransformer attention : upBlocks.get(up).attentions) {
-                attention.addLayers(lowest - up, layers);
-            }
-        }
+        transformers.forEach(transformer -> transformer.addLayers(layers));
         return layers;
     }
 
@@ -164,9 +157,32 @@ public final class UNet {
     public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
             Tensor t = device.upload(DataType.FLOAT32, new float[] {timestep}, 1);
-            return Latents.download(device, forward(latents.upload(device, activations()), t, uploadContexts(contexts),
-                    identity));
+            TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
+            project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
+                    config.contextChannels()), text);
+            return Latents.download(device, forward(latents.upload(device, activations()), t, text, identity));
         }
+    }
+
+    /**
+     * Memory for the keys and values of texts, in the current scope.
+     *
+     * @param rows   of the pass, a text each
+     * @param tokens of each text
+     */
+    public TextFeatures textFeatures(int rows, int tokens) {
+        Map<String, Tensor> layers = new LinkedHashMap<>();
+        transformers.forEach(transformer -> transformer.addTexts(rows, tokens, layers));
+        return new TextFeatures(device, rows, layers);
+    }
+
+    /**
+     * Makes the keys and values of texts for every cross attention.
+     *
+     * @param encoderHiddenStates the text of each row, {@code [B, S, contextChannels]} in the device's precision
+     */
+    public void project(Tensor encoderHiddenStates, TextFeatures text) {
+        transformers.forEach(transformer -> transformer.project(encoderHiddenStates, text));
     }
 
     /** The texts of a batch, all of one length, below one another. */
@@ -178,22 +194,16 @@ public final class UNet {
         return all;
     }
 
-    /** The texts of a batch, {@code [B, S, contextChannels]}, in the device's precision. */
-    private Tensor uploadContexts(float[][] contexts) {
-        return device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
-                config.contextChannels());
-    }
-
     /**
      * One pass.
      *
-     * @param latents             {@code [B, h, w, in]} in the device's precision
-     * @param timestep            float32 {@code [1]}, the same for all rows
-     * @param encoderHiddenStates the text, {@code [B, S, contextChannels]}
-     * @param identity            what the attention layers record or take in besides
+     * @param latents  {@code [B, h, w, in]} in the device's precision
+     * @param timestep float32 {@code [1]}, the same for all rows
+     * @param text     keys and values of the text of each row
+     * @param identity what the attention layers record or take in besides
      * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
      */
-    public Tensor forward(Tensor latents, Tensor timestep, Tensor encoderHiddenStates, IdentityAttention identity) {
+    public Tensor forward(Tensor latents, Tensor timestep, TextFeatures text, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
             Tensor time = timeEmbedding(timestep);
             Tensor h = device.conv2d(latents, convIn, null, null);
@@ -202,7 +212,7 @@ public final class UNet {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = block.resnets.get(i).forward(h, time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, encoderHiddenStates, identity);
+                        h = block.attentions.get(i).forward(h, text, identity);
                     }
                     skips.push(h);
                 }
@@ -213,14 +223,14 @@ public final class UNet {
             }
 
             h = middle1.forward(h, time);
-            h = middleAttention.forward(h, encoderHiddenStates, identity);
+            h = middleAttention.forward(h, text, identity);
             h = middle2.forward(h, time);
 
             for (UpBlock block : upBlocks) {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = joined(h, skips.pop(), block.resnets.get(i), time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, encoderHiddenStates, identity);
+                        h = block.attentions.get(i).forward(h, text, identity);
                     }
                 }
                 if (block.upsample != null) {

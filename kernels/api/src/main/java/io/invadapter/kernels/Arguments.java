@@ -69,6 +69,11 @@ public record Arguments(DataType type) {
 
     // --- operators --------------------------------------------------------------------------------------------------
 
+    public void linearInto(Tensor x, Device.Linear layer, Tensor target) {
+        int[] y = projected(x, layer.inFeatures(), layer.outFeatures());
+        check(areActivations(target) && Arrays.equals(target.shape(), y), "%s for a result of %s", target, Arrays.toString(y));
+    }
+
     /** @return the shape of the result */
     public int[] linear(Tensor x, Device.Linear layer, Tensor residual) {
         int[] y = projected(x, layer.inFeatures(), layer.outFeatures());

@@ -235,6 +235,12 @@ public interface Device extends AutoCloseable {
     /** {@code activation(x W^T + b) + residual}; {@code x [.., in]}, {@code residual [.., out]} or {@code null}. */
     Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual);
 
+    /**
+     * {@code x W^T + b} over what {@code target [.., out]} holds, which may be rows of a larger tensor but not {@code x}: for a
+     * result that outlives every scope. Takes no memory.
+     */
+    void linearInto(Tensor x, Linear weights, Tensor target);
+
     /** {@code (x Wv^T + bv) * gelu(x Wg^T + bg)}, with the exact (erf) GELU. */
     Tensor gatedLinear(Tensor x, GatedLinear weights);
 

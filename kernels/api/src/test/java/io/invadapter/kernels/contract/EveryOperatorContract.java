@@ -47,6 +47,10 @@ abstract class EveryOperatorContract extends DeviceFixture {
         Tensor scales = device.upload(DataType.FLOAT32, new float[] {0.5f, 1}, 2);
         return List.of(
                 use("linear", t -> device.linear(t[0], linear, Activation.GELU, t[1]), input(2, 15, 6), input(2, 15, 9)),
+                use("linearInto", t -> {
+                    device.linearInto(t[0], linear, t[1]);
+                    return t[1];
+                }, input(2, 15, 6), input(2, 15, 9)),
                 use("gatedLinear", t -> device.gatedLinear(t[0], gated), input(2, 15, 6)),
                 use("mixTokens", t -> device.mixTokens(t[0], mixer), input(2, 15, 6)),
                 use("conv2d", t -> device.conv2d(t[0], convolution, t[1], t[2]), input(2, 3, 5, 6), input(1, 9), input(2, 3, 5, 9)),

@@ -57,6 +57,22 @@ abstract class ProductContract extends DeviceFixture {
         }
     }
 
+    @Test
+    void linearIntoRowsOfALargerTensor() {
+        Values x = activations(2, 5, 16);
+        Values weight = weights(24, 16);
+        Values around = activations(5, 5, 24);
+        for (Values bias : new Values[] {null, floats(24)}) {
+            Device.Linear layer = device.linear(host(weight), host(bias));
+            Tensor larger = put(around);
+            device.linearInto(put(x), layer, larger.rows(1, 2));
+            Values expected = Reference.linear(x, weight, bias, Activation.NONE, null);
+            assertClose("result", expected, larger.rows(1, 2));
+            assertExact(around.rows(0, 1), larger.rows(0, 1));
+            assertExact(around.rows(3, 2), larger.rows(3, 2));
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({"1, 1, 1", "7, 13, 9", "77, 20, 83"})
     void gatedLinear(int rows, int in, int out) {
@@ -88,6 +104,8 @@ abstract class ProductContract extends DeviceFixture {
         Tensor x = zeros(2, 15, 7);
         assertRefused(() -> device.linear(x, linear, Activation.NONE, null), x.shape());
         assertRefused(() -> device.linear(zeros(2, 15, 6), linear, Activation.NONE, zeros(2, 14, 9)), new int[] {2, 14, 9}, new int[] {2, 15, 9});
+        assertRefused(() -> device.linearInto(x, linear, zeros(2, 15, 9)), x.shape());
+        assertRefused(() -> device.linearInto(zeros(2, 15, 6), linear, zeros(15, 2, 9)), new int[] {15, 2, 9}, new int[] {2, 15, 9});
         assertRefused(() -> device.gatedLinear(x, gated), x.shape());
         assertRefused(() -> device.mixTokens(zeros(2, 14, 6), mixer), new int[] {2, 14, 6});
         assertRefused(() -> device.mixTokens(zeros(15, 6), mixer), new int[] {15, 6});

@@ -322,6 +322,13 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public void linearInto(Tensor x, Linear weights, Tensor target) {
+        CpuLinear w = (CpuLinear) weights;
+        arguments.linearInto(x, w, target);
+        w.run(this, x, target, Activation.NONE, CpuLinear.Combine.NOTHING, null);
+    }
+
+    @Override
     public Tensor gatedLinear(Tensor x, GatedLinear weights) {
         CpuGatedLinear w = (CpuGatedLinear) weights;
         Tensor y = allocate(precision.type(), arguments.gatedLinear(x, w));

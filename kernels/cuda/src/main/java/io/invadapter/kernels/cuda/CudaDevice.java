@@ -342,6 +342,16 @@ final class CudaDevice implements Device {
     }
 
     @Override
+    public void linearInto(Tensor x, Linear layer, Tensor target) {
+        CudaLinear w = (CudaLinear) layer;
+        arguments.linearInto(x, w, target);
+        multiply(x, w.weight, target);
+        if (w.bias != 0) {
+            pointwise.add(target.address(), w.bias, Activation.NONE, 0, 0, target.address(), 1, rows(target), w.outFeatures, stream);
+        }
+    }
+
+    @Override
     public Tensor gatedLinear(Tensor x, GatedLinear layer) {
         CudaGatedLinear w = (CudaGatedLinear) layer;
         Tensor y = allocate(type, arguments.gatedLinear(x, w));
