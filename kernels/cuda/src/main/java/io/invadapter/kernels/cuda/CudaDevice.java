@@ -11,6 +11,9 @@ import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.TensorPool;
 import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
+import io.invadapter.kernels.cuda.choice.Chooser;
+import io.invadapter.kernels.cuda.choice.Workspace;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
@@ -50,7 +53,7 @@ final class CudaDevice implements Device {
     private record CudaTable(int rows, int channels, long address) implements Table {
     }
 
-    private record Workspace(long address, long bytes) {
+    private record NormWorkspace(long address, long bytes) {
     }
 
     private final String name;
@@ -70,15 +73,21 @@ final class CudaDevice implements Device {
     private final Embeddings embeddings;
     private final Sampling sampling;
     private final TensorPool requestPool;
+    private final Workspace workspace;
+    private final Chooser chooser;
     private final Map<Dnn.Shape, Dnn.Plan> plans = new HashMap<>();
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
-    private final Map<Integer, Workspace> normWorkspaces = new HashMap<>();
+    private final Map<Integer, NormWorkspace> normWorkspaces = new HashMap<>();
     private TensorPool pool;
 
-    /** Takes over driver, blas and dnn: they are closed with the device, or at once when this fails. */
-    CudaDevice(String name, Precision precision, CudaDriver driver, Blas blas, Dnn dnn) {
+    /**
+     * Takes over driver, blas and dnn: they are closed with the device, or at once when this fails.
+     *
+     * @param book what was chosen on this GPU with these libraries
+     */
+    CudaDevice(String name, Precision precision, CudaDriver driver, Blas blas, Dnn dnn, ChoiceBook book) {
         this.name = name;
         this.precision = precision;
         this.type = precision.type();
@@ -107,6 +116,9 @@ final class CudaDevice implements Device {
             requestPool = new TensorPool(memory());
             closing.push(requestPool::close);
             pool = requestPool;
+            workspace = new Workspace(driver);
+            closing.push(workspace::close);
+            chooser = new Chooser(driver, stream, workspace, book, this::trim);
             blas.setWorkspace(lasting(BLAS_WORKSPACE_BYTES), BLAS_WORKSPACE_BYTES);
         } catch (RuntimeException | Error e) {
             close();
@@ -137,6 +149,16 @@ final class CudaDevice implements Device {
 
     CudaDriver.Stream stream() {
         return stream;
+    }
+
+    /** Chooses among the libraries' ways. */
+    Chooser chooser() {
+        return chooser;
+    }
+
+    /** The scratch memory of whatever runs on the stream. */
+    Workspace workspace() {
+        return workspace;
     }
 
     // --- memory -----------------------------------------------------------------------------------------------------
@@ -468,9 +490,9 @@ final class CudaDevice implements Device {
      * each batch has its own.
      */
     private long normWorkspace(int batch, long bytes) {
-        Workspace known = normWorkspaces.get(batch);
+        NormWorkspace known = normWorkspaces.get(batch);
         if (known == null || known.bytes < bytes) {
-            known = new Workspace(lasting(bytes), bytes);
+            known = new NormWorkspace(lasting(bytes), bytes);
             driver.fill(known.address, (byte) 0, bytes);
             normWorkspaces.put(batch, known);
         }

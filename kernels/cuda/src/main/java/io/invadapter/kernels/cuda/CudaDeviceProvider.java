@@ -1,8 +1,10 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.base.CacheFolder;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceProvider;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.driver.GpuHardware;
@@ -52,7 +54,9 @@ public final class CudaDeviceProvider implements DeviceProvider {
             driver.close();
             throw e;
         }
-        return new CudaDevice("cuda:" + index, precision, driver, libraries.blas(), libraries.dnn());
+        ChoiceBook book = ChoiceBook.onDisk(CacheFolder.path().resolve("choices"), String.join(", ", driver.deviceName(),
+                "driver " + driver.driverVersion(), libraries.blas().description(), libraries.dnn().description()));
+        return new CudaDevice("cuda:" + index, precision, driver, libraries.blas(), libraries.dnn(), book);
     }
 
     @Override

@@ -63,6 +63,7 @@ final class CudaRecording implements Device.Recording {
         } else {
             if (graph == null) {
                 graph = device.driver().record(device.stream(), () -> device.within(pool, work));
+                device.workspace().recorded();
             }
             graph.launch(device.stream());
         }

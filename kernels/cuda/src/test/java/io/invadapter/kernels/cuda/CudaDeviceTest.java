@@ -2,6 +2,7 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.contract.DeviceContract;
 import org.junit.jupiter.api.Nested;
 
@@ -9,7 +10,7 @@ import org.junit.jupiter.api.Nested;
 class CudaDeviceTest {
 
     static CudaDevice open(EmulatedGpu gpu, Precision precision) {
-        return new CudaDevice("cuda:0", precision, gpu.driver(), gpu.blas(), gpu.dnn());
+        return new CudaDevice("cuda:0", precision, gpu.driver(), gpu.blas(), gpu.dnn(), ChoiceBook.inMemory());
     }
 
     private abstract static class OnTheEmulator extends DeviceContract {
