@@ -1,6 +1,6 @@
-// The body of attention.cu and eaa_attention.cu: softmax attention over one or two sources of keys and values.
+// The body of attention.cu, eaa_attention.cu, attention_any.cu and eaa_attention_any.cu: softmax attention over one or two sources of keys and values.
 //
-// Work of a block: 4 warps, each MT tiles of 16 query rows of one (batch row, head); 64 * MT query rows together.
+// Work of a block: WARPS warps, each MT tiles of 16 query rows of one (batch row, head); 16 WARPS MT query rows together.
 // It walks over the keys in tiles of KEYS rows. K and V tiles arrive by cp.async into two buffers: while one is
 // multiplied, the next is under way. One barrier per tile: after it the next tile is visible to all and the buffer just
 // used is free.
@@ -26,17 +26,16 @@
 
 #include "tiles.cuh"
 
-constexpr int THREADS = 128;
-
 // ROWS rows of a matrix into shared memory; rows from `available` on are zeros and are not read.
 // PADDED: the true head size is d <= D, the rest is zeros; addresses that are no multiples of 16 bytes go one by one.
-template <int D, int ROWS, bool PADDED>
+template <int D, int WARPS, int ROWS, bool PADDED>
 __device__ inline void load_tile(uint32_t shared, const Value* data, int row_stride, int available, int d) {
     constexpr int C = D / 8;
+    constexpr int THREADS = 32 * WARPS;
     bool vectors = !PADDED || (d % 8 == 0 && row_stride % 8 == 0 && aligned16(data));
     constexpr int PASSES = (ROWS * C + THREADS - 1) / THREADS;
-    // Unrolled where speed counts: the places are then computed once and not per tile.
-#pragma unroll (PADDED ? 1 : PASSES)
+    // Unrolled where speed counts: the places are then computed once and not per tile. More than 5 cost too many registers.
+#pragma unroll (PADDED ? 1 : PASSES < 5 ? PASSES : 5)
     for (int pass = 0; pass < PASSES; pass++) {
         unsigned i = pass * THREADS + threadIdx.x;
         if (ROWS * C % THREADS != 0 && pass == PASSES - 1 && i >= ROWS * C) {
@@ -265,12 +264,12 @@ __device__ inline void normalise(State<D, MT>& state, float factor) {
     }
 }
 
-// Shared memory of a block: Q, then two buffers of K, then two of V; (64 MT + 4 KEYS) 2 D bytes in all.
-template <int D, int MT, int KEYS, bool PADDED, bool TWO_SOURCES>
+// Shared memory of a block: Q, then two buffers of K, then two of V; (16 WARPS MT + 4 KEYS) 2 D bytes in all.
+template <int D, int WARPS, int MT, int KEYS, bool PADDED, bool TWO_SOURCES>
 __device__ inline void attend(const Operand& q, const Operand& k, const Operand& v, const Operand& out,
                               const Identity* identity, int queries, int keys, int d, float scale_log2, bool causal) {
     constexpr int C = D / 8;
-    constexpr int ROWS = 64 * MT;
+    constexpr int ROWS = 16 * WARPS * MT;
     constexpr uint32_t TILE = KEYS * D * 2;
     extern __shared__ uint4 shared[];
 
@@ -306,9 +305,9 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
 
-    load_tile<D, ROWS, PADDED>(shared_q, q_data, q.row_stride, queries - first, d);
-    load_tile<D, KEYS, PADDED>(shared_k, k_data, k.row_stride, keys, d);
-    load_tile<D, KEYS, PADDED>(shared_v, v_data, v.row_stride, keys, d);
+    load_tile<D, WARPS, ROWS, PADDED>(shared_q, q_data, q.row_stride, queries - first, d);
+    load_tile<D, WARPS, KEYS, PADDED>(shared_k, k_data, k.row_stride, keys, d);
+    load_tile<D, WARPS, KEYS, PADDED>(shared_v, v_data, v.row_stride, keys, d);
     copy_commit();
     copy_wait<0>();
     __syncthreads();
@@ -355,8 +354,8 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             const Value* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
             const Value* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
             int available = (second ? identity->keys : keys) - key;
-            load_tile<D, KEYS, PADDED>(shared_k + (next & 1) * TILE, next_k, k_stride, available, d);
-            load_tile<D, KEYS, PADDED>(shared_v + (next & 1) * TILE, next_v, v_stride, available, d);
+            load_tile<D, WARPS, KEYS, PADDED>(shared_k + (next & 1) * TILE, next_k, k_stride, available, d);
+            load_tile<D, WARPS, KEYS, PADDED>(shared_v + (next & 1) * TILE, next_v, v_stride, available, d);
             copy_commit();
         }
 
@@ -418,9 +417,9 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
     Value* target = const_cast<Value*>(head_of(out, batch, head));
     bool vectors = !PADDED || (d % 8 == 0 && out.row_stride % 8 == 0 && aligned16(target));
-    static_assert(MT * C % 2 == 0, "whole passes of 32 chunks");
+    // Of 32 chunks each; what an odd number of chunks leaves over of the last pass is beyond the warp's rows.
 #pragma unroll (PADDED ? 1 : 4)
-    for (int pass = 0; pass < MT * C / 2; pass++) {
+    for (int pass = 0; pass < (MT * C + 1) / 2; pass++) {
         unsigned i = pass * 32 + lane;
         int row = i / C;
         int chunk = i % C;
@@ -432,3 +431,18 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         store_chunk(line, values, d - chunk * 8, vectors);
     }
 }
+
+// The kernels; BLOCKS of them at a time on a multiprocessor are what registers are shared out for.
+#define ATTENTION(name, D, WARPS, MT, KEYS, BLOCKS, PADDED)                                                            \
+    extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS)                                                   \
+    name(const Operand q, const Operand k, const Operand v, const Operand out, int queries, int keys, int d,           \
+         float scale_log2, int causal) {                                                                               \
+        attend<D, WARPS, MT, KEYS, PADDED, false>(q, k, v, out, nullptr, queries, keys, d, scale_log2, causal != 0);   \
+    }
+
+#define EAA_ATTENTION(name, D, WARPS, MT, KEYS, BLOCKS, PADDED)                                                        \
+    extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS)                                                   \
+    name(const Operand q, const Operand k, const Operand v, const Operand out, const Identity identity, int queries,   \
+         int keys, int d, float scale_log2) {                                                                          \
+        attend<D, WARPS, MT, KEYS, PADDED, true>(q, k, v, out, &identity, queries, keys, d, scale_log2, false);        \
+    }

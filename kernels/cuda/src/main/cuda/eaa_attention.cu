@@ -10,20 +10,15 @@
 //          the result is attention's, bit for bit.
 // Cost     4 B H L (Lk + Lk') D FLOPs, 2 B H (2 L + 2 Lk) D + 4 I H Lk' D bytes; bound by arithmetic. Beside two calls
 //          of attention and an addition it saves reading Q twice, writing and reading two results, and two launches.
-// Design   attention.cuh. Grid (ceil(L / 64 MT), H, B), 128 threads.
+// Design   attention.cuh. Grid, blocks and the kernels called _few: attention.cu.
 #include "attention.cuh"
 
-#define EAA_ATTENTION(name, D, MT, KEYS, PADDED)                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                            \
-    name(const Operand q, const Operand k, const Operand v, const Operand out, const Identity identity, int queries, \
-         int keys, int d, float scale_log2) {                                                                        \
-        attend<D, MT, KEYS, PADDED, true>(q, k, v, out, &identity, queries, keys, d, scale_log2, false);             \
-    }
-
-EAA_ATTENTION(eaa_attention_40, 40, 2, 64, false)
-EAA_ATTENTION(eaa_attention_64, 64, 2, 32, false)
-EAA_ATTENTION(eaa_attention_80, 80, 2, 32, false)
-EAA_ATTENTION(eaa_attention_160, 160, 1, 32, false)
-EAA_ATTENTION(eaa_attention_any_32, 32, 2, 64, true)
-EAA_ATTENTION(eaa_attention_any_96, 96, 1, 64, true)
-EAA_ATTENTION(eaa_attention_any_160, 160, 1, 32, true)
+//           name, D, WARPS, MT, KEYS, BLOCKS, PADDED
+EAA_ATTENTION(eaa_attention_40, 40, 4, 2, 64, 2, false)
+EAA_ATTENTION(eaa_attention_64, 64, 4, 2, 32, 2, false)
+EAA_ATTENTION(eaa_attention_80, 80, 4, 2, 32, 2, false)
+EAA_ATTENTION(eaa_attention_160, 160, 4, 1, 32, 2, false)
+EAA_ATTENTION(eaa_attention_40_few, 40, 4, 1, 64, 4, false)
+EAA_ATTENTION(eaa_attention_64_few, 64, 4, 1, 32, 4, false)
+EAA_ATTENTION(eaa_attention_80_few, 80, 4, 1, 32, 3, false)
+EAA_ATTENTION(eaa_attention_160_few, 160, 2, 1, 32, 4, false)

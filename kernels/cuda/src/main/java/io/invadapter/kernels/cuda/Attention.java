@@ -5,9 +5,10 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * Launches of attention.cu, eaa_attention.cu, attention_wide.cu and attention_scalar.cu. Arrays are of the library's type,
+ * Launches of attention.cu, eaa_attention.cu, both for any head size, attention_wide.cu and attention_scalar.cu. Arrays are of the library's type,
  * softmax and sums float32. Every head size up to {@value #MOST_HEAD_SIZE} is served, in any array and in every combination;
  * with the 16-bit types the tensor cores do it up to 160, and beyond that for multiples of 8 in arrays aligned to 16 bytes,
  * without causal mask and without an identity.
@@ -17,44 +18,59 @@ public final class Attention {
     public static final int MOST_HEAD_SIZE = 512;
 
     private static final double LOG2_E = 1.4426950408889634;
-    private static final int THREADS = 128;
 
-    /** A kernel's compiled sizes: head size, tiles of 16 rows per warp, keys per tile, as in the .cu files. */
-    private record Variant(String suffix, int headSize, int tiles, int keys, boolean padded) {
+    /** A kernel's compiled sizes: head size, warps, tiles of 16 rows per warp, keys per tile, as in the .cu files. */
+    private record Variant(String suffix, int headSize, int warps, int tiles, int keys) {
         int rows() {
-            return 64 * tiles;
+            return 16 * warps * tiles;
+        }
+
+        int threads() {
+            return 32 * warps;
         }
 
         int sharedBytes() {
             return (rows() + 4 * keys) * headSize * 2;
         }
+
+        Grid grid(Shape shape) {
+            return new Grid(Math.ceilDiv(shape.queries, rows()), shape.heads, shape.batch);
+        }
     }
 
-    private static final Variant[] VARIANTS = {
-        new Variant("40", 40, 2, 64, false),
-        new Variant("64", 64, 2, 32, false),
-        new Variant("80", 80, 2, 32, false),
-        new Variant("160", 160, 1, 32, false),
-        new Variant("any_32", 32, 2, 64, true),
-        new Variant("any_96", 96, 1, 64, true),
-        new Variant("any_160", 160, 1, 32, true),
-    };
+    /** For one head size each, in aligned arrays. */
+    private static final List<Variant> EXACT = List.of(new Variant("40", 40, 4, 2, 64), new Variant("64", 64, 4, 2, 32),
+            new Variant("80", 80, 4, 2, 32), new Variant("160", 160, 4, 1, 32));
+    /** The same with half the rows per block. */
+    private static final List<Variant> FEW_ROWS = List.of(new Variant("40_few", 40, 4, 1, 64),
+            new Variant("64_few", 64, 4, 1, 32), new Variant("80_few", 80, 4, 1, 32), new Variant("160_few", 160, 2, 1, 32));
+    /** For every head size up to their own, in any array. */
+    private static final List<Variant> PADDED = List.of(new Variant("any_32", 32, 4, 2, 64),
+            new Variant("any_96", 96, 4, 1, 64), new Variant("any_160", 160, 4, 1, 32));
 
     private static final int WIDE_ROWS = 32;
     private static final int WIDE_THREADS = 256;
     private static final int WIDE_SHARED_BYTES = 2 * 32 * MOST_HEAD_SIZE * 2 + 2 * 4 * 2048;
 
     private static final int[] SCALAR_HEAD_SIZES = {64, 160, MOST_HEAD_SIZE};
+    private static final int SCALAR_THREADS = 128;
     private static final int SCALAR_ROWS = 16;
     private static final int SCALAR_KEYS = 32;
     /** What attention_scalar.cu takes for no identity. */
     private static final Identity NOBODY = new Identity(new Strided(0, 0, 0, 0), new Strided(0, 0, 0, 0), 0, 0, 0, 0);
 
     private final KernelLibrary library;
+    private final int multiprocessors;
 
     /** On the library's driver. */
     public Attention(KernelLibrary library) {
+        this(library, library.driver().multiprocessors());
+    }
+
+    /** As on a device with that many multiprocessors. */
+    Attention(KernelLibrary library, int multiprocessors) {
         this.library = library;
+        this.multiprocessors = multiprocessors;
     }
 
     /**
@@ -197,16 +213,28 @@ public final class Attention {
         return q.aligned(library) && k.aligned(library) && v.aligned(library) && out.aligned(library);
     }
 
-    /** The first variant that is made for this head size, else the narrowest that holds it, else null. */
+    /** The variant that is made for this head size, else the narrowest that holds it, else null. */
     private Variant variant(Shape shape, boolean aligned) {
-        if (library.type() != DataType.FLOAT32) {
-            for (Variant v : VARIANTS) {
-                if (v.padded ? shape.headSize <= v.headSize : aligned && shape.headSize == v.headSize) {
-                    return v;
-                }
+        if (library.type() == DataType.FLOAT32) {
+            return null;
+        }
+        for (int i = 0; aligned && i < EXACT.size(); i++) {
+            Variant exact = EXACT.get(i);
+            if (exact.headSize == shape.headSize) {
+                return leavesIdle(exact.grid(shape)) ? FEW_ROWS.get(i) : exact;
             }
         }
-        return null;
+        return PADDED.stream().filter(v -> shape.headSize <= v.headSize).findFirst().orElse(null);
+    }
+
+    /**
+     * Whether half the rows per block would be done sooner: up to one and a half blocks per multiprocessor. One block alone has
+     * one warp for each of its schedulers, which then waits for its own results; and above one block the busiest
+     * multiprocessor gets two, where of blocks of half the size it gets three. From there on it gets the same, and
+     * a block of many rows reads less for it.
+     */
+    private boolean leavesIdle(Grid grid) {
+        return 2L * grid.x() * grid.y() * grid.z() <= 3L * multiprocessors;
     }
 
     private void scalar(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape, boolean causal,
@@ -222,14 +250,13 @@ public final class Attention {
         identity.addTo(parameters);
         Grid grid = new Grid(Math.ceilDiv(shape.queries, SCALAR_ROWS), shape.heads, shape.batch);
         CudaDriver.Function function = library.function("attention_scalar", "attention_scalar_" + most, sharedBytes);
-        library.driver().launch(function, grid, THREADS, sharedBytes, stream,
+        library.driver().launch(function, grid, SCALAR_THREADS, sharedBytes, stream,
                 addSizes(parameters, shape).int32(causal ? 1 : 0));
     }
 
     private void launch(String operator, Variant variant, Shape shape, Parameters parameters, CudaDriver.Stream stream) {
-        CudaDriver.Function function =
-                library.function(operator, operator + "_" + variant.suffix, variant.sharedBytes());
-        Grid grid = new Grid(Math.ceilDiv(shape.queries, variant.rows()), shape.heads, shape.batch);
-        library.driver().launch(function, grid, THREADS, variant.sharedBytes(), stream, parameters);
+        CudaDriver.Function function = library.function(PADDED.contains(variant) ? operator + "_any" : operator,
+                operator + "_" + variant.suffix, variant.sharedBytes());
+        library.driver().launch(function, variant.grid(shape), variant.threads(), variant.sharedBytes(), stream, parameters);
     }
 }

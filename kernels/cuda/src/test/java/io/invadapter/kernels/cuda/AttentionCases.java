@@ -3,6 +3,7 @@ package io.invadapter.kernels.cuda;
 import io.invadapter.kernels.cuda.ptx.Counters;
 import io.invadapter.kernels.cuda.ptx.InstructionCounters;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 
@@ -24,6 +25,9 @@ final class AttentionCases {
                 eaa(80, 1, 1, 40, 77, 40, new float[] {-0.6f}, Layout.CONTIGUOUS),
                 eaa(160, 1, 1, 20, 40, 40, new float[] {0.4f}, Layout.FUSED),
                 eaa(29, 1, 1, 20, 40, 20, new float[] {0.8f}, Layout.SHIFTED),
+                plain(Rows.FEW, 40, 1, 1, 80, 100, Layout.FUSED), causal(Rows.FEW, 64, 1, 1, 77),
+                eaa(Rows.FEW, 80, 1, 1, 40, 77, 40, new float[] {-0.6f}, Layout.CONTIGUOUS),
+                eaa(Rows.FEW, 160, 1, 1, 40, 40, 40, new float[] {0.4f}, Layout.FUSED),
                 plain(512, 1, 1, 20, 40, Layout.CONTIGUOUS), plain(511, 1, 1, 17, 40, Layout.CONTIGUOUS),
                 causal(200, 1, 1, 40), eaa(168, 2, 1, 20, 40, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
     }
@@ -66,13 +70,11 @@ final class AttentionCases {
             cases.add(eaa(size, 1, 1, 15, 32, 33, new float[] {-0.8f}, Layout.CONTIGUOUS));
         }
         cases.add(new KernelCase("attention, head size 170, scores far apart", bench ->
-                runPlain(bench, 170, 1, 1, 33, 70, Layout.CONTIGUOUS, false, FAR_APART)));
+                runPlain(bench, Rows.MANY, 170, 1, 1, 33, 70, Layout.CONTIGUOUS, false, FAR_APART)));
         // Where a tile of keys may end: inside and at the end of each 16x8 block of scores.
         for (int size : new int[] {40, 64, 80, 160, 32, 96, 157, 512}) {
-            cases.add(boundaries(size, false));
-            if (size <= Attention.MOST_HEAD_SIZE) {
-                cases.add(boundaries(size, true));
-            }
+            cases.add(boundaries(Rows.MANY, size, false));
+            cases.add(boundaries(Rows.MANY, size, true));
         }
         // One unaligned array among aligned ones.
         for (int size : new int[] {32, 40, 128}) {
@@ -87,9 +89,9 @@ final class AttentionCases {
         // Whole blocks of queries and keys with scores so far apart that a maximum that misses one of them overflows.
         for (int size : new int[] {40, 64, 80, 160, 32, 96, 157}) {
             cases.add(new KernelCase("attention, head size " + size + ", scores far apart", bench ->
-                    runPlain(bench, size, 1, 1, 128, 128, Layout.CONTIGUOUS, false, FAR_APART)));
+                    runPlain(bench, Rows.MANY, size, 1, 1, 128, 128, Layout.CONTIGUOUS, false, FAR_APART)));
             cases.add(new KernelCase("eaa attention, head size " + size + ", scores far apart", bench ->
-                    runEaa(bench, size, 1, 1, 128, 64, 128, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART)));
+                    runEaa(bench, Rows.MANY, size, 1, 1, 128, 64, 128, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART)));
         }
         // Every length of an incomplete chunk of a head.
         for (int size = 25; size < 32; size++) {
@@ -99,6 +101,19 @@ final class AttentionCases {
             cases.add(eaa(size + 64, 1, 2, 20, 20, 20, new float[] {0.5f}, Layout.CONTIGUOUS));
             cases.add(plain(size + 128, 1, 2, 20, 20, Layout.FUSED));
             cases.add(eaa(size + 128, 1, 2, 20, 20, 20, new float[] {0.5f}, Layout.CONTIGUOUS));
+        }
+
+        // The same for the kernels with half the rows.
+        for (int size : EXACT) {
+            cases.add(plain(Rows.FEW, size, 1, 2, 144, 144, Layout.FUSED));
+            cases.add(causal(Rows.FEW, size, 1, 1, 77));
+            cases.add(boundaries(Rows.FEW, size, false));
+            cases.add(boundaries(Rows.FEW, size, true));
+            cases.add(eaa(Rows.FEW, size, 3, 1, 64, 140, 130, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
+            cases.add(new KernelCase("attention, FEW rows, head size " + size + ", scores far apart", bench -> {
+                runPlain(bench, Rows.FEW, size, 1, 1, 64, 128, Layout.CONTIGUOUS, false, FAR_APART);
+                runEaa(bench, Rows.FEW, size, 1, 1, 64, 64, 128, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART);
+            }));
         }
 
         cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
@@ -118,6 +133,24 @@ final class AttentionCases {
         cases.add(eaa(157, 1, 1, 40, 40, 70, new float[] {0.8f}, Layout.CONTIGUOUS));
         return cases;
     }
+
+    /** Which of the two kernels of a head size: the one for many blocks, or the one with half the rows for few. */
+    private enum Rows {
+        MANY(0), FEW(Integer.MAX_VALUE);
+
+        private final int multiprocessors;
+
+        Rows(int multiprocessors) {
+            this.multiprocessors = multiprocessors;
+        }
+
+        Attention on(Bench bench) {
+            return new Attention(bench.library(), multiprocessors);
+        }
+    }
+
+    /** Head sizes that have both. */
+    private static final int[] EXACT = {40, 64, 80, 160};
 
     /**
      * How the arrays lie.
@@ -194,34 +227,38 @@ final class AttentionCases {
     }
 
     private static KernelCase plain(int size, int batch, int heads, int queries, int keys, Layout layout) {
-        return new KernelCase("attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
-                + " queries, " + keys + " keys, " + layout, bench ->
-                runPlain(bench, size, batch, heads, queries, keys, layout, false, USUAL));
+        return plain(Rows.MANY, size, batch, heads, queries, keys, layout);
+    }
+
+    private static KernelCase plain(Rows rows, int size, int batch, int heads, int queries, int keys, Layout layout) {
+        return new KernelCase("attention, " + rows + " rows, head size " + size + ", " + batch + " x " + heads + " heads, "
+                + queries + " queries, " + keys + " keys, " + layout, bench ->
+                runPlain(bench, rows, size, batch, heads, queries, keys, layout, false, USUAL));
     }
 
     /**
      * Short attentions over 1 to 66 keys, then over few keys with blocks of queries that end at and behind each tile of 16.
      */
-    private static KernelCase boundaries(int size, boolean identity) {
-        return new KernelCase((identity ? "eaa " : "") + "attention, head size " + size + ", all ends of a tile", bench -> {
+    private static KernelCase boundaries(Rows rows, int size, boolean identity) {
+        return new KernelCase((identity ? "eaa " : "") + "attention, " + rows + " rows, head size " + size + ", all ends of a tile", bench -> {
             for (int block = 0; block <= 64; block += 8) {
                 for (int keys : new int[] {block, block + 2, block + 3}) {
                     if (keys == 0 || keys > 66) {
                         continue;
                     }
                     if (identity) {
-                        runEaa(bench, size, 1, 1, 20, 67 - keys, keys, new float[] {0.7f}, Layout.CONTIGUOUS, USUAL);
+                        runEaa(bench, rows, size, 1, 1, 20, 67 - keys, keys, new float[] {0.7f}, Layout.CONTIGUOUS, USUAL);
                     } else {
-                        runPlain(bench, size, 1, 1, 20, keys, Layout.CONTIGUOUS, false, USUAL);
+                        runPlain(bench, rows, size, 1, 1, 20, keys, Layout.CONTIGUOUS, false, USUAL);
                     }
                 }
             }
             for (int tile = 0; tile <= 128; tile += 16) {
                 for (int queries : new int[] {tile, tile + 1}) {
                     if (queries > 0 && identity) {
-                        runEaa(bench, size, 1, 1, queries, 20, 35, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART);
+                        runEaa(bench, rows, size, 1, 1, queries, 20, 35, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART);
                     } else if (queries > 0) {
-                        runPlain(bench, size, 1, 1, queries, 40, Layout.CONTIGUOUS, false, FAR_APART);
+                        runPlain(bench, rows, size, 1, 1, queries, 40, Layout.CONTIGUOUS, false, FAR_APART);
                     }
                 }
             }
@@ -229,11 +266,15 @@ final class AttentionCases {
     }
 
     private static KernelCase causal(int size, int batch, int heads, int tokens) {
-        return new KernelCase("causal attention, head size " + size + ", " + batch + " x " + heads + " heads, " + tokens
-                + " tokens", bench -> runPlain(bench, size, batch, heads, tokens, tokens, Layout.FUSED, true, USUAL));
+        return causal(Rows.MANY, size, batch, heads, tokens);
     }
 
-    private static void runPlain(Bench bench, int size, int batch, int heads, int queries, int keys, Layout layout,
+    private static KernelCase causal(Rows rows, int size, int batch, int heads, int tokens) {
+        return new KernelCase("causal attention, " + rows + " rows, head size " + size + ", " + batch + " x " + heads
+                + " heads, " + tokens + " tokens", bench -> runPlain(bench, rows, size, batch, heads, tokens, tokens, Layout.FUSED, true, USUAL));
+    }
+
+    private static void runPlain(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, Layout layout,
                                  boolean causal, double deviation) {
         Random random = new Random(size * 1000L + queries);
         Array q;
@@ -261,7 +302,7 @@ final class AttentionCases {
             }
         }
         long out = bench.result(expected.length, layout.shift(Layout.RESULT));
-        new Attention(bench.library()).attention(q.place, k.place, v.place,
+        rows.on(bench).attention(q.place, k.place, v.place,
                 Strided.contiguous(out, queries, heads, size),
                 new Attention.Shape(batch, heads, queries, keys, size, (float) scale), causal, null);
         Bench.close("attention", expected, bench.readValues(out, expected.length), bench.tolerance());
@@ -273,12 +314,17 @@ final class AttentionCases {
 
     private static KernelCase eaa(int size, int batch, int heads, int queries, int keys, int identityKeys, float[] lambda,
                                   Layout layout) {
-        return new KernelCase("eaa attention, head size " + size + ", " + batch + " x " + heads + " heads, " + queries
-                + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench ->
-                runEaa(bench, size, batch, heads, queries, keys, identityKeys, lambda, layout, USUAL));
+        return eaa(Rows.MANY, size, batch, heads, queries, keys, identityKeys, lambda, layout);
     }
 
-    private static void runEaa(Bench bench, int size, int batch, int heads, int queries, int keys, int identityKeys,
+    private static KernelCase eaa(Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
+                                  float[] lambda, Layout layout) {
+        return new KernelCase("eaa attention, " + rows + " rows, head size " + size + ", " + batch + " x " + heads + " heads, "
+                + queries + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench ->
+                runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, USUAL));
+    }
+
+    private static void runEaa(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
                                float[] lambda, Layout layout, double deviation) {
         Random random = new Random(size * 1000L + identityKeys);
         int identities = 2;
@@ -310,8 +356,7 @@ final class AttentionCases {
         long out = bench.result(expected.length, layout.shift(Layout.RESULT));
         Strided result = Strided.contiguous(out, queries, heads, size);
         Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
-        Attention attention = new Attention(bench.library());
-        attention.eaaAttention(q.place, own[0].place, own[1].place, result,
+        rows.on(bench).eaaAttention(q.place, own[0].place, own[1].place, result,
                 new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
                         bench.floats(lambda)), shape, null);
         float[] actual = bench.readValues(out, expected.length);
@@ -320,21 +365,30 @@ final class AttentionCases {
         bench.counted(launches -> count(launches.getFirst(), size, layout, least));
     }
 
-    /** Where the second source counts for nothing, the adapter must give the base model's numbers and not merely near ones. */
+    /**
+     * Where the second source counts for nothing, the adapter must give the base model's numbers and not merely near ones; and
+     * how many rows a block has, which depends on the batch, must not change a bit.
+     */
     static void sameWithoutIdentity(Bench bench, int size) {
         Random random = new Random(size);
         Array[] own = arrays(bench, random, Layout.FUSED, 0, 3, 1, 70, 2, size, USUAL);
-        long plain = bench.result(70 * 2 * size);
-        long adapted = bench.result(70 * 2 * size);
-        Attention attention = new Attention(bench.library());
         Attention.Shape shape = new Attention.Shape(1, 2, 70, 70, size, 0.2f);
-        attention.attention(own[0].place, own[1].place, own[2].place, Strided.contiguous(plain, 70, 2, size), shape, false,
-                null);
-        attention.eaaAttention(own[0].place, own[1].place, own[2].place, Strided.contiguous(adapted, 70, 2, size),
-                new Attention.Identity(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
-                shape, null);
-        Bench.require(java.util.Arrays.equals(bench.readValues(plain, 140 * size), bench.readValues(adapted, 140 * size)),
-                "lambda 0 differs from plain attention, head size " + size);
+        float[] first = null;
+        for (Rows rows : Rows.values()) {
+            long plain = bench.result(70 * 2 * size);
+            long adapted = bench.result(70 * 2 * size);
+            Attention attention = rows.on(bench);
+            attention.attention(own[0].place, own[1].place, own[2].place, Strided.contiguous(plain, 70, 2, size), shape, false,
+                    null);
+            attention.eaaAttention(own[0].place, own[1].place, own[2].place, Strided.contiguous(adapted, 70, 2, size),
+                    new Attention.Identity(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
+                    shape, null);
+            float[] result = bench.readValues(plain, 140 * size);
+            Bench.require(Arrays.equals(result, bench.readValues(adapted, 140 * size)),
+                    "lambda 0 differs from plain attention, head size " + size);
+            Bench.require(first == null || Arrays.equals(first, result), "other rows, other bits, head size " + size);
+            first = result;
+        }
         bench.clear();
     }
 
