@@ -73,6 +73,20 @@ public final class Attention {
         this.multiprocessors = multiprocessors;
     }
 
+    /** Begins to load the kernels that attention without an identity needs as a rule. */
+    void prepare() {
+        if (library.type() == DataType.FLOAT32) {
+            library.prepare("attention_scalar");
+        } else {
+            library.prepare("attention", "attention_wide");
+        }
+    }
+
+    /** Begins to load the kernels that attention with an identity needs as a rule. */
+    void prepareIdentity() {
+        library.prepare(library.type() == DataType.FLOAT32 ? "attention_scalar" : "eaa_attention");
+    }
+
     /**
      * The sizes of one attention.
      *

@@ -19,6 +19,7 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -65,6 +66,7 @@ final class CudaDevice implements Device {
     private final Dnn dnn;
     private final CudaDriver.Stream stream;
     private final Staging staging;
+    private final KernelLibrary library;
     private final WeightMemory weights;
     private final Pointwise pointwise;
     private final Pointwise floats;
@@ -99,7 +101,8 @@ final class CudaDevice implements Device {
         closing.push(blas::close);
         closing.push(dnn::close);
         try {
-            KernelLibrary library = new KernelLibrary(driver, type);
+            library = new KernelLibrary(driver, type);
+            closing.push(library::settle);
             pointwise = new Pointwise(library);
             floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
             normalisation = new Normalisation(library);
@@ -145,6 +148,11 @@ final class CudaDevice implements Device {
 
     CudaDriver driver() {
         return driver;
+    }
+
+    /** How long the driver took for each module of kernels that was loaded so far. */
+    Map<String, Duration> moduleLoadTimes() {
+        return library.loadTimes();
     }
 
     CudaDriver.Stream stream() {
@@ -310,6 +318,8 @@ final class CudaDevice implements Device {
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
+    // Whoever packs a layer will use it: its kernels are loaded while the other weights are read.
+
     private long store(HostTensor weight) {
         return weight == null ? 0 : weights.store(type, weight);
     }
@@ -317,18 +327,24 @@ final class CudaDevice implements Device {
     @Override
     public Linear linear(HostTensor weight, HostTensor bias) {
         arguments.weights(weight, 2, bias);
+        library.prepare("add");
         return new CudaLinear(weight.shape()[1], weight.shape()[0], store(weight), store(bias));
     }
 
     @Override
     public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
         arguments.gatedWeights(weight, bias);
+        library.prepare("geglu");
+        // It stands in transformers only.
+        attention.prepare();
         return new CudaGatedLinear(weight.shape()[1], weight.shape()[0] / 2, store(weight), store(bias));
     }
 
     @Override
     public TokenMixer tokenMixer(HostTensor weight) {
         arguments.weights(weight, 2, null);
+        // It stands in front of an identity's attention only.
+        attention.prepareIdentity();
         return new CudaTokenMixer(weight.shape()[1], weight.shape()[0], store(weight));
     }
 
@@ -341,6 +357,7 @@ final class CudaDevice implements Device {
     @Override
     public Norm norm(HostTensor weight, HostTensor bias) {
         arguments.weights(weight, 1, bias);
+        normalisation.prepare();
         return new CudaNorm(weight.shape()[0], store(weight), store(bias));
     }
 

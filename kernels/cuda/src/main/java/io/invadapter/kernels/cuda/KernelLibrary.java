@@ -6,15 +6,22 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.util.HashMap;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
 import java.util.function.UnaryOperator;
 import java.util.zip.GZIPInputStream;
 
 /**
- * The kernels as compiled for one type of activations and weights, loaded into a driver as they are first used. Thread-safe;
- * lives as long as its driver.
+ * The kernels as compiled for one type of activations and weights. They come in modules, one for each .cu file, and a driver that
+ * does not know a module yet compiles it when it is loaded, which takes up to seconds. So a module is loaded when one of its kernels
+ * is first used, or earlier, beside whatever else goes on, when it is known that one will be. Thread-safe; lives as long as its
+ * driver.
  */
 public final class KernelLibrary {
     /** What the kernels are compiled for. */
@@ -23,12 +30,16 @@ public final class KernelLibrary {
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */
     private static final int CHUNK_BYTES = 16;
+    /** As much as a program's first thread has: the driver's compiler counts on no less. */
+    private static final long COMPILER_STACK_BYTES = 8L << 20;
+    private static final System.Logger LOGGER = System.getLogger("io.invadapter");
 
     private final CudaDriver driver;
     private final DataType type;
     private final UnaryOperator<String> source;
-    private final Map<String, CudaDriver.Module> modules = new HashMap<>();
-    private final Map<String, CudaDriver.Function> functions = new HashMap<>();
+    private final Map<String, CompletableFuture<CudaDriver.Module>> modules = new ConcurrentHashMap<>();
+    private final Map<String, CudaDriver.Function> functions = new ConcurrentHashMap<>();
+    private final Map<String, Duration> loadTimes = new ConcurrentHashMap<>();
 
     /**
      * The kernels that come with this library, for arrays of that type.
@@ -93,15 +104,78 @@ public final class KernelLibrary {
     }
 
     /** The kernel {@code name} of {@code <operator>.cu}, ready to be launched with that much dynamic shared memory. */
-    synchronized CudaDriver.Function function(String operator, String name, int sharedBytes) {
+    CudaDriver.Function function(String operator, String name, int sharedBytes) {
         CudaDriver.Function function = functions.get(name);
         if (function == null) {
-            function = modules.computeIfAbsent(operator, o -> driver.load(source.apply(o))).function(name);
+            function = module(operator).function(name);
             functions.put(name, function);
         }
         if (sharedBytes > DEFAULT_SHARED_BYTES) {
             function.allowSharedBytes(sharedBytes);
         }
         return function;
+    }
+
+    /** Waits for the module if it is being loaded, for no other. */
+    private CudaDriver.Module module(String operator) {
+        try {
+            return loading(operator, Runnable::run).join();
+        } catch (CompletionException e) {
+            if (e.getCause() instanceof RuntimeException cause) {
+                throw cause;
+            }
+            throw e;
+        }
+    }
+
+    /** The module, which {@code executor} loads if nobody does so far. One that could not be loaded is tried again the next time. */
+    private CompletableFuture<CudaDriver.Module> loading(String operator, Executor executor) {
+        CompletableFuture<CudaDriver.Module> fresh = new CompletableFuture<>();
+        CompletableFuture<CudaDriver.Module> known = modules.putIfAbsent(operator, fresh);
+        if (known != null) {
+            return known;
+        }
+        executor.execute(() -> {
+            try {
+                fresh.complete(load(operator));
+            } catch (RuntimeException | Error e) {
+                modules.remove(operator);
+                fresh.completeExceptionally(e);
+            }
+        });
+        return fresh;
+    }
+
+    private CudaDriver.Module load(String operator) {
+        String ptx = source.apply(operator);
+        String name = directory(type) + "/" + operator;
+        long start = System.nanoTime();
+        CudaDriver.Module module = driver.load(name, ptx);
+        Duration time = Duration.ofNanos(System.nanoTime() - start);
+        loadTimes.put(operator, time);
+        LOGGER.log(System.Logger.Level.DEBUG, () -> "kernels " + name + " loaded in " + time.toMillis() + " ms");
+        return module;
+    }
+
+    /**
+     * Loads modules beside whatever else goes on, each in a thread of its own. Who uses a kernel earlier waits for its module, and is
+     * told there when it could not be loaded.
+     *
+     * @param operators names of .cu files
+     */
+    public void prepare(String... operators) {
+        for (String operator : operators) {
+            loading(operator, load -> Thread.ofPlatform().daemon().name("loads " + operator).stackSize(COMPILER_STACK_BYTES).start(load));
+        }
+    }
+
+    /** Waits until nothing is being loaded any more: before the driver may be closed. */
+    void settle() {
+        modules.values().forEach(loading -> loading.handle((module, failure) -> module).join());
+    }
+
+    /** How long the driver took for each module that it has loaded so far: microseconds where it had it from an earlier process. */
+    public Map<String, Duration> loadTimes() {
+        return new TreeMap<>(loadTimes);
     }
 }

@@ -25,6 +25,11 @@ public final class Normalisation {
         this.library = library;
     }
 
+    /** Begins to load the kernels. */
+    void prepare() {
+        library.prepare("group_norm", "layer_norm");
+    }
+
     /** How a group norm is cut up: {@code width} channels per thread. */
     private record Plan(int width, int threads, int pixelsPerBlock, int blocks) {
         /** Null when a block cannot cover that many channels. */

@@ -53,6 +53,7 @@ public final class EmulatorDriver implements CudaDriver {
     private long usedMemory;
     private final EmulatedClock clock = new EmulatedClock();
     private EmulatedStream recorded;
+    private Thread recorder;
     /** What was done that a recording forbids, or null. */
     private String spoiltBy;
 
@@ -143,9 +144,9 @@ public final class EmulatorDriver implements CudaDriver {
         return stream != null && stream == recorded;
     }
 
-    /** Refuses what cannot be done while a stream is recorded, and spoils the recording, as CUDA does. */
+    /** Refuses what the thread that records cannot do meanwhile, and spoils the recording, as CUDA does. */
     void notRecordable(String what) {
-        if (recorded != null) {
+        if (recorded != null && Thread.currentThread() == recorder) {
             spoiltBy = what;
             throw new CudaException(what + " cannot be done while a graph is recorded");
         }
@@ -268,6 +269,7 @@ public final class EmulatorDriver implements CudaDriver {
     public Graph record(Stream stream, Runnable work) {
         notRecordable("another recording");
         recorded = (EmulatedStream) Objects.requireNonNull(stream, "the default stream cannot be recorded");
+        recorder = Thread.currentThread();
         spoiltBy = null;
         recorded.beginRecording();
         List<EmulatedWork> all;
@@ -399,10 +401,10 @@ public final class EmulatorDriver implements CudaDriver {
     }
 
     @Override
-    public Module load(String ptx) {
+    public Module load(String name, String ptx) {
         notRecordable("loading a module");
         PtxModule module = keep ? DECODED.computeIfAbsent(ptx, PtxModule::parse) : PtxModule.parse(ptx);
-        return name -> new EmulatedFunction(module.kernel(name));
+        return kernel -> new EmulatedFunction(module.kernel(kernel));
     }
 
     @Override

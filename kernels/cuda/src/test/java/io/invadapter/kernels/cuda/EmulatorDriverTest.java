@@ -123,7 +123,7 @@ class EmulatorDriverTest {
         CudaDriver.Event event = driver.newEvent();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment host = arena.allocate(4);
-            List<Executable> forbidden = List.of(() -> driver.allocate(1), () -> driver.free(a), () -> driver.load(""),
+            List<Executable> forbidden = List.of(() -> driver.allocate(1), () -> driver.free(a), () -> driver.load("", ""),
                     driver::synchronize, stream::synchronize, event::synchronize, () -> driver.copyIn(a, host, 1),
                     () -> driver.copyOut(host, a, 1), () -> driver.fill(a, (byte) 0, 1), () -> driver.allocateHost(1),
                     buffer::close, driver::newStream, () -> driver.record(stream, () -> { }));

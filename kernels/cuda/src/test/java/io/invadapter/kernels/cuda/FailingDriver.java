@@ -184,12 +184,12 @@ final class FailingDriver implements CudaDriver {
     }
 
     @Override
-    public Module load(String ptx) {
-        faults.call("cuModuleLoadData");
-        Module module = driver.load(ptx);
-        return name -> {
+    public Module load(String name, String ptx) {
+        faults.load(name);
+        Module module = driver.load(name, ptx);
+        return kernel -> {
             faults.call("cuModuleGetFunction");
-            return module.function(name);
+            return module.function(kernel);
         };
     }
 

@@ -26,7 +26,8 @@ public final class Faults {
     private long failingProduct;
     private long failingConvolution;
     private long losingCall;
-    private boolean lost;
+    private volatile String failingModule;
+    private volatile boolean lost;
 
     /** Around a driver. */
     public CudaDriver around(CudaDriver driver) {
@@ -65,6 +66,11 @@ public final class Faults {
         failingConvolution = convolutions + n;
     }
 
+    /** The module of that name cannot be loaded, until {@link #none}. */
+    public void failModule(String name) {
+        failingModule = name;
+    }
+
     /** The n-th call, whatever it is, finds the device lost. */
     public void loseAt(long n) {
         losingCall = calls + n;
@@ -82,6 +88,7 @@ public final class Faults {
         failingProduct = 0;
         failingConvolution = 0;
         losingCall = 0;
+        failingModule = null;
     }
 
     // ---- what was counted, failures included ---------------------------------------------------------------------
@@ -112,12 +119,25 @@ public final class Faults {
 
     // ---- for the classes around ----------------------------------------------------------------------------------
 
-    /** Any call that can fail. */
-    void call(String name) {
+    private void throwIfLost() {
         if (lost) {
             throw new CudaException("GPU 0 (emulated) failed earlier (" + LOSS + ") and cannot be used any more;"
                     + " start the program again");
         }
+    }
+
+    /** Loading a module, which any thread does at any time: it is no call that is counted. */
+    void load(String name) {
+        throwIfLost();
+        if (name.equals(failingModule)) {
+            throw new CudaException("the kernels do not fit GPU 0 (emulated): cuModuleLoadDataEx of " + name
+                    + " failed with CUDA_ERROR_INVALID_PTX");
+        }
+    }
+
+    /** Any call that can fail. */
+    void call(String name) {
+        throwIfLost();
         if (++calls == losingCall) {
             lost = true;
             throw new CudaException("GPU 0 (emulated) failed: " + LOSS + ", noticed by " + name

@@ -134,8 +134,8 @@ public interface CudaDriver extends AutoCloseable {
     void copy(long target, long source, long bytes, Stream stream);
 
     /**
-     * Records what {@code work} gives to {@code stream} instead of running it. While it records, nothing may be allocated,
-     * freed, loaded or waited for; copies that take no stream and {@link #fill} do wait. An exception of {@code work} goes
+     * Records what {@code work} gives to {@code stream} instead of running it. While it records, its thread must not
+     * allocate, free, load or wait for anything; copies that take no stream and {@link #fill} do wait. An exception of {@code work} goes
      * through to the caller.
      *
      * @param stream not the default stream
@@ -146,8 +146,13 @@ public interface CudaDriver extends AutoCloseable {
     /** Sets every byte. */
     void fill(long address, byte value, long bytes);
 
-    /** Compiles PTX for this device and loads it; it stays loaded until the driver is closed. */
-    Module load(String ptx);
+    /**
+     * Compiles PTX for this device and loads it; it stays loaded until the driver is closed. Several threads may do so at once, also
+     * while another one records.
+     *
+     * @param name for people: what cannot be loaded is named
+     */
+    Module load(String name, String ptx);
 
     /** A new stream. */
     Stream newStream();

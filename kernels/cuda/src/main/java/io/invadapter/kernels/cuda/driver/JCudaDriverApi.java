@@ -4,6 +4,7 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Objects;
@@ -18,6 +19,7 @@ import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
+import jcuda.driver.CUjit_option;
 import jcuda.driver.CUmodule;
 import jcuda.driver.CUresult;
 import jcuda.driver.CUstream;
@@ -38,6 +40,8 @@ import jcuda.driver.JCudaDriver;
 public final class JCudaDriverApi implements CudaDriver {
     /** Copies go in pieces that a ByteBuffer can hold. */
     private static final long PIECE = 1L << 30;
+    private static final int JIT_LOG_BYTES = 2048;
+    private static final int[] JIT_OPTIONS = {CUjit_option.CU_JIT_ERROR_LOG_BUFFER, CUjit_option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
 
     private final CUdevice device = new CUdevice();
     private final CUcontext context = new CUcontext();
@@ -376,10 +380,22 @@ public final class JCudaDriverApi implements CudaDriver {
     }
 
     @Override
-    public Module load(String ptx) {
+    public Module load(String name, String ptx) {
         enter();
         CUmodule module = new CUmodule();
-        check("cuModuleLoadData", JCudaDriver.cuModuleLoadData(module, ptx));
+        // In native memory: an array would be pinned, and with some collectors hold up the whole process, for as long as it takes.
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment image = arena.allocateFrom(ptx, StandardCharsets.US_ASCII);
+            MemorySegment log = arena.allocate(JIT_LOG_BYTES);
+            MemorySegment values = arena.allocateFrom(ValueLayout.JAVA_LONG, log.address(), JIT_LOG_BYTES);
+            int result = JCudaDriver.cuModuleLoadDataEx(module, host(image, 0, image.byteSize()), JIT_OPTIONS.length, JIT_OPTIONS,
+                    host(values, 0, values.byteSize()));
+            if (result != DriverErrors.SUCCESS) {
+                String reason = log.getString(0, StandardCharsets.US_ASCII).strip().replaceAll("\\s+", " ");
+                throw errors.failure("cuModuleLoadDataEx of " + name, result,
+                        CUresult.stringFor(result) + (reason.isEmpty() ? "" : ": " + reason));
+            }
+        }
         return wanted -> {
             enter();
             CUfunction function = new CUfunction();

@@ -185,8 +185,8 @@ final class FakeCudaScenarios {
 
     private static void kernels() {
         JCudaDriverApi driver = open();
-        CudaDriver.Module module = driver.load(".version 7.0 text");
-        called("cuModuleLoadData .version 7.0 text");
+        CudaDriver.Module module = driver.load("f16/add", ".version 7.0 text");
+        called("cuModuleLoadDataEx .version 7.0 text 5 buffer 6 2048");
         CudaDriver.Function function = module.function("scale-8-4-4-16");
         assertTrue(calls().getFirst().matches("cuModuleGetFunction 0x[0-9a-f]+ scale-8-4-4-16"));
         function.allowSharedBytes(70000);
@@ -207,15 +207,18 @@ final class FakeCudaScenarios {
         fail("cuModuleGetFunction", 500);
         says("cuModuleGetFunction of nothing failed on GPU 0 (Fake GPU): CUDA_ERROR_NOT_FOUND",
                 () -> module.function("nothing"));
-        fail("cuModuleLoadData", 222);
-        says("NVIDIA's driver is too old for these kernels (CUDA_ERROR_UNSUPPORTED_PTX_VERSION); update the driver",
-                () -> driver.load("x"));
+        fail("cuModuleLoadDataEx", 218);
+        says("the kernels do not fit GPU 0 (Fake GPU): cuModuleLoadDataEx of f16/add failed with CUDA_ERROR_INVALID_PTX: ptxas fatal :"
+                + " Unresolved extern function 'f'", () -> driver.load("f16/add", "x"));
+        fail("cuModuleLoadDataEx", 222);
+        says("NVIDIA's driver is too old for these kernels (CUDA_ERROR_UNSUPPORTED_PTX_VERSION: ptxas fatal : Unresolved extern"
+                + " function 'f'); update the driver", () -> driver.load("f16/add", "x"));
     }
 
     private static void graphs() {
         JCudaDriverApi driver = open();
         CudaDriver.Stream stream = driver.newStream();
-        CudaDriver.Function function = driver.load("").function("f-4");
+        CudaDriver.Function function = driver.load("f16/add", "").function("f-4");
         calls();
         String s = "0x" + hex(stream.handle());
         CudaDriver.Graph graph = driver.record(stream,
@@ -271,7 +274,7 @@ final class FakeCudaScenarios {
         CudaDriver.Event event = driver.newEvent();
         CudaDriver.HostBuffer buffer = driver.allocateHost(16);
         CudaDriver.Graph graph = driver.record(stream, () -> { });
-        CudaDriver.Function function = driver.load("").function("f");
+        CudaDriver.Function function = driver.load("f16/add", "").function("f");
         long address = driver.allocate(16);
         lose(700);
         says("GPU 0 (Fake GPU) failed: CUDA_ERROR_ILLEGAL_ADDRESS, noticed by cuCtxSetCurrent; it cannot be used any more,"
@@ -282,7 +285,7 @@ final class FakeCudaScenarios {
         says(LOST, driver::memory);
         says(LOST, driver::newStream);
         says(LOST, driver::newEvent);
-        says(LOST, () -> driver.load(""));
+        says(LOST, () -> driver.load("f16/add", ""));
         says(LOST, () -> driver.allocateHost(1));
         says(LOST, () -> driver.fill(address, (byte) 0, 1));
         says(LOST, () -> driver.copyOut(buffer, 0, address, 1, stream));

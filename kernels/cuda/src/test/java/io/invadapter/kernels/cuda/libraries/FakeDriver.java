@@ -162,7 +162,7 @@ final class FakeDriver implements CudaDriver {
     }
 
     @Override
-    public Module load(String ptx) {
+    public Module load(String name, String ptx) {
         throw none();
     }
 

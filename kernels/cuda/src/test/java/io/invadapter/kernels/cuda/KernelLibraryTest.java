@@ -1,0 +1,153 @@
+package io.invadapter.kernels.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import java.lang.reflect.Proxy;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Modules are loaded once, when they are needed or before, side by side, and what cannot be loaded is told who needs it. */
+@Timeout(60)
+class KernelLibraryTest {
+    /** Who loaded which module. */
+    private final Map<String, Thread> loads = new ConcurrentHashMap<>();
+
+    /** What a driver does when it is asked for a module. */
+    private interface Loading {
+        void load(String name) throws Exception;
+    }
+
+    /** A driver that can do nothing but load modules. */
+    private KernelLibrary library(Loading loading) {
+        CudaDriver driver = (CudaDriver) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {CudaDriver.class},
+                (proxy, method, arguments) -> {
+                    String name = (String) arguments[0];
+                    assertEquals("load", method.getName());
+                    assertEquals(null, loads.put(name, Thread.currentThread()), name + " is loaded twice");
+                    loading.load(name);
+                    return (CudaDriver.Module) kernel -> function(kernel);
+                });
+        return new KernelLibrary(driver, DataType.FLOAT16);
+    }
+
+    private static CudaDriver.Function function(String name) {
+        return new CudaDriver.Function() {
+            @Override
+            public String name() {
+                return name;
+            }
+
+            @Override
+            public void allowSharedBytes(int bytes) {
+                throw new AssertionError();
+            }
+        };
+    }
+
+    @Test
+    void loadedWhenFirstUsed() {
+        KernelLibrary library = library(name -> { });
+        assertEquals(Map.of(), library.loadTimes());
+        assertEquals("add_silu", library.function("add", "add_silu", 0).name());
+        assertEquals("add_gelu", library.function("add", "add_gelu", 0).name());
+        assertEquals(Map.of("f16/add", Thread.currentThread()), loads);
+        assertEquals(Set.of("add"), library.loadTimes().keySet());
+    }
+
+    @Test
+    void preparedModulesAreLoadedSideBySide() throws Exception {
+        // Nobody gets past it alone.
+        CyclicBarrier together = new CyclicBarrier(3);
+        KernelLibrary library = library(name -> together.await(30, TimeUnit.SECONDS));
+        library.prepare("attention", "geglu");
+        library.prepare("geglu", "layer_norm", "attention");
+        library.settle();
+        assertEquals(Set.of("attention", "geglu", "layer_norm"), library.loadTimes().keySet());
+        assertFalse(loads.containsValue(Thread.currentThread()));
+        library.function("geglu", "geglu", 0);
+    }
+
+    @Test
+    void whoNeedsAModuleWaitsForThatOneOnly() throws Exception {
+        CountDownLatch slow = new CountDownLatch(1);
+        KernelLibrary library = library(name -> {
+            if (name.equals("f16/attention")) {
+                slow.await();
+            }
+        });
+        library.prepare("attention", "geglu");
+        library.function("geglu", "geglu", 0);
+        library.function("add", "add", 0);
+        assertFalse(library.loadTimes().containsKey("attention"));
+        Thread release = Thread.ofPlatform().start(slow::countDown);
+        assertEquals("attention_40", library.function("attention", "attention_40", 0).name());
+        release.join();
+    }
+
+    @Test
+    void whatCannotBeLoadedIsToldWhoeverNeedsItAndTriedAgain() {
+        EmulatedGpu gpu = EmulatedGpu.fast();
+        gpu.faults().failModule("f16/add");
+        CudaDevice device = CudaDeviceTest.open(gpu, Precision.FP16);
+        Device.Linear layer = device.linear(HostTensor.of(new float[64], 8, 8), HostTensor.of(new float[8], 8));
+        Runnable use = () -> {
+            try (var scope = device.scope()) {
+                device.linear(device.upload(DataType.FLOAT16, new float[8], 1, 8), layer, Device.Activation.SILU, null);
+            }
+        };
+        assertEquals("the kernels do not fit GPU 0 (emulated): cuModuleLoadDataEx of f16/add failed with CUDA_ERROR_INVALID_PTX",
+                assertThrows(CudaException.class, use::run).getMessage());
+        assertThrows(CudaException.class, use::run);
+        gpu.faults().none();
+        use.run();
+        device.close();
+    }
+
+    /** Threads may load while another one records; the one that records may not. */
+    @Test
+    void aRecordingIsNotSpoiltByWhatOthersLoad() throws Exception {
+        try (CudaDriver driver = EmulatedGpu.fast().driver(); CudaDriver.Stream stream = driver.newStream()) {
+            KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16);
+            driver.record(stream, () -> {
+                library.prepare("add", "geglu");
+                library.function("add", "add", 0);
+                library.settle();
+            }).close();
+            assertThrows(CudaException.class, () -> driver.record(stream, () -> library.function("pad", "pad", 0)));
+            library.function("pad", "pad", 0);
+        }
+    }
+
+    /** A library of a device that is closed at once has to let go of the driver first. */
+    @Test
+    void aDeviceIsClosedAfterWhatIsBeingLoaded() {
+        for (DataType type : KernelLibrary.TYPES) {
+            Precision precision = List.of(Precision.values()).stream().filter(p -> p.type() == type).findFirst().orElseThrow();
+            CudaDevice device = CudaDeviceTest.open(EmulatedGpu.fast(), precision);
+            device.tokenMixer(HostTensor.of(new float[4], 2, 2));
+            device.gatedLinear(HostTensor.of(new float[128], 16, 8), HostTensor.of(new float[16], 16));
+            device.norm(HostTensor.of(new float[8], 8), HostTensor.of(new float[8], 8));
+            device.close();
+            Set<String> loaded = device.moduleLoadTimes().keySet();
+            assertTrue(loaded.containsAll(List.of("geglu", "group_norm", "layer_norm")), loaded::toString);
+            assertEquals(type == DataType.FLOAT32, loaded.contains("attention_scalar"));
+            assertEquals(type != DataType.FLOAT32, loaded.containsAll(List.of("attention", "attention_wide", "eaa_attention")));
+        }
+    }
+}
