@@ -24,6 +24,8 @@ static int sticky;                  /* every call answers with this from now on,
 static int version = 12060, devices = 1, major = 8, minor = 6;
 static Handle capturing;
 static int capture_valid;
+/* Launches since the last capture began. */
+static size_t captured;
 
 const char *fake_log(void) {
     return log_text;
@@ -295,6 +297,7 @@ CUresult cuStreamBeginCapture_v2(Handle stream, int mode) {
     }
     capturing = stream;
     capture_valid = 1;
+    captured = 0;
     return SUCCESS;
 }
 
@@ -312,6 +315,12 @@ CUresult cuStreamEndCapture(Handle stream, Handle *graph) {
 CUresult cuGraphInstantiateWithFlags(Handle *executable, Handle graph, unsigned long long flags) {
     BEGIN("cuGraphInstantiateWithFlags %p %llu", graph, flags)
     *executable = number(handles += 0x10);
+    return SUCCESS;
+}
+
+CUresult cuGraphGetNodes(Handle graph, Handle *nodes, size_t *count) {
+    BEGIN("cuGraphGetNodes %p %p", graph, (void *) nodes)
+    *count = captured;
     return SUCCESS;
 }
 
@@ -373,5 +382,6 @@ CUresult cuLaunchKernel(Handle function, unsigned gx, unsigned gy, unsigned gz, 
         }
     }
     note("\n");
+    captured++;
     return fails(__func__);
 }

@@ -15,18 +15,26 @@ public final class JsonText {
         return write(value, "\n") + "\n";
     }
 
+    /** The same in one line, with its end. */
+    public static String line(Object value) {
+        return write(value, "") + "\n";
+    }
+
+    /** @param line what stands between two elements, or nothing for all in one line */
     private static String write(Object value, String line) {
-        String deeper = line + "  ";
+        String deeper = line.isEmpty() ? "" : line + "  ";
+        String comma = line.isEmpty() ? ", " : "," + deeper;
         return switch (value) {
             case null -> "null";
             case Map<?, ?> map when map.isEmpty() -> "{}";
             case Map<?, ?> map -> map.entrySet().stream()
                     .map(e -> quoted(e.getKey().toString()) + ": " + write(e.getValue(), deeper))
-                    .collect(Collectors.joining("," + deeper, "{" + deeper, line + "}"));
+                    .collect(Collectors.joining(comma, "{" + deeper, line + "}"));
             case List<?> list when list.isEmpty() -> "[]";
             case List<?> list -> list.stream().map(e -> write(e, deeper))
-                    .collect(Collectors.joining("," + deeper, "[" + deeper, line + "]"));
+                    .collect(Collectors.joining(comma, "[" + deeper, line + "]"));
             case Double number -> Double.isFinite(number) ? number.toString() : "null";
+            case Float number -> Float.isFinite(number) ? number.toString() : "null";
             case Number number -> number.toString();
             case Boolean truth -> truth.toString();
             default -> quoted(value.toString());

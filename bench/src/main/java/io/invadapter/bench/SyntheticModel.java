@@ -12,7 +12,7 @@ import io.invadapter.weights.Json;
 import io.invadapter.weights.SyntheticWeights;
 
 /** A model and its adapter with synthetic weights: nothing is read or downloaded. */
-record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
+public record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
     /** L' of Inv-Adapter. */
     private static final int AGGREGATION_TOKENS = 256;
     /** That of Stable Diffusion 1.x. */
@@ -20,7 +20,7 @@ record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter adapter) {
             {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": false}""";
 
     /** @param pictureSize for which the adapter is made */
-    static SyntheticModel load(Structure structure, int pictureSize, Device device) {
+    public static SyntheticModel load(Structure structure, int pictureSize, Device device) {
         Vae vae = new Vae(structure.vae(), SyntheticWeights.onDemand(), device);
         int size = pictureSize / vae.factor();
         UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.onDemand(), device);

@@ -72,5 +72,7 @@ class GenerationBenchTest {
     void jsonEscapes() {
         assertEquals("{\n  \"a\\\"\": [\n    1,\n    null,\n    \"\\u000a\"\n  ]\n}\n",
                 JsonText.of(Map.of("a\"", Arrays.asList(1, Double.NaN, "\n"))));
+        assertEquals("{\"a\": [1, null, \"\\u000a\", []]}\n",
+                JsonText.line(Map.of("a", Arrays.asList(1, Float.POSITIVE_INFINITY, "\n", List.of()))));
     }
 }

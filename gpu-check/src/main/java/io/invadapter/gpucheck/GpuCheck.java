@@ -2,11 +2,18 @@ package io.invadapter.gpucheck;
 
 import io.invadapter.bench.JsonText;
 import io.invadapter.gpucheck.Checklist.Step;
+import io.invadapter.gpucheck.first.FirstChild;
+import io.invadapter.gpucheck.first.FirstContact;
+import io.invadapter.gpucheck.first.InstalledLibraries;
+import io.invadapter.gpucheck.first.JavaProcesses;
+import io.invadapter.gpucheck.first.Sections;
+import io.invadapter.gpucheck.first.Sizes;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -17,6 +24,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 
 /**
  * Checks on a real GPU what is otherwise checked on an emulator, then measures how fast it is. Exit code 0: all is well, 1:
@@ -25,16 +33,27 @@ import java.util.concurrent.Callable;
 public final class GpuCheck {
     private static final String USAGE = """
             usage: gpu-check [--checkout DIR] [--json FILE] [--skip WORD] [--minutes N] [GOLDEN...]
+                   gpu-check --first [--out DIR] [--checkout DIR] [--minutes N] [GOLDEN...]
               --checkout DIR  a checkout of the sources, for the small trained model; found by itself above this folder
               --json FILE     where the results go (default: gpu-check.json)
               --skip WORD     leaves out the steps whose names contain it; may be repeated (kernels, golden, bench, fp32, ...)
-              --minutes N     begins nothing new after that time (default: 9)
+              --minutes N     begins nothing new after that time (default: 9; with --first 4.6, all of it)
+              --first         the first contact with a GPU: all that can be known of it in that time, each result at once
+              --out DIR       where the first contact goes (default: first-contact); nothing is written elsewhere
               GOLDEN          more folders of golden data
             """;
 
+    private static final String FIRST_CHILD = "--first-child";
+    private static final double MINUTES = 9;
+    private static final double FIRST_MINUTES = 4.6;
+    /** Java, the driver's start and a context take one or two; a machine that is cold takes longer. */
+    private static final double FIRST_START_SECONDS = 30;
+
     private Path checkout;
     private Path json = Path.of("gpu-check.json");
-    private double minutes = 9;
+    private double minutes = Double.NaN;
+    private boolean first;
+    private Path out = Path.of("first-contact");
     private final List<String> skip = new ArrayList<>();
     private final List<Path> goldens = new ArrayList<>();
     private long start;
@@ -50,6 +69,11 @@ public final class GpuCheck {
             Files.writeString(Path.of(arguments[1]), JsonText.of(outcome.json()));
             return;
         }
+        if (arguments.length > 0 && arguments[0].equals(FIRST_CHILD)) {
+            FirstChild.endWithParent();
+            System.exit(FirstChild.run(List.of(arguments).subList(1, arguments.length), Sections.ALL, new InstalledLibraries(),
+                    Sizes.real(GpuCheck::firstGoldens)));
+        }
         System.exit(run(arguments));
     }
 
@@ -64,6 +88,9 @@ public final class GpuCheck {
             System.err.println("gpu-check: " + mistake.get());
             System.err.print(USAGE);
             return 2;
+        }
+        if (check.first) {
+            return check.firstContact();
         }
         try {
             if (JCudaDriverApi.deviceCount() == 0) {
@@ -87,10 +114,10 @@ public final class GpuCheck {
             for (int i = 0; i < arguments.length; i++) {
                 String argument = arguments[i];
                 boolean option = argument.startsWith("--");
-                if (option && !List.of("--checkout", "--json", "--skip", "--minutes").contains(argument)) {
+                if (option && !List.of("--checkout", "--json", "--skip", "--minutes", "--first", "--out").contains(argument)) {
                     return Optional.of("there is no option " + argument);
                 }
-                if (option && i + 1 == arguments.length) {
+                if (option && !argument.equals("--first") && i + 1 == arguments.length) {
                     return Optional.of(argument + " needs a value");
                 }
                 switch (argument) {
@@ -98,6 +125,8 @@ public final class GpuCheck {
                     case "--json" -> json = Path.of(arguments[++i]);
                     case "--skip" -> skip.add(arguments[++i]);
                     case "--minutes" -> minutes = Double.parseDouble(arguments[++i]);
+                    case "--first" -> first = true;
+                    case "--out" -> out = Path.of(arguments[++i]);
                     default -> goldens.add(Path.of(argument));
                 }
             }
@@ -114,7 +143,59 @@ public final class GpuCheck {
         return checkout != null && !Files.isDirectory(checkout) ? Optional.of(checkout + " is no folder") : Optional.empty();
     }
 
+    /** In processes of their own, so that nothing of the GPU is touched in this one. */
+    private int firstContact() throws IOException {
+        if (Files.exists(out) && !Files.isDirectory(out)) {
+            System.err.println("gpu-check: " + out + " is no folder");
+            return 2;
+        }
+        String folders = goldens.stream().map(folder -> folder.toAbsolutePath().toString()).collect(Collectors.joining(":"));
+        List<String> options = new ArrayList<>(List.of("-Dgpucheck.goldens=" + folders));
+        String golden = System.getProperty("gpucheck.golden");
+        if (golden != null) {
+            options.add("-Dgpucheck.golden=" + golden);
+        }
+        if (checkout != null) {
+            options.add("-Dgpucheck.checkout=" + checkout.toAbsolutePath());
+        }
+        double seconds = (Double.isNaN(minutes) ? FIRST_MINUTES : minutes) * 60;
+        try {
+            return new FirstContact(out.toAbsolutePath(), seconds, FIRST_START_SECONDS, Sections.ALL,
+                    new JavaProcesses(options, GpuCheck.class, List.of(FIRST_CHILD)), System.out).run();
+        } catch (DeviceException e) {
+            System.err.println("gpu-check: " + e.getMessage());
+            return 2;
+        } catch (AccessDeniedException e) {
+            System.err.println("gpu-check: " + e.getMessage() + " cannot be written; --out names another folder");
+            return 2;
+        }
+    }
+
+    /** In a child: the small trained model where it is, that of full size, and what was named. */
+    private static List<Path> firstGoldens() throws IOException {
+        GpuCheck check = new GpuCheck();
+        String checkout = System.getProperty("gpucheck.checkout");
+        check.checkout = checkout == null ? null : Path.of(checkout);
+        List<Path> folders = new ArrayList<>();
+        ModelFolder.unpack(check.checkouts()).ifPresent(folders::add);
+        Path sd15 = sd15();
+        if (Files.exists(sd15)) {
+            folders.add(sd15);
+        }
+        for (String folder : System.getProperty("gpucheck.goldens", "").split(":")) {
+            if (!folder.isEmpty()) {
+                folders.add(Path.of(folder));
+            }
+        }
+        return folders;
+    }
+
+    private static Path sd15() {
+        return Path.of(System.getProperty("gpucheck.golden", "gpu-check/golden"), "sd15");
+    }
+
     private int run() throws IOException {
+        minutes = Double.isNaN(minutes) ? MINUTES : minutes;
         start = System.nanoTime();
         List<String> report = CudaLibraries.report();
         report.forEach(System.out::println);
@@ -130,7 +211,7 @@ public final class GpuCheck {
     /** What tells most comes first: time may run out. */
     private List<Step> steps() throws IOException {
         Optional<Path> model = ModelFolder.unpack(checkouts());
-        Path sd15 = Path.of(System.getProperty("gpucheck.golden", "gpu-check/golden"), "sd15");
+        Path sd15 = sd15();
         List<Step> steps = new ArrayList<>();
         for (Precision precision : new Precision[] {Precision.FP16, Precision.BF16, Precision.FP32}) {
             add(steps, 150, Optional.empty(), "kernels", precision);

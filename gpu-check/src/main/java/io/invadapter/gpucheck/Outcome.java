@@ -10,26 +10,26 @@ import java.util.Map;
  * @param detail one line for people
  * @param data   figures for the JSON file, or {@code null}
  */
-record Outcome(Verdict verdict, String detail, Object data) {
+public record Outcome(Verdict verdict, String detail, Object data) {
 
-    enum Verdict {
+    public enum Verdict {
         OK, FAILED, SKIPPED
     }
 
-    static Outcome of(boolean passed, String detail, Object data) {
+    public static Outcome of(boolean passed, String detail, Object data) {
         return new Outcome(passed ? Verdict.OK : Verdict.FAILED, detail, data);
     }
 
-    static Outcome skipped(String why) {
+    public static Outcome skipped(String why) {
         return new Outcome(Verdict.SKIPPED, why, null);
     }
 
-    static Outcome failed(String why) {
+    public static Outcome failed(String why) {
         return new Outcome(Verdict.FAILED, why, null);
     }
 
     /** For the JSON file, and for the way from one process to the other. */
-    Map<String, Object> json() {
+    public Map<String, Object> json() {
         Map<String, Object> json = new LinkedHashMap<>();
         json.put("verdict", verdict.name());
         json.put("detail", detail);
@@ -37,12 +37,13 @@ record Outcome(Verdict verdict, String detail, Object data) {
         return json;
     }
 
-    static Outcome read(JsonValue json) {
+    public static Outcome read(JsonValue json) {
         return new Outcome(Verdict.valueOf(json.get("verdict").asString()), json.get("detail").asString(),
                 plain(json.get("data")));
     }
 
-    private static Object plain(JsonValue value) {
+    /** Maps, lists, numbers, truth values and text. */
+    public static Object plain(JsonValue value) {
         if (value.isNull()) {
             return null;
         }
@@ -54,6 +55,6 @@ record Outcome(Verdict verdict, String detail, Object data) {
         if (value.isList()) {
             return value.asList().stream().map(Outcome::plain).toList();
         }
-        return value.isNumber() ? (Object) value.asDouble() : value.isBoolean() ? (Object) value.asBoolean() : value.asString();
+        return value.isNumber() ? value.asNumber() : value.isBoolean() ? (Object) value.asBoolean() : value.asString();
     }
 }

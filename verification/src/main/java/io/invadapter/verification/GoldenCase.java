@@ -32,17 +32,24 @@ abstract sealed class GoldenCase permits ModelCase, SyntheticCase {
     final JsonValue parameters;
     final Map<String, float[]> outputs = new LinkedHashMap<>();
     final List<String> differentTokens = new ArrayList<>();
-    private final Set<Part> parts;
+    private Set<Part> parts = Set.of();
 
-    GoldenCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
+    GoldenCase(Path folder, Device device, JsonValue parameters, WeightSource golden) {
         this.folder = folder;
         this.device = device;
         this.parameters = parameters;
         this.golden = golden;
-        this.parts = parts;
     }
 
     abstract void compute();
+
+    /** Computes these parts and nothing else; what was computed before is forgotten. */
+    void compute(Set<Part> wanted) {
+        parts = wanted;
+        outputs.clear();
+        differentTokens.clear();
+        compute();
+    }
 
     boolean wanted(Part part) {
         return parts.contains(part);

@@ -21,7 +21,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
 
 /** A model of any size with golden data of every part. */
@@ -29,8 +28,8 @@ final class ModelCase extends GoldenCase {
     private final StableDiffusion model;
     private final EmbeddedAttentionAdapter adapter;
 
-    ModelCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
-        super(folder, device, parameters, golden, parts);
+    ModelCase(Path folder, Device device, JsonValue parameters, WeightSource golden) {
+        super(folder, device, parameters, golden);
         try (ModelFiles files = ModelFiles.open(folder)) {
             model = StableDiffusion.load(files, device, System.err::println);
         }

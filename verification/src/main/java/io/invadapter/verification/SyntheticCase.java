@@ -15,7 +15,6 @@ import io.invadapter.weights.SyntheticWeights;
 import io.invadapter.weights.WeightSource;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Set;
 
 /** Stable Diffusion 1.5 at full size with {@link SyntheticWeights}; its pictures and noise are synthetic too. */
 final class SyntheticCase extends GoldenCase {
@@ -28,8 +27,8 @@ final class SyntheticCase extends GoldenCase {
     private final StableDiffusion model;
     private final EmbeddedAttentionAdapter adapter;
 
-    SyntheticCase(Path folder, Device device, JsonValue parameters, WeightSource golden, Set<Part> parts) {
-        super(folder, device, parameters, golden, parts);
+    SyntheticCase(Path folder, Device device, JsonValue parameters, WeightSource golden) {
+        super(folder, device, parameters, golden);
         try (SyntheticWeights weights = SyntheticWeights.of(folder.resolve("shapes.json"))) {
             model = StableDiffusion.load(weights.model(), device, System.err::println);
             adapter = EmbeddedAttentionAdapter.load(weights.part("eaa."), model.unet(), device);

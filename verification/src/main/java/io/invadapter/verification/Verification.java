@@ -69,21 +69,69 @@ public final class Verification {
         }
     }
 
+    /** A folder's model on a device, for one comparison after the other. */
+    public static final class Loaded implements AutoCloseable {
+        private final Path folder;
+        private final WeightSource golden;
+        private final GoldenCase golds;
+        private final Limits limits;
+
+        private Loaded(Path folder, Device device) {
+            this.folder = folder;
+            JsonValue parameters = Json.read(folder.resolve("case.json"));
+            boolean synthetic = Files.exists(folder.resolve("shapes.json"));
+            limits = Limits.of(device.precision(), synthetic);
+            golden = Safetensors.open(folder.resolve("golden.safetensors"));
+            try {
+                golds = synthetic ? new SyntheticCase(folder, device, parameters, golden)
+                        : new ModelCase(folder, device, parameters, golden);
+            } catch (RuntimeException | Error e) {
+                golden.close();
+                throw e;
+            }
+        }
+
+        /**
+         * Computes everything of {@code parts} that the golden data has, which may be nothing.
+         *
+         * @throws WeightException                       when the golden data is not what it should be
+         * @throws io.invadapter.kernels.DeviceException when the device fails
+         */
+        public Verification compare(Set<Part> parts) {
+            golds.compute(parts);
+            return new Verification(folder, golden, golds.outputs(), List.copyOf(golds.differentTokens()), limits);
+        }
+
+        /** Closes the golden data; the weights stay until the device is closed. */
+        @Override
+        public void close() {
+            golden.close();
+        }
+    }
+
     /**
-     * Computes everything of {@code parts} that the golden data has.
+     * Loads a folder's model.
+     *
+     * @throws WeightException                       when a file is missing or is not what it should be
+     * @throws io.invadapter.kernels.DeviceException when the device fails
+     */
+    public static Loaded load(Path folder, Device device) {
+        return new Loaded(folder, device);
+    }
+
+    /**
+     * Computes everything of {@code parts} that the golden data has, which must not be nothing.
      *
      * @throws WeightException                       when a file is missing or is not what it should be
      * @throws io.invadapter.kernels.DeviceException when the device fails
      */
     public static Verification run(Path folder, Device device, Set<Part> parts) {
-        JsonValue parameters = Json.read(folder.resolve("case.json"));
-        boolean synthetic = Files.exists(folder.resolve("shapes.json"));
-        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"))) {
-            GoldenCase golds = synthetic ? new SyntheticCase(folder, device, parameters, golden, parts)
-                    : new ModelCase(folder, device, parameters, golden, parts);
-            golds.compute();
-            return new Verification(folder, golden, golds.outputs(), golds.differentTokens(),
-                    Limits.of(device.precision(), synthetic));
+        try (Loaded loaded = load(folder, device)) {
+            Verification verification = loaded.compare(parts);
+            if (verification.rows.isEmpty()) {
+                throw new WeightException(folder.resolve("golden.safetensors") + " holds nothing to compare");
+            }
+            return verification;
         }
     }
 
@@ -106,9 +154,6 @@ public final class Verification {
             boolean loop = key.startsWith("invert.") || key.startsWith("gen.") || key.startsWith("customize.");
             rows.add(new Row(key, relativeError(found, expected), loop ? limits.loop : limits.pass));
             outputs.put(key, found);
-        }
-        if (rows.isEmpty()) {
-            throw new WeightException(golden.description() + " holds nothing to compare");
         }
     }
 

@@ -114,10 +114,15 @@ public final class JsonValue {
 
     /** Any number, also NaN and infinite ones. */
     public double asDouble() {
+        return asNumber().doubleValue();
+    }
+
+    /** Any number: a Long where it is written as an integer and fits, else a Double. */
+    public Number asNumber() {
         if (!(value instanceof Number number)) {
             throw wrong("a number");
         }
-        return number.doubleValue();
+        return number;
     }
 
     public boolean asBoolean() {

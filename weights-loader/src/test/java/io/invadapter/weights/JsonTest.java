@@ -30,6 +30,8 @@ class JsonTest {
         assertEquals(9007199254740993L, json.get("big").asLong());
         assertEquals(1.5e-3, json.get("real").asDouble());
         assertEquals(-12.0, json.get("int").asDouble());
+        assertEquals(-12L, json.get("int").asNumber());
+        assertEquals(1.5e-3, json.get("real").asNumber());
         assertEquals("a\"é😀\n", json.get("text").asString());
         assertEquals(3, json.get("list").asList().size());
         assertTrue(json.get("list").asList().get(1).asList().isEmpty());

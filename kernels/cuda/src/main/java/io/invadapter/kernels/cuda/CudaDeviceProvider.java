@@ -10,6 +10,7 @@ import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.driver.GpuHardware;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import java.nio.file.Path;
 import java.util.List;
 
 /** Opens NVIDIA GPUs. */
@@ -54,9 +55,18 @@ public final class CudaDeviceProvider implements DeviceProvider {
             driver.close();
             throw e;
         }
-        ChoiceBook book = ChoiceBook.onDisk(CacheFolder.path().resolve("choices"), String.join(", ", driver.deviceName(),
-                "driver " + driver.driverVersion(), libraries.blas().description(), libraries.dnn().description()));
-        return new CudaDevice("cuda:" + index, precision, driver, libraries.blas(), libraries.dnn(), book);
+        return open("cuda:" + index, precision, driver, libraries, choices(CacheFolder.path().resolve("choices"), driver, libraries));
+    }
+
+    /** What was chosen with these libraries on this GPU, as kept in a folder. */
+    public static ChoiceBook choices(Path folder, CudaDriver driver, CudaLibraries libraries) {
+        return ChoiceBook.onDisk(folder, String.join(", ", driver.deviceName(), "driver " + driver.driverVersion(),
+                libraries.blas().description(), libraries.dnn().description()));
+    }
+
+    /** A device on a driver and libraries that are open already. It takes them over: they are closed with it, or at once when this fails. */
+    public static Device open(String name, Precision precision, CudaDriver driver, CudaLibraries libraries, ChoiceBook choices) {
+        return new CudaDevice(name, precision, driver, libraries.blas(), libraries.dnn(), choices);
     }
 
     @Override

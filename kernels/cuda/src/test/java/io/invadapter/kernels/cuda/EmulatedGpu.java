@@ -3,6 +3,7 @@ package io.invadapter.kernels.cuda;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.kernels.cuda.ptx.Emulator;
 
 /**
@@ -53,6 +54,11 @@ public final class EmulatedGpu {
 
     public Dnn dnn() {
         return dnn;
+    }
+
+    /** Both together. */
+    public CudaLibraries libraries() {
+        return new CudaLibraries(blas, dnn);
     }
 
     /** What fails, and when. */

@@ -257,6 +257,11 @@ public final class EmulatorDriver implements CudaDriver {
         }
 
         @Override
+        public int nodes() {
+            return work.size();
+        }
+
+        @Override
         public void close() {
             if (!closed) {
                 closed = true;

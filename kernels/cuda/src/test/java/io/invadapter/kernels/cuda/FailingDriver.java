@@ -71,6 +71,11 @@ final class FailingDriver implements CudaDriver {
         }
 
         @Override
+        public int nodes() {
+            return graph.nodes();
+        }
+
+        @Override
         public void close() {
             faults.release(graph::close);
         }

@@ -3,6 +3,7 @@ package io.invadapter.kernels.cuda;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.List;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -35,16 +36,24 @@ public final class KernelCases {
 
     /** Runs all cases of a type on a driver, which is closed afterwards; {@code told} hears of each. */
     public static void run(CudaDriver driver, DataType type, Consumer<Outcome> told) {
-        try (Bench bench = Bench.on(driver, type)) {
-            for (KernelCase one : all(type)) {
+        try (driver) {
+            each(driver, type, (name, one) -> {
                 Throwable failure = null;
                 try {
-                    one.run(bench);
+                    one.run();
                 } catch (RuntimeException | AssertionError e) {
                     failure = e;
                 }
-                told.accept(new Outcome(one.name(), failure));
-            }
+                told.accept(new Outcome(name, failure));
+            });
+        }
+    }
+
+    /** Hands over the cases of a type one after the other, each with its name, for {@code runner} to run on that driver or not. */
+    public static void each(CudaDriver driver, DataType type, BiConsumer<String, Runnable> runner) {
+        Bench bench = Bench.on(driver, type);
+        for (KernelCase one : all(type)) {
+            runner.accept(one.name(), () -> one.run(bench));
         }
     }
 }

@@ -71,6 +71,9 @@ public interface CudaDriver extends AutoCloseable {
         /** Starts it on a stream and returns at once. */
         void launch(Stream stream);
 
+        /** Pieces of work in it: launches, copies and fills, those of cuBLAS and cuDNN among them. */
+        int nodes();
+
         @Override
         void close();
     }

@@ -336,8 +336,10 @@ public final class JCudaDriverApi implements CudaDriver {
 
     private final class JCudaGraph implements Graph {
         private final CUgraphExec graph = new CUgraphExec();
+        private final long[] nodes = new long[1];
 
         JCudaGraph(CUgraph recorded) {
+            check("cuGraphGetNodes", JCudaDriver.cuGraphGetNodes(recorded, null, nodes));
             check("cuGraphInstantiate", JCudaDriver.cuGraphInstantiate(graph, recorded, 0));
         }
 
@@ -345,6 +347,11 @@ public final class JCudaDriverApi implements CudaDriver {
         public void launch(Stream stream) {
             enter();
             check("cuGraphLaunch", JCudaDriver.cuGraphLaunch(graph, handle(stream)));
+        }
+
+        @Override
+        public int nodes() {
+            return Math.toIntExact(nodes[0]);
         }
 
         @Override

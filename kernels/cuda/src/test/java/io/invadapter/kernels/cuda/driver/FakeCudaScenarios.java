@@ -227,7 +227,8 @@ final class FakeCudaScenarios {
         String g = all[3].split(" ")[1];
         assertArrayEquals(new String[] {"cuStreamBeginCapture " + s + " 1",
             "cuLaunchKernel f-4 1 1 1 32 1 1 0 " + s + " (nil): 01000000", "cuStreamEndCapture " + s,
-            "cuGraphInstantiateWithFlags " + g + " 0", "cuGraphDestroy " + g}, all);
+            "cuGraphGetNodes " + g + " (nil)", "cuGraphInstantiateWithFlags " + g + " 0", "cuGraphDestroy " + g}, all);
+        assertEquals(1, graph.nodes());
         graph.launch(stream);
         String[] launched = calls().getFirst().split(" ");
         assertEquals("cuGraphLaunch", launched[0]);

@@ -1,0 +1,109 @@
+package io.invadapter.gpucheck.first;
+
+import io.invadapter.gpucheck.Outcome;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.cuda.CudaDeviceProvider;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+
+/** What a section works with in its process: driver, libraries and device, opened when first asked for, closed together. */
+final class Contact implements AutoCloseable {
+    private final Gpu gpu;
+    private final Sizes sizes;
+    private final Journal journal;
+    private final Path choices;
+    private CudaDriver driver;
+    private CudaLibraries libraries;
+    private WatchedDriver watched;
+    private Device device;
+
+    /** @param choices folder where choices are kept */
+    Contact(Gpu gpu, Sizes sizes, Journal journal, Path choices) {
+        this.choices = choices;
+        this.gpu = gpu;
+        this.sizes = sizes;
+        this.journal = journal;
+    }
+
+    Gpu gpu() {
+        return gpu;
+    }
+
+    Sizes sizes() {
+        return sizes;
+    }
+
+    Journal journal() {
+        return journal;
+    }
+
+    /** See {@link Journal#item}. */
+    void item(String name, double limit, Callable<Outcome> work) {
+        journal.item(name, limit, this::isLost, work);
+    }
+
+    private boolean isLost() {
+        if (driver == null) {
+            return false;
+        }
+        try {
+            driver.synchronize();
+            return false;
+        } catch (DeviceException e) {
+            return true;
+        }
+    }
+
+    CudaDriver driver() {
+        if (driver == null) {
+            driver = gpu.driver();
+        }
+        return driver;
+    }
+
+    CudaLibraries libraries() {
+        if (libraries == null) {
+            libraries = gpu.libraries(driver());
+        }
+        return libraries;
+    }
+
+    /** Which ways are known to be fastest: one book for all sections. */
+    ChoiceBook choices() {
+        return CudaDeviceProvider.choices(choices, driver(), libraries());
+    }
+
+    /** A device of that precision on this driver and these libraries, of which a section takes one. */
+    Device device(Precision precision) {
+        if (device == null) {
+            watched = new WatchedDriver(driver());
+            device = CudaDeviceProvider.open("cuda:0", precision, watched.driver(), libraries(), choices());
+        }
+        return device;
+    }
+
+    /** Nodes of each graph that the device recorded so far. */
+    List<Integer> graphNodes() {
+        return watched.nodes();
+    }
+
+    @Override
+    public void close() {
+        if (device != null) {
+            device.close();
+            return;
+        }
+        if (libraries != null) {
+            libraries.close();
+        }
+        if (driver != null) {
+            driver.close();
+        }
+    }
+}

@@ -1,0 +1,294 @@
+package io.invadapter.gpucheck.first;
+
+import io.invadapter.gpucheck.Outcome;
+import io.invadapter.gpucheck.first.Children.Child;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.WeightException;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.Stream;
+
+/**
+ * The first minutes with a GPU: everything that can be known of it, what tells most first, in a limited time. Every section is a
+ * process of its own, which writes what it finds line by line; this one collects the lines, says which process died where and
+ * starts it again behind that, and never touches the GPU itself.
+ */
+public final class FirstContact {
+    private static final String LINES = "first.jsonl";
+    private static final String SUMMARY = "first.md";
+    private static final String CHOICES = "choices";
+    /** Processes of one section, after which it is given up. */
+    private static final int ATTEMPTS = 8;
+    private static final int POLL_MILLISECONDS = 20;
+    /** Of what is no line of ours, and of what a process prints. */
+    private static final int KEPT_LINES = 30;
+
+    private final Path out;
+    private final Path work;
+    private final double seconds;
+    private final List<Section> sections;
+    private final Children children;
+    private final PrintStream people;
+    private final long start = System.nanoTime();
+    private final Results results;
+    private final double startLimit;
+    private int processes;
+    private String noGpu;
+
+    /**
+     * @param out        where everything goes
+     * @param seconds    for all of it
+     * @param sections   in their order; the first finds out whether there is a GPU
+     * @param startLimit seconds that a process has before it begins its first item, and between two
+     * @param people     told of each item
+     */
+    public FirstContact(Path out, double seconds, double startLimit, List<Section> sections, Children children, PrintStream people) {
+        this.out = out;
+        this.work = out.resolve("work");
+        this.seconds = seconds;
+        this.startLimit = startLimit;
+        this.sections = sections;
+        this.children = children;
+        this.people = people;
+        results = new Results(out.resolve(LINES), start);
+    }
+
+    /**
+     * Returns 0 when nothing failed, 1 when something did.
+     *
+     * @throws DeviceException when there is no GPU; then nothing stays in the folder
+     */
+    public int run() throws IOException {
+        boolean ours = Files.notExists(out);
+        Files.createDirectories(work);
+        try (results) {
+            double shares = sections.stream().mapToDouble(Section::seconds).sum();
+            for (Section section : sections) {
+                section(section, left() * section.seconds() / shares);
+                shares -= section.seconds();
+                if (noGpu != null) {
+                    throw new DeviceException(noGpu);
+                }
+            }
+            Summary summary = new Summary(sections, results.lines(), Instant.now());
+            Files.writeString(out.resolve(SUMMARY), summary.page());
+            people.print(summary.table());
+            people.println((summary.passed() ? "passed" : "FAILED") + "; all figures: " + out.resolve(LINES) + ", as a page: "
+                    + out.resolve(SUMMARY));
+            return summary.passed() ? 0 : 1;
+        } finally {
+            delete(work);
+            if (ours && noGpu != null) {
+                Files.delete(out);
+            }
+        }
+    }
+
+    private double left() {
+        return seconds - (System.nanoTime() - start) / 1e9;
+    }
+
+    /** What became of a process. */
+    private enum End {
+        DONE, DIED
+    }
+
+    private void section(Section section, double allowed) throws IOException {
+        double until = left() - allowed;
+        int begun = 0;
+        for (int attempt = 1; noGpu == null; attempt++) {
+            double own = left() - until;
+            if (own <= 0 || attempt > ATTEMPTS) {
+                results.add(section.name(), processes, "cut short", Map.of("why", own <= 0 ? "its time was up"
+                        : "given up after " + ATTEMPTS + " processes"));
+                people.printf(Locale.ROOT, "%-8s %-12s %s%n", "cut", section.name(), own <= 0 ? "no time left" : "given up");
+                return;
+            }
+            Follower follower = new Follower(section.name(), begun, own);
+            End end = follower.follow();
+            if (end == End.DONE) {
+                return;
+            }
+            // Without a new item another process would end in the same way.
+            if (follower.begun == begun && attempt > 1) {
+                return;
+            }
+            begun = follower.begun;
+        }
+    }
+
+    /** One process, from its start to its end. */
+    private final class Follower {
+        private final String section;
+        private final double allowed;
+        private final Path file;
+        private final Path log;
+        private final int skip;
+        private int begun;
+        private String item;
+        private String last;
+        private double limit = startLimit;
+        private long since = System.nanoTime();
+        private boolean done;
+        private int garbage;
+
+        Follower(String section, int skip, double allowed) {
+            this.section = section;
+            this.skip = skip;
+            this.allowed = allowed;
+            begun = skip;
+            processes++;
+            String name = String.format(Locale.ROOT, "%02d-%s", processes, section);
+            file = work.resolve(name + ".jsonl");
+            log = work.resolve(name + ".log");
+        }
+
+        End follow() throws IOException {
+            try (Tail tail = new Tail(file)) {
+                Child child = children.start(new FirstChild.Order(section, file, out.resolve(CHOICES), skip, allowed).arguments(), work, log);
+                String killed = null;
+                try {
+                    while (child.isAlive()) {
+                        take(tail.lines());
+                        killed = killed();
+                        if (killed != null) {
+                            break;
+                        }
+                        pause();
+                    }
+                } finally {
+                    child.kill();
+                }
+                take(tail.lines());
+                String rest = tail.rest();
+                if (!rest.isEmpty()) {
+                    garbage(rest);
+                }
+                if (noGpu == null && !done) {
+                    died(killed != null ? killed : how(child.exitCode()));
+                }
+                printed();
+            }
+            return done ? End.DONE : End.DIED;
+        }
+
+        /** Why it must be ended, or null. A section ends by itself when its time is up, as soon as its item does. */
+        private String killed() {
+            double quiet = (System.nanoTime() - since) / 1e9;
+            if (done) {
+                return quiet > startLimit ? "did not end" : null;
+            }
+            if (quiet > limit) {
+                return String.format(Locale.ROOT, "%s for %.0f s, killed", item == null ? "did nothing" : "not done", limit);
+            }
+            return left() < 0 ? "the whole time was up, killed" : null;
+        }
+
+        private static String how(int exitCode) {
+            if (exitCode == FirstChild.LOST) {
+                return "the device was lost";
+            }
+            return exitCode > 128 ? "killed by signal " + (exitCode - 128) : "ended with exit code " + exitCode;
+        }
+
+        private void take(List<String> lines) throws IOException {
+            for (String text : lines) {
+                JsonValue line;
+                String event;
+                try {
+                    line = Json.parse(text);
+                    event = line.get("event").asString();
+                } catch (WeightException e) {
+                    garbage(text);
+                    continue;
+                }
+                Map<String, Object> rest = new LinkedHashMap<>();
+                line.asObject().forEach((key, value) -> rest.put(key, Outcome.plain(value)));
+                rest.remove("event");
+                since = System.nanoTime();
+                switch (event) {
+                    case "no gpu" -> {
+                        noGpu = String.valueOf(rest.get("why"));
+                        return;
+                    }
+                    case "begin" -> {
+                        begun++;
+                        item = String.valueOf(rest.get("item"));
+                        limit = rest.get("limit") instanceof Number number ? number.doubleValue() : startLimit;
+                    }
+                    case "end" -> {
+                        last = item;
+                        item = null;
+                        limit = startLimit;
+                        // What has nothing to say but that it is well is not said.
+                        if (!"OK".equals(rest.get("verdict")) || !"".equals(rest.get("detail"))) {
+                            people.printf(Locale.ROOT, "%-8s %-12s %-44s %6.1f s  %s%n",
+                                    String.valueOf(rest.get("verdict")).toLowerCase(Locale.ROOT), section, rest.get("item"),
+                                    rest.get("seconds"), rest.get("detail"));
+                        }
+                    }
+                    case "done" -> done = true;
+                    default -> {
+                        // Figures.
+                    }
+                }
+                results.add(section, processes, event, rest);
+            }
+        }
+
+        private void garbage(String text) throws IOException {
+            if (garbage++ < KEPT_LINES) {
+                results.add(section, processes, "garbage", Map.of("text", text.substring(0, Math.min(text.length(), 500))));
+            }
+        }
+
+        private void died(String how) throws IOException {
+            Map<String, Object> line = new LinkedHashMap<>();
+            String where = item != null ? "at " + item : last != null ? "after " + last : "before its first item";
+            line.put("where", where);
+            line.put("how", how);
+            results.add(section, processes, "died", line);
+            people.printf(Locale.ROOT, "%-8s %-12s %-44s %s%n", "died", section, where, how);
+        }
+
+        /** The end of what it printed, and of Java's report of a crash the beginning. */
+        private void printed() throws IOException {
+            for (Path printed : List.of(log, Path.of(log + ".crash"))) {
+                if (noGpu != null || Files.notExists(printed) || Files.size(printed) == 0) {
+                    continue;
+                }
+                List<String> all = new String(Files.readAllBytes(printed), StandardCharsets.UTF_8).lines().toList();
+                int from = printed == log ? Math.max(0, all.size() - KEPT_LINES) : 0;
+                results.add(section, processes, "printed",
+                        Map.of("lines", all.subList(from, Math.min(all.size(), from + KEPT_LINES))));
+            }
+        }
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(POLL_MILLISECONDS);
+        } catch (InterruptedException e) {
+            throw new IllegalStateException("interrupted", e);
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
+            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+}

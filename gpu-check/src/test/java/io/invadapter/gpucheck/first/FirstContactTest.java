@@ -1,0 +1,258 @@
+package io.invadapter.gpucheck.first;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.bench.GenerationBench;
+import io.invadapter.bench.Structure;
+import io.invadapter.engine.model.ClipTextConfig;
+import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.model.VaeConfig;
+import io.invadapter.gpucheck.Outcome;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.cuda.EmulatedGpu;
+import io.invadapter.kernels.cuda.Faults;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.Json;
+import io.invadapter.weights.JsonValue;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.io.UncheckedIOException;
+import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The first contact with the emulated GPU: all sections to their end, whatever fails in one of them. */
+class FirstContactTest {
+    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16, 32}, new int[] {1, 1},
+            new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0),
+            new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f),
+            new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true));
+    /** One level: a step in half the time. */
+    private static final Structure TINIEST = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16}, new int[] {1},
+            new boolean[] {true}, new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0), TINY.textEncoder(),
+            TINY.vae());
+    private static final Sizes SMALL = new Sizes(TINY, 16, 1 << 16, 64, number -> number % 40 == 0, List::of, EnumSet.allOf(Part.class), 3, 4,
+            new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60);
+    private static final Sizes SMALLEST = new Sizes(TINIEST, 16, 1 << 12, 16, number -> number % 150 == 0, List::of,
+            EnumSet.allOf(Part.class), 3, 4, new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60);
+
+    @TempDir
+    private Path folder;
+    private final ByteArrayOutputStream people = new ByteArrayOutputStream();
+
+    /** An emulated GPU, with failures to order. */
+    private record Emulated(Consumer<Faults> order) implements Gpu {
+        private static final Map<CudaDriver, EmulatedGpu> OPEN = new IdentityHashMap<>();
+
+        @Override
+        public void mustBeThere() {
+            // It is.
+        }
+
+        @Override
+        public List<String> report() {
+            return List.of("an emulated GPU");
+        }
+
+        @Override
+        public CudaDriver driver() {
+            EmulatedGpu gpu = EmulatedGpu.fast();
+            order.accept(gpu.faults());
+            OPEN.put(gpu.driver(), gpu);
+            return gpu.driver();
+        }
+
+        @Override
+        public CudaLibraries libraries(CudaDriver driver) {
+            return OPEN.get(driver).libraries();
+        }
+    }
+
+    /** Sections on threads of this process. */
+    private static Children threads(List<Section> sections, Gpu gpu, Sizes sizes) {
+        return (arguments, work, log) -> {
+            int[] code = {-1};
+            Thread thread = Thread.ofPlatform().start(() -> {
+                try {
+                    code[0] = FirstChild.run(arguments, sections, gpu, sizes);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+            return new Children.Child() {
+                @Override
+                public boolean isAlive() {
+                    return thread.isAlive();
+                }
+
+                @Override
+                public int exitCode() {
+                    return code[0];
+                }
+
+                @Override
+                public void kill() {
+                    try {
+                        thread.join();
+                    } catch (InterruptedException e) {
+                        throw new IllegalStateException(e);
+                    }
+                }
+            };
+        };
+    }
+
+    private int contact(double seconds, double startLimit, List<Section> sections, Children children) throws IOException {
+        return new FirstContact(folder.resolve("out"), seconds, startLimit, sections, children,
+                new PrintStream(people, true, StandardCharsets.UTF_8)).run();
+    }
+
+    private List<JsonValue> lines() throws IOException {
+        return Files.readAllLines(folder.resolve("out/first.jsonl")).stream().map(Json::parse).toList();
+    }
+
+    private List<JsonValue> lines(String event) throws IOException {
+        return lines().stream().filter(line -> line.get("event").asString().equals(event)).toList();
+    }
+
+    private String told() {
+        return people.toString(StandardCharsets.UTF_8);
+    }
+
+    @Test
+    void everySectionRunsToItsEnd() throws Exception {
+        int code = contact(600, 60, Sections.ALL, threads(Sections.ALL, new Emulated(faults -> { }), SMALL));
+        assertEquals(0, code, told());
+        assertEquals(Sections.ALL.stream().map(Section::name).toList(),
+                lines("done").stream().map(line -> line.get("section").asString()).toList());
+        for (JsonValue line : lines("end")) {
+            assertFalse(line.get("verdict").asString().equals("FAILED"), line::toString);
+        }
+        String page = Files.readString(folder.resolve("out/first.md"));
+        Sections.ALL.forEach(section -> assertTrue(page.contains("## " + section.name() + "\n"), page));
+        try (Stream<Path> files = Files.list(folder.resolve("out"))) {
+            assertEquals(List.of("first.jsonl", "first.md"), files.map(file -> file.getFileName().toString())
+                    .filter(name -> !name.equals("choices")).sorted().toList());
+        }
+    }
+
+    /** What fails, once, in the first process of a section that opens the GPU. */
+    private enum Fault {
+        ALLOCATION(faults -> faults.failAllocation(2)),
+        LAUNCH(faults -> faults.failLaunch(2)),
+        PRODUCT(faults -> faults.failProduct(2)),
+        LOST(faults -> faults.loseAt(60));
+
+        private final Consumer<Faults> order;
+
+        Fault(Consumer<Faults> order) {
+            this.order = order;
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"proofs, ALLOCATION", "proofs, LAUNCH", "proofs, PRODUCT", "proofs, LOST", "ceilings, ALLOCATION", "ceilings, LAUNCH",
+        "ceilings, PRODUCT", "ceilings, LOST", "cases, ALLOCATION", "cases, LAUNCH", "cases, LOST", "step, LAUNCH", "step, PRODUCT",
+        "step, LOST", "requests, LOST"})
+    void aFaultInASectionCostsNothingElse(String name, Fault fault) throws Exception {
+        Section faulty = Sections.ALL.stream().filter(section -> section.name().equals(name)).findFirst().orElseThrow();
+        List<String> items = new ArrayList<>();
+        List<Section> sections = List.of(new Section("before", 1, contact -> { }), faulty,
+                new Section("after", 1, contact -> contact.item("last", 60, () -> Outcome.of(true, "", null))));
+        AtomicInteger opened = new AtomicInteger();
+        Gpu gpu = new Emulated(faults -> {
+            if (opened.getAndIncrement() == 0) {
+                fault.order.accept(faults);
+            }
+        });
+        assertEquals(1, contact(600, 60, sections, threads(sections, gpu, SMALLEST)), told());
+        lines("begin").stream().filter(line -> line.get("section").asString().equals(name))
+                .forEach(line -> items.add(line.get("item").asString()));
+        long failed = lines("end").stream().filter(line -> line.get("verdict").asString().equals("FAILED")).count();
+        assertTrue(failed >= 1, told());
+        assertEquals(items.size(), Set.copyOf(items).size(), "each item once");
+        assertEquals(items.size(), lines("end").stream().filter(line -> line.get("section").asString().equals(name)).count(), told());
+        if (fault == Fault.LOST) {
+            assertEquals(1, lines("died").size(), told());
+            assertEquals("the device was lost", lines("died").getFirst().get("how").asString());
+        }
+        assertTrue(failed <= 2, told());
+        assertEquals(List.of("before", name, "after"), lines("done").stream().map(line -> line.get("section").asString()).toList());
+    }
+
+    @Test
+    void whateverBecomesOfAProcessTheOthersDeliver() throws Exception {
+        int code = contact(60, 20, TroubledProcess.SECTIONS, new JavaProcesses(List.of(), TroubledProcess.class, List.of()));
+        assertEquals(1, code);
+        assertEquals(List.of("good", "throws", "behind the crash", "behind the hang", "garbage", "loses the device",
+                "behind the loss", "last"),
+                lines("end").stream().map(line -> line.get("item").asString()).toList(), told());
+        List<JsonValue> died = lines("died");
+        assertEquals(List.of("at crashes", "at hangs", "after loses the device"),
+                died.stream().map(line -> line.get("where").asString()).toList(), told());
+        assertEquals(List.of("killed by signal 6", "not done for 1 s, killed", "the device was lost"),
+                died.stream().map(line -> line.get("how").asString()).toList());
+        assertEquals(List.of("{\"event\": \"beg", "this is no JSON", "[1, 2]"),
+                lines("garbage").stream().map(line -> line.get("text").asString()).toList());
+        assertTrue(lines("printed").getFirst().get("lines").toString().contains("last words"), told());
+        JsonValue more = lines("more").getFirst();
+        assertEquals("crashes", more.get("item").asString());
+        assertEquals(3, more.get("step").asInt());
+        String page = Files.readString(folder.resolve("out/first.md"));
+        assertTrue(page.contains("at hangs: not done for 1 s, killed") && page.contains("| throws | failed |"), page);
+    }
+
+    @Test
+    void whatThereIsNoTimeForIsSaid() throws Exception {
+        List<Section> sections = List.of(new Section("slow", 1, contact -> {
+            for (int i = 0; i < 4; i++) {
+                contact.item("item " + i, 60, () -> {
+                    Thread.sleep(400);
+                    return Outcome.of(true, "", null);
+                });
+            }
+        }), new Section("next", 1, contact -> contact.item("its own time", 60, () -> Outcome.of(true, "", null))));
+        assertEquals(1, contact(1.2, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)));
+        JsonValue done = lines("done").getFirst();
+        assertTrue(done.get("left_out").asInt() >= 1, told());
+        assertTrue(told().contains("cut short: no time for " + done.get("left_out").asInt() + " items"), told());
+        assertEquals("its own time", lines("end").getLast().get("item").asString());
+    }
+
+    @Test
+    void withoutAGpuNothingStaysBehind() throws Exception {
+        List<Section> sections = List.of(new Section("machine", 1, contact -> { }));
+        Gpu none = (Gpu) Proxy.newProxyInstance(Gpu.class.getClassLoader(), new Class<?>[] {Gpu.class}, (proxy, method, arguments) -> {
+            throw new DeviceException("there is none");
+        });
+        assertEquals("there is none", assertThrows(DeviceException.class,
+                () -> contact(60, 60, sections, threads(sections, none, SMALL))).getMessage());
+        assertFalse(Files.exists(folder.resolve("out")));
+        // What lies there from before stays.
+        Files.createDirectories(folder.resolve("out"));
+        Files.writeString(folder.resolve("out/first.jsonl"), "{}");
+        assertThrows(DeviceException.class, () -> contact(60, 60, sections, threads(sections, none, SMALL)));
+        assertEquals("{}", Files.readString(folder.resolve("out/first.jsonl")));
+    }
+}
