@@ -91,7 +91,7 @@ public final class GenerationBench implements AutoCloseable {
         for (int i = -WARM_UPS; i < options.repeats && (i <= 0 || (System.nanoTime() - start) / 1e9 < options.secondsPerCase); i++) {
             progress.accept(kind + ", batch " + batch + ", " + (i < 0 ? "warm-up" : "run " + (i + 1) + " of " + options.repeats));
             Map<Part, Double> times = new EnumMap<>(Part.class);
-            new Request(kind, batch, options.steps, diffusion).run((part, work) -> {
+            new Request(kind, batch, options.steps, diffusion, QUIET).run((part, work) -> {
                 long from = System.nanoTime();
                 work.run();
                 times.put(part, (System.nanoTime() - from) / 1e6);
@@ -105,7 +105,7 @@ public final class GenerationBench implements AutoCloseable {
         report.add(kind, batch, runs, operations, memory[0]);
     }
 
-    /** Operations of each part; on the way the time of each operator, from one step that is called, not recorded. */
+    /** Operations of each part; on the way the time of each operator, from a step that is called, not recorded. */
     private Map<Part, Double> count(Kind kind, int batch) {
         progress.accept(kind + ", batch " + batch + ", operators");
         Map<Part, Double> operations = new EnumMap<>(Part.class);
@@ -113,27 +113,46 @@ public final class GenerationBench implements AutoCloseable {
         measuring.attendingRows(batch);
         measuring.measure(true);
         try (Diffusion diffusion = new Diffusion(model)) {
-            // The first time allocates and plans, the second is measured.
-            new Request(kind, batch, 1, diffusion).run((part, work) -> {
-                measuring.reset();
-                work.run();
-                operations.put(part, measuring.operations() * (part.repeatsEachStep() ? options.steps : 1));
-            });
-            new Request(kind, batch, 1, diffusion).run((part, work) -> {
-                measuring.reset();
-                if (part == Part.DENOISE || part == Part.DECODE) {
-                    ballast(operations.get(Part.DENOISE) / options.steps).load();
-                }
-                work.run();
-                if (part == Part.DENOISE || part == Part.DECODE && kind == Kind.PLAIN) {
-                    report.add(kind, batch, part, measuring.totals());
-                }
-            });
+            // The first request allocates and plans, the second is measured; so is the second of two steps, for the first does
+            // what serves them all.
+            for (boolean measured : new boolean[] {false, true}) {
+                double[] firstStep = new double[1];
+                double[] step = new double[1];
+                Diffusion.StepListener listener = (done, steps, latents) -> {
+                    if (done == 1) {
+                        firstStep[0] = measuring.operations();
+                        measuring.reset();
+                        load(measured, firstStep[0]);
+                    }
+                };
+                new Request(kind, batch, 2, diffusion, listener).run((part, work) -> {
+                    measuring.reset();
+                    if (part == Part.DECODE) {
+                        load(measured, step[0]);
+                    }
+                    work.run();
+                    double last = measuring.operations();
+                    operations.put(part, part.repeatsEachStep() ? firstStep[0] + (options.steps - 1) * last : last);
+                    if (part == Part.DENOISE) {
+                        step[0] = last;
+                    }
+                    if (measured && (part == Part.DENOISE || part == Part.DECODE && kind == Kind.PLAIN)) {
+                        report.add(kind, batch, part, measuring.totals());
+                    }
+                });
+            }
         } finally {
             measuring.reset();
             measuring.measure(false);
         }
         return operations;
+    }
+
+    /** Keeps the device busy while what is measured is handed over. */
+    private void load(boolean measured, double operations) {
+        if (measured) {
+            ballast(operations).load();
+        }
     }
 
     private Ballast ballast(double operations) {
@@ -149,6 +168,7 @@ public final class GenerationBench implements AutoCloseable {
         private final int batch;
         private final int steps;
         private final Diffusion diffusion;
+        private final Diffusion.StepListener listener;
         private float[] prompt;
         private float[] negative;
         private float[] caption;
@@ -156,11 +176,12 @@ public final class GenerationBench implements AutoCloseable {
         private Latents noise;
         private Latents clean;
 
-        Request(Kind kind, int batch, int steps, Diffusion diffusion) {
+        Request(Kind kind, int batch, int steps, Diffusion diffusion, Diffusion.StepListener listener) {
             this.kind = kind;
             this.batch = batch;
             this.steps = steps;
             this.diffusion = diffusion;
+            this.listener = listener;
         }
 
         /** @param doing is given each part in turn and does it */
@@ -168,7 +189,7 @@ public final class GenerationBench implements AutoCloseable {
             doing.accept(Part.TEXT, this::text);
             if (kind == Kind.FIRST) {
                 doing.accept(Part.ENCODE, this::encode);
-                doing.accept(Part.INVERT, () -> noise = diffusion.invertToNoise(face, List.of(caption), steps, QUIET));
+                doing.accept(Part.INVERT, () -> noise = diffusion.invertToNoise(face, List.of(caption), steps, listener));
             }
             doing.accept(Part.DENOISE, this::denoise);
             doing.accept(Part.DECODE, this::decode);
@@ -209,7 +230,7 @@ public final class GenerationBench implements AutoCloseable {
             Arrays.fill(scales, SCALE);
             clean = diffusion.generate(Latents.stack(start), guidance, steps, people == null ? null
                     : new Diffusion.IdentityControl(synthetic.adapter(), people, new int[batch], scales, IdentityLayers.BOTH,
-                            IdentityRows.PROMPT), QUIET).latents();
+                            IdentityRows.PROMPT), listener).latents();
         }
 
         private void decode() {

@@ -18,9 +18,12 @@ import java.util.stream.IntStream;
 
 /**
  * One denoising step for batches of one shape: its tensors and its operators, recorded once and run for every step of every
- * request of that shape. What differs between steps and requests is written into the tensors.
+ * request of that shape. What differs between steps and requests is written into the tensors; what no step changes, the keys
+ * and values of the texts, is computed when a request starts.
  */
 final class DenoisingPlan implements AutoCloseable {
+    /** Timesteps that are embedded together where that pays: of most walks all. */
+    private static final int MOST_TIMES = 64;
 
     /**
      * Everything that decides which operators a step consists of.
@@ -86,7 +89,9 @@ final class DenoisingPlan implements AutoCloseable {
     private final EmbeddedAttentionAdapter adapter;
     private final Shape shape;
     private final int identityRows;
-    private final Tensor timestep;
+    private final Tensor timesteps;
+    private final Tensor times;
+    private final Tensor time;
     private final Tensor factors;
     private final Tensor latents;
     private final Tensor guidance;
@@ -99,6 +104,7 @@ final class DenoisingPlan implements AutoCloseable {
     private final List<TextFeatures> textFeatures = new ArrayList<>();
     private final List<Work> works = new ArrayList<>();
     private final List<Tensor> owned = new ArrayList<>();
+    private NoiseSchedule.Level[] levels;
 
     /** @param adapter may be {@code null} for a shape without people */
     DenoisingPlan(Device device, UNet unet, EmbeddedAttentionAdapter adapter, Shape shape) {
@@ -113,7 +119,10 @@ final class DenoisingPlan implements AutoCloseable {
         int rows = identityRows + shape.rows();
         // In a scope until all of it is there: when memory runs out in between, nothing stays behind.
         try (Scope scope = device.scope()) {
-            timestep = own(DataType.FLOAT32, 1);
+            int together = device.prefersLargeBatches() ? MOST_TIMES : 1;
+            timesteps = own(DataType.FLOAT32, together);
+            times = own(unet.times(together));
+            time = own(unet.times(1));
             factors = own(DataType.FLOAT32, 2);
             latents = own(DataType.FLOAT32, shape.pictures(), shape.height, shape.width, channels);
             guidance = own(DataType.FLOAT32, shape.pictures());
@@ -133,7 +142,10 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     private Tensor own(DataType type, int... extents) {
-        Tensor tensor = device.allocate(type, extents);
+        return own(device.allocate(type, extents));
+    }
+
+    private Tensor own(Tensor tensor) {
         owned.add(tensor);
         return tensor;
     }
@@ -152,10 +164,12 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /**
-     * @param texts  of the identities' rows, then of the rows of every part: {@code [S, contextChannels]} each
-     * @param scales of guidance, for each picture
+     * @param texts      of the identities' rows, then of the rows of every part: {@code [S, contextChannels]} each
+     * @param scales     of guidance, for each picture
+     * @param ofAllSteps the way of the latents
      */
-    void start(Latents noise, float[][] texts, float[] scales) {
+    void start(Latents noise, float[][] texts, float[] scales, NoiseSchedule.Level[] ofAllSteps) {
+        levels = ofAllSteps;
         device.write(latents, noise.channelsLast());
         device.write(contexts, UNet.joined(texts));
         device.write(guidance, scales);
@@ -189,14 +203,33 @@ final class DenoisingPlan implements AutoCloseable {
     /**
      * Moves the latents by one noise level.
      *
+     * @param step   of those given to {@link #start}, which come in their order
      * @param wanted whether somebody still waits for a picture; what nobody waits for may stay behind
      */
-    void step(NoiseSchedule.Level level, IntPredicate wanted) {
-        device.write(timestep, new float[] {level.timestep()});
-        device.write(factors, level.factors());
-        for (Work work : works) {
-            Wanted.run(device, () -> work.wanted(wanted), work.recording::run);
+    void step(int step, IntPredicate wanted) {
+        // One scope for all of it: one pass of the device's pool, whatever it consists of.
+        try (Scope scope = device.scope()) {
+            embedTime(step);
+            device.write(factors, levels[step].factors());
+            for (Work work : works) {
+                Wanted.run(device, () -> work.wanted(wanted), work.recording::run);
+            }
         }
+    }
+
+    /** The step's time for the recordings; with it, from time to time, those of the steps to come. */
+    private void embedTime(int step) {
+        int row = step % times.batch();
+        if (row == 0) {
+            int count = Math.min(times.batch(), levels.length - step);
+            float[] values = new float[count];
+            for (int i = 0; i < count; i++) {
+                values[i] = levels[step + i].timestep();
+            }
+            device.write(timesteps.rows(0, count), values);
+            unet.embed(timesteps.rows(0, count), times.rows(0, count));
+        }
+        device.copy(times.rows(row, 1), time);
     }
 
     Latents latents() {
@@ -263,7 +296,7 @@ final class DenoisingPlan implements AutoCloseable {
         int people = shape.people.count;
         Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
                 : device.toActivations(identityLatents, latents);
-        Tensor noise = unet.forward(batch, timestep, text,
+        Tensor noise = unet.forward(batch, time, text,
                 adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
         device.ddimStep(identityLatents, noise.rows(0, people), null, factors);
         device.ddimStep(latents, noise.rows(people, part.rows()), part.guided ? guidance : null, factors);
@@ -272,7 +305,7 @@ final class DenoisingPlan implements AutoCloseable {
     private void identityPass(int first, TextFeatures captions) {
         try (Scope scope = device.scope()) {
             Tensor own = identityLatents.rows(first, captions.rows());
-            Tensor noise = unet.forward(device.toActivations(own), timestep, captions, adapter.record(features, first));
+            Tensor noise = unet.forward(device.toActivations(own), time, captions, adapter.record(features, first));
             device.ddimStep(own, noise, null, factors);
         }
     }
@@ -281,7 +314,7 @@ final class DenoisingPlan implements AutoCloseable {
         Tensor own = latents.rows(firstPicture, part.pictures);
         IdentityAttention identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
                 rowScales.rows(firstRow, part.rows()), shape.people.layers) : IdentityAttention.NONE;
-        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), timestep, text,
+        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), time, text,
                 identity);
         device.ddimStep(own, noise, part.guided ? guidance.rows(firstPicture, part.pictures) : null, factors);
     }

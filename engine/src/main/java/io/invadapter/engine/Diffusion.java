@@ -153,9 +153,9 @@ public final class Diffusion implements AutoCloseable {
 
     private Latents walk(Latents start, List<float[]> captions, NoiseSchedule.Level[] levels, StepListener listener) {
         DenoisingPlan plan = plan(shape(start, parts(start.batch(), row -> false, row -> false), null), null);
-        plan.start(start, captions.toArray(float[][]::new), new float[start.batch()]);
+        plan.start(start, captions.toArray(float[][]::new), new float[start.batch()], levels);
         for (int i = 0; i < levels.length; i++) {
-            step(plan, levels[i], listener);
+            step(plan, i, listener);
             listener.step(i + 1, levels.length, plan::latents);
         }
         return plan.latents();
@@ -189,16 +189,16 @@ public final class Diffusion implements AutoCloseable {
             // A picture that wants none beside one that does: eps_negative + 1 (eps_prompt - eps_negative) is eps_prompt.
             scales[i] = (float) Math.max(1, guidance.get(i).scale);
         }
-        plan.start(noise, texts.toArray(float[][]::new), scales);
+        NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
+        plan.start(noise, texts.toArray(float[][]::new), scales, levels);
         if (customised) {
             startIdentities(plan, identity, rows(parts));
         }
-        NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
         for (int i = 0; i < levels.length; i++) {
             if (customised && identity.people instanceof Stored stored) {
                 stored.keeper.exchange(i, plan.features());
             }
-            step(plan, levels[i], listener);
+            step(plan, i, listener);
             if (customised && identity.people instanceof Inverted inverted && inverted.keeper != null) {
                 inverted.keeper.exchange(i, plan.features());
             }
@@ -207,8 +207,8 @@ public final class Diffusion implements AutoCloseable {
         return new Result(plan.latents(), customised ? plan.identityLatents() : null);
     }
 
-    private static void step(DenoisingPlan plan, NoiseSchedule.Level level, StepListener listener) {
-        plan.step(level, listener::wants);
+    private static void step(DenoisingPlan plan, int step, StepListener listener) {
+        plan.step(step, listener::wants);
         if (IntStream.range(0, plan.pictures()).noneMatch(listener::wants)) {
             throw new CancellationException("nobody waits for these pictures");
         }

@@ -6,6 +6,7 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Tensor;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.Map;
@@ -18,6 +19,8 @@ final class WatchedDevice {
 
     /** Of every tensor that was ever handed out. */
     final Set<Long> addresses = new HashSet<>();
+    /** How often each method was called that takes a tensor first: by its name and that tensor. */
+    final Map<String, Integer> calls = new HashMap<>();
     boolean prefersLargeBatches;
     /** Calls of {@link Device#allocate} until one finds no memory; negative: never. */
     int allocationsLeft = -1;
@@ -56,6 +59,11 @@ final class WatchedDevice {
                 default -> {
                     // Nothing to watch.
                 }
+            }
+            if (arguments != null && arguments[0] instanceof Tensor first) {
+                calls.merge(method.getName() + first, 1, Integer::sum);
+            } else if (arguments != null && arguments[0] instanceof Tensor[] parts) {
+                calls.merge(method.getName() + parts[0], 1, Integer::sum);
             }
             try {
                 Object result = method.invoke(cpu, arguments);

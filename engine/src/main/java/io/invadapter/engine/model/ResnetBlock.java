@@ -39,7 +39,7 @@ final class ResnetBlock {
 
     /**
      * @param x    {@code [B, H, W, in]}
-     * @param projected what {@link TimeProjections#forward} gave, or {@code null}
+     * @param projected a row of what {@link TimeProjections#forward} wrote, or {@code null}
      */
     Tensor forward(Tensor x, Tensor projected) {
         try (Scope scope = device.scope()) {

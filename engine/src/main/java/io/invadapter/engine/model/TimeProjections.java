@@ -1,7 +1,6 @@
 package io.invadapter.engine.model;
 
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
@@ -33,7 +32,7 @@ final class TimeProjections {
             this.count = count;
         }
 
-        /** Out of the result of {@link TimeProjections#forward}: {@code [1, out]}. */
+        /** Out of a row of what {@link TimeProjections#forward} wrote: {@code [1, out]}. */
         Tensor of(Tensor projected) {
             return projected.columns(from, count);
         }
@@ -61,8 +60,13 @@ final class TimeProjections {
         biases.clear();
     }
 
-    /** @param time {@code silu(time embedding) [1, timeChannels]} */
-    Tensor forward(Device device, Tensor time) {
-        return device.linear(time, all, Activation.NONE, null);
+    /** Of all blocks together. */
+    int channels() {
+        return channels;
+    }
+
+    /** @param times {@code silu(time embedding) [N, timeChannels]}; @param projected gets {@code [N, channels]} */
+    void forward(Device device, Tensor times, Tensor projected) {
+        device.linearInto(times, all, projected);
     }
 }

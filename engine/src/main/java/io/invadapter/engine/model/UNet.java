@@ -156,11 +156,31 @@ public final class UNet {
      */
     public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
-            Tensor t = device.upload(DataType.FLOAT32, new float[] {timestep}, 1);
+            Tensor time = times(1);
+            embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1), time);
             TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
             project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
                     config.contextChannels()), text);
-            return Latents.download(device, forward(latents.upload(device, activations()), t, text, identity));
+            return Latents.download(device, forward(latents.upload(device, activations()), time, text, identity));
+        }
+    }
+
+    /** Memory for what so many timesteps add in the ResNet blocks, in the current scope: a row for each. */
+    public Tensor times(int timesteps) {
+        return device.allocate(activations(), timesteps, timeProjections.channels());
+    }
+
+    /**
+     * Makes what timesteps add in each ResNet block: a projection of the {@code silu} of their embedding.
+     *
+     * @param timesteps float32 {@code [N]}
+     * @param times     N rows of {@link #times}
+     */
+    public void embed(Tensor timesteps, Tensor times) {
+        try (Scope scope = device.scope()) {
+            Tensor t = device.timestepEmbedding(timesteps, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
+            t = device.linear(t, time1, Activation.SILU, null);
+            timeProjections.forward(device, device.linear(t, time2, Activation.SILU, null), times);
         }
     }
 
@@ -198,14 +218,13 @@ public final class UNet {
      * One pass.
      *
      * @param latents  {@code [B, h, w, in]} in the device's precision
-     * @param timestep float32 {@code [1]}, the same for all rows
+     * @param time     what the timestep adds, the same for all rows: one row of {@link #times}
      * @param text     keys and values of the text of each row
      * @param identity what the attention layers record or take in besides
      * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
      */
-    public Tensor forward(Tensor latents, Tensor timestep, TextFeatures text, IdentityAttention identity) {
+    public Tensor forward(Tensor latents, Tensor time, TextFeatures text, IdentityAttention identity) {
         try (Scope scope = device.scope()) {
-            Tensor time = timeEmbedding(timestep);
             Tensor h = device.conv2d(latents, convIn, null, null);
             Deque<Tensor> skips = new ArrayDeque<>(List.of(h));
             for (DownBlock block : downBlocks) {
@@ -240,13 +259,6 @@ public final class UNet {
             h = device.groupNorm(h, normOut, config.groups(), config.normEpsilon(), true);
             return scope.keep(device.conv2d(h, convOut, null, null));
         }
-    }
-
-    /** What the time adds in each ResNet block: a projection of the {@code silu} of its embedding. */
-    private Tensor timeEmbedding(Tensor timestep) {
-        Tensor t = device.timestepEmbedding(timestep, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
-        t = device.linear(t, time1, Activation.SILU, null);
-        return timeProjections.forward(device, device.linear(t, time2, Activation.SILU, null));
     }
 
     private Tensor joined(Tensor h, Tensor skip, ResnetBlock resnet, Tensor time) {

@@ -577,14 +577,11 @@ final class CudaDevice implements Device {
     public Tensor toActivations(Tensor... latents) {
         Tensor activations = allocate(type, arguments.toActivations(latents));
         int row = 0;
-        for (Tensor part : latents) {
-            Tensor target = activations.rows(row, part.batch());
-            if (type == DataType.FLOAT32) {
-                copy(part, target);
-            } else {
-                pointwise.toActivations(part.address(), target.address(), part.elements(), stream);
-            }
-            row += part.batch();
+        for (int i = 0; i < latents.length; i += Pointwise.MOST_ARRAYS) {
+            List<Tensor> parts = Arrays.asList(latents).subList(i, Math.min(i + Pointwise.MOST_ARRAYS, latents.length));
+            pointwise.toActivations(parts.stream().mapToLong(Tensor::address).toArray(),
+                    parts.stream().mapToLong(Tensor::elements).toArray(), activations.rows(row, 1).address(), stream);
+            row += parts.stream().mapToInt(Tensor::batch).sum();
         }
         return activations;
     }

@@ -15,6 +15,8 @@ public final class Pointwise {
     private static final int THREADS = 256;
     /** Rows that one thread of geglu.cu and add.cu goes through. */
     private static final int ROWS = 8;
+    /** What one launch of {@link #toActivations} takes. */
+    static final int MOST_ARRAYS = 3;
     /** Values that one thread of convert.cu converts. */
     private static final int CONVERTED = 4;
 
@@ -30,21 +32,41 @@ public final class Pointwise {
                 parameters);
     }
 
-    private void convert(String name, long x, int xBytes, long y, int yBytes, long n, CudaDriver.Stream stream) {
-        Check.address("x", x, xBytes);
-        Check.address("y", y, yBytes);
-        Check.positive("n", n);
-        launch("convert", name, Math.ceilDiv(n, CONVERTED), stream, new Parameters().int64(x).int64(y).int64(n));
-    }
-
-    /** float32 to the library's type, n values. */
-    public void toActivations(long x, long y, long n, CudaDriver.Stream stream) {
-        convert("to_activations", x, Float.BYTES, y, library.bytes(), n, stream);
+    /**
+     * float32 to the library's type, from several arrays into one.
+     *
+     * @param x      addresses of 1 to {@link #MOST_ARRAYS} arrays; the same one may come again
+     * @param n      values of each, at least 1
+     * @param y      address of their values one after the other
+     * @param stream where
+     */
+    public void toActivations(long[] x, long[] n, long y, CudaDriver.Stream stream) {
+        Check.range("arrays", x.length, 1, MOST_ARRAYS);
+        Parameters parameters = new Parameters();
+        long most = 0;
+        for (int i = 0; i < MOST_ARRAYS; i++) {
+            if (i < x.length) {
+                Check.address("x", x[i], Float.BYTES);
+                Check.positive("n", n[i]);
+                most = Math.max(most, n[i]);
+            }
+            parameters.int64(i < x.length ? x[i] : 0);
+        }
+        for (int i = 0; i < MOST_ARRAYS; i++) {
+            parameters.int64(i < x.length ? n[i] : 0);
+        }
+        Check.address("y", y, library.bytes());
+        Grid perArray = Grid.of(Math.ceilDiv(most, CONVERTED), THREADS);
+        library.driver().launch(library.function("convert", "to_activations", 0), new Grid(perArray.x(), x.length, 1), THREADS, 0,
+                stream, parameters.int64(y));
     }
 
     /** The library's type to float32, n values. */
     public void toFloat(long x, long y, long n, CudaDriver.Stream stream) {
-        convert("to_float", x, library.bytes(), y, Float.BYTES, n, stream);
+        Check.address("x", x, library.bytes());
+        Check.address("y", y, Float.BYTES);
+        Check.positive("n", n);
+        launch("convert", "to_float", Math.ceilDiv(n, CONVERTED), stream, new Parameters().int64(x).int64(y).int64(n));
     }
 
     /**

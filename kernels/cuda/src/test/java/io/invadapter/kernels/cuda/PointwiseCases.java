@@ -32,6 +32,7 @@ final class PointwiseCases {
         for (int shift : new int[] {0, 1}) {
             int n = 1003;
             cases.add(casts(n + shift));
+            cases.add(castsOfSeveral(n + shift));
             for (boolean floats : new boolean[] {false, true}) {
                 cases.add(ddim(1024, shift == 0, floats, shift));
                 cases.add(ddim(33, true, floats, shift));
@@ -63,6 +64,7 @@ final class PointwiseCases {
         List<KernelCase> cases = new ArrayList<>();
         for (int n : new int[] {8 * 700, 1003, 3}) {
             cases.add(casts(n));
+            cases.add(castsOfSeveral(n));
             for (boolean guided : new boolean[] {true, false}) {
                 cases.add(ddim(n, guided, false, 0));
                 cases.add(ddim(n, guided, true, 0));
@@ -158,7 +160,7 @@ final class PointwiseCases {
             Pointwise pointwise = new Pointwise(bench.library());
             long input = bench.floats(x);
             long cast = bench.result(n);
-            pointwise.toActivations(input, cast, n, null);
+            pointwise.toActivations(new long[] {input}, new long[] {n}, cast, null);
             perfect(bench, n > 1000, 4L * n, (long) bench.size() * n);
             long back = bench.output(4L * n);
             pointwise.toFloat(cast, back, n, null);
@@ -169,9 +171,9 @@ final class PointwiseCases {
             if (n > 8) {
                 float[] tail = Arrays.copyOfRange(expected, 1, n);
                 long out = bench.result(n, 1);
-                pointwise.toActivations(input + 4, out - bench.size(), n - 1, null);
+                pointwise.toActivations(new long[] {input + 4}, new long[] {n - 1}, out - bench.size(), null);
                 Bench.same(tail, bench.readValues(out - bench.size(), n - 1));
-                pointwise.toActivations(input, out, n, null);
+                pointwise.toActivations(new long[] {input}, new long[] {n}, out, null);
                 Bench.same(expected, bench.readValues(out, n));
                 long outBack = bench.output(4L * n, 4);
                 pointwise.toFloat(cast + bench.size(), outBack - 4, n - 1, null);
@@ -179,6 +181,23 @@ final class PointwiseCases {
                 pointwise.toFloat(cast, outBack, n, null);
                 Bench.same(expected, bench.readFloats(outBack, n));
             }
+        });
+    }
+
+    /** Latents below one another, the same ones twice, as a step with guidance has them; the last of another size. */
+    private static KernelCase castsOfSeveral(int n) {
+        return new KernelCase("casts of several, " + n, bench -> {
+            Random random = new Random(n);
+            int last = 3 * n / 2;
+            float[] x = bench.random(random, n, 0, 1);
+            float[] other = bench.random(random, last, 0, 1);
+            long input = bench.floats(x);
+            long cast = bench.result(2 * n + last);
+            new Pointwise(bench.library()).toActivations(new long[] {input, input, bench.floats(other)}, new long[] {n, n, last}, cast,
+                    null);
+            Bench.same(x, bench.readValues(cast, n));
+            Bench.same(x, bench.readValues(cast + (long) bench.size() * n, n));
+            Bench.same(other, bench.readValues(cast + 2L * bench.size() * n, last));
         });
     }
 
