@@ -150,7 +150,7 @@ public final class EmulatedBlas implements Blas {
         calls++;
         long scratch = workspace;
         long scratchBytes = workspaceBytes;
-        driver.submit(stream, () -> {
+        driver.submit("product " + m + " x " + n + " x " + k + (batch == 1 ? "" : ", " + batch + " times"), stream, () -> {
             memory.scribble(scratch, Math.min(scratchBytes, SCRIBBLED));
             for (int i = 0; i < batch; i++) {
                 float[] sums = new float[Math.multiplyExact(m, n)];

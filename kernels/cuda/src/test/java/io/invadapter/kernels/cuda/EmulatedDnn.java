@@ -133,7 +133,7 @@ public final class EmulatedDnn implements Dnn {
                 check("workspace", workspace, workspaceBytes / shape.type().bytes(), y, out);
             }
             calls++;
-            driver.submit(stream, () -> {
+            driver.submit("convolution " + shape, stream, () -> {
                 memory.scribble(workspace, workspaceBytes);
                 convolve(shape, x, w, bias, residual, y);
             });

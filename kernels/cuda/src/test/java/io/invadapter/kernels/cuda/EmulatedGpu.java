@@ -5,6 +5,7 @@ import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.kernels.cuda.ptx.Emulator;
+import java.util.List;
 
 /**
  * A whole GPU without one: driver, cuBLAS and cuDNN on one emulated device, with failures to order.
@@ -32,6 +33,16 @@ public final class EmulatedGpu {
     /** A new device that looks for no races between threads and counts no accesses: for whole models, which take long. */
     public static EmulatedGpu fast() {
         return new EmulatedGpu(Emulator.unchecked());
+    }
+
+    /**
+     * A new device with any amount of memory that does nothing of what it is given and counts it: for whole models in their real
+     * sizes.
+     */
+    public static EmulatedGpu counting() {
+        EmulatedGpu gpu = new EmulatedGpu(Emulator.blank());
+        gpu.totalMemory(80L << 30);
+        return gpu;
     }
 
     private EmulatedGpu(Emulator emulator) {
@@ -84,6 +95,11 @@ public final class EmulatedGpu {
     /** Kernels of ours that have run so far. */
     public long launched() {
         return emulated.launched();
+    }
+
+    /** The names of all kernels, products, convolutions and copies that a counting device was to start so far, in order. */
+    public List<String> started() {
+        return emulated.started();
     }
 
     /** Ways that cuDNN had to look for. */

@@ -35,7 +35,7 @@ final class EmulatedStream implements CudaDriver.Stream {
         if (recording != null) {
             recording.add(work);
         } else {
-            pending.add(work.run());
+            start(work);
             end = driver.clock().eager(end, work);
         }
     }
@@ -49,8 +49,14 @@ final class EmulatedStream implements CudaDriver.Stream {
         }
         driver.clock().startGraph();
         for (EmulatedWork work : graph) {
-            pending.add(work.run());
+            start(work);
             end = driver.clock().replayed(end, work);
+        }
+    }
+
+    private void start(EmulatedWork work) {
+        if (driver.does(work)) {
+            pending.add(work.run());
         }
     }
 

@@ -43,6 +43,7 @@ public final class EmulatorDriver implements CudaDriver {
     private final Emulator emulator;
     private final boolean keep;
     private final List<Launch> launches = new ArrayList<>();
+    private final List<String> started = new ArrayList<>();
     private long launched;
     private long threadInstructions;
     private final List<EmulatedStream> streams = new ArrayList<>();
@@ -121,17 +122,37 @@ public final class EmulatorDriver implements CudaDriver {
     // ---- order ---------------------------------------------------------------------------------------------------
 
     /** Gives work to a stream, null for the default one, which does it at once. */
+    void submit(String name, Stream stream, Runnable work) {
+        submit(stream, new EmulatedWork(name, work, DEVICE_NANOS, HOST_NANOS));
+    }
+
     void submit(Stream stream, Runnable work) {
-        submit(stream, new EmulatedWork(work, DEVICE_NANOS, HOST_NANOS));
+        submit("work", stream, work);
     }
 
     /** The same, with the time that it pretends to take. */
     void submit(Stream stream, EmulatedWork work) {
         if (stream == null) {
-            work.run().run();
+            if (does(work)) {
+                work.run().run();
+            }
         } else {
             ((EmulatedStream) stream).add(work);
         }
+    }
+
+    /** Whether work that starts now is done, not only counted. */
+    boolean does(EmulatedWork work) {
+        if (emulator.isBlank()) {
+            started.add(work.name());
+            return false;
+        }
+        return true;
+    }
+
+    /** The names of all work so far, in order; none where it is done. */
+    List<String> started() {
+        return started;
     }
 
     /** Made-up time. */
@@ -250,7 +271,7 @@ public final class EmulatorDriver implements CudaDriver {
                 throw new IllegalStateException("use of a closed graph");
             }
             if (stream == null) {
-                work.forEach(piece -> piece.run().run());
+                work.forEach(piece -> submit(null, piece));
             } else {
                 ((EmulatedStream) stream).replay(work);
             }
@@ -365,7 +386,7 @@ public final class EmulatorDriver implements CudaDriver {
     @Override
     public void copyIn(long address, HostBuffer source, long offset, long bytes, Stream stream) {
         MemorySegment part = ((EmulatedHostBuffer) source).part(offset, bytes);
-        submit(stream, () -> emulator.write(address, part, bytes));
+        submit("copy in", stream, () -> emulator.write(address, part, bytes));
     }
 
     /** Spoils {@code target} until the stream gets there. */
@@ -373,12 +394,12 @@ public final class EmulatorDriver implements CudaDriver {
     public void copyOut(HostBuffer target, long offset, long address, long bytes, Stream stream) {
         EmulatedHostBuffer buffer = (EmulatedHostBuffer) target;
         buffer.spoil(offset, bytes);
-        submit(stream, () -> emulator.read(buffer.part(offset, bytes), address, bytes));
+        submit("copy out", stream, () -> emulator.read(buffer.part(offset, bytes), address, bytes));
     }
 
     @Override
     public void copy(long target, long source, long bytes, Stream stream) {
-        submit(stream, () -> emulator.copy(target, source, bytes));
+        submit("copy", stream, () -> emulator.copy(target, source, bytes));
     }
 
     // ---- kernels -------------------------------------------------------------------------------------------------
@@ -419,7 +440,7 @@ public final class EmulatorDriver implements CudaDriver {
             throw new CudaException(function.name() + " launched with " + sharedBytes + " bytes of shared memory");
         }
         byte[] packed = parameters.packed();
-        submit(stream, () -> run(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()), threads, sharedBytes, packed));
+        submit(function.name(), stream, () -> run(emulated.kernel, new Dim(grid.x(), grid.y(), grid.z()), threads, sharedBytes, packed));
     }
 
     private void run(Kernel kernel, Dim grid, int threads, int sharedBytes, byte[] parameters) {

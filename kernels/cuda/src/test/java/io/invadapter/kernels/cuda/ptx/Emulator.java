@@ -23,10 +23,11 @@ public final class Emulator implements AutoCloseable {
     private static final long DEFAULT_LOOP_LIMIT = 1L << 22;
     private static final int MAX_SHARED_BYTES = 227 * 1024;
 
-    private final GlobalMemory memory = new GlobalMemory();
+    private final GlobalMemory memory;
     private final Map<PtxModule, Map<String, Long>> modules = new IdentityHashMap<>();
     private final int workers;
     private final boolean checked;
+    private final boolean blank;
     private final ExecutorService pool;
     private long loopLimit = DEFAULT_LOOP_LIMIT;
 
@@ -37,7 +38,7 @@ public final class Emulator implements AutoCloseable {
 
     /** A device whose CTAs run on that many threads. With one thread CTAs run in order. */
     public Emulator(int workers) {
-        this(workers, true);
+        this(workers, true, false);
     }
 
     /**
@@ -45,12 +46,22 @@ public final class Emulator implements AutoCloseable {
      * have checked. Reads of never-written memory and accesses outside of it are still found.
      */
     public static Emulator unchecked() {
-        return new Emulator(Runtime.getRuntime().availableProcessors(), false);
+        return new Emulator(Runtime.getRuntime().availableProcessors(), false, false);
     }
 
-    private Emulator(int workers, boolean checked) {
+    /**
+     * A device whose memory has addresses and sizes and no content, so that it may be any amount: for whoever counts what it is given
+     * and has none of it done. All that is read from it is zero; it cannot launch anything.
+     */
+    public static Emulator blank() {
+        return new Emulator(1, false, true);
+    }
+
+    private Emulator(int workers, boolean checked, boolean blank) {
         this.workers = workers;
         this.checked = checked;
+        this.blank = blank;
+        this.memory = new GlobalMemory(blank);
         this.pool = Executors.newFixedThreadPool(workers, task -> {
             Thread t = new Thread(task, "ptx-emulator");
             t.setDaemon(true);
@@ -61,6 +72,11 @@ public final class Emulator implements AutoCloseable {
     /** Whether it looks for races and counts accesses. */
     public boolean checks() {
         return checked;
+    }
+
+    /** Whether its memory has no content. */
+    public boolean isBlank() {
+        return blank;
     }
 
     // ---- memory ------------------------------------------------------------------------------------------------
@@ -78,6 +94,9 @@ public final class Emulator implements AutoCloseable {
     /** Copies to the device. */
     public void write(long address, MemorySegment source, long bytes) {
         Allocation a = range(address, bytes, "write");
+        if (blank) {
+            return;
+        }
         int offset = (int) (address - a.base);
         MemorySegment.copy(source, 0, MemorySegment.ofArray(a.data), offset, bytes);
         Arrays.fill(a.shadow, offset, (int) (offset + bytes), (byte) Allocation.INITIALIZED);
@@ -95,6 +114,10 @@ public final class Emulator implements AutoCloseable {
     /** Copies from the device; never-written bytes are an error, or zeros when {@code mustBeWritten} is false. */
     public void read(MemorySegment target, long address, long bytes, boolean mustBeWritten) {
         Allocation a = range(address, bytes, "read");
+        if (blank) {
+            target.asSlice(0, bytes).fill((byte) 0);
+            return;
+        }
         int offset = (int) (address - a.base);
         if (mustBeWritten) {
             int end = offset + (int) bytes;
@@ -115,6 +138,9 @@ public final class Emulator implements AutoCloseable {
     /** Sets every byte. */
     public void fill(long address, byte value, long bytes) {
         Allocation a = range(address, bytes, "fill");
+        if (blank) {
+            return;
+        }
         int offset = (int) (address - a.base);
         Arrays.fill(a.data, offset, (int) (offset + bytes), value);
         Arrays.fill(a.shadow, offset, (int) (offset + bytes), (byte) Allocation.INITIALIZED);
@@ -128,6 +154,9 @@ public final class Emulator implements AutoCloseable {
             throw new PtxException("copy of " + bytes + " bytes between parts of " + memory.describe(target, (int) bytes)
                     + " that overlap");
         }
+        if (blank) {
+            return;
+        }
         int fromOffset = (int) (source - from.base);
         int toOffset = (int) (target - to.base);
         System.arraycopy(from.data, fromOffset, to.data, toOffset, (int) bytes);
@@ -137,6 +166,9 @@ public final class Emulator implements AutoCloseable {
     /** Makes these bytes never written, as they are after {@link #allocate}. */
     public void poison(long address, long bytes) {
         Allocation a = range(address, bytes, "poison");
+        if (blank) {
+            return;
+        }
         int offset = (int) (address - a.base);
         Arrays.fill(a.data, offset, (int) (offset + bytes), (byte) 0);
         Arrays.fill(a.shadow, offset, (int) (offset + bytes), (byte) 0);

@@ -10,17 +10,23 @@ final class GlobalMemory {
     private static final int ALIGNMENT = 512;
     private static final int GUARD = 1 << 16;
 
+    private final boolean blank;
     private volatile Allocation[] allocations = new Allocation[0];
     private long top = FIRST;
     /** What the current launch accessed. */
     private final List<Allocation> touched = new ArrayList<>();
+
+    /** @param blank allocations have an address and a size and no content */
+    GlobalMemory(boolean blank) {
+        this.blank = blank;
+    }
 
     synchronized Allocation allocate(long bytes, boolean readOnly) {
         if (bytes < 0 || bytes > Integer.MAX_VALUE - 64) {
             throw new PtxException("an allocation of " + bytes + " bytes: the emulator's limit is 2 GiB each");
         }
         // The array is padded so that a 16-byte shadow access at its end stays inside.
-        byte[] data = new byte[(int) Variable.roundUp(bytes, 16)];
+        byte[] data = new byte[blank ? 0 : (int) Variable.roundUp(bytes, 16)];
         Allocation a = new Allocation(top, (int) bytes, readOnly, data);
         top = Variable.roundUp(top + bytes + GUARD, ALIGNMENT);
         Allocation[] more = Arrays.copyOf(allocations, allocations.length + 1);
