@@ -21,13 +21,13 @@ public record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter ada
 
     /** @param pictureSize for which the adapter is made */
     public static SyntheticModel load(Structure structure, int pictureSize, Device device) {
-        Vae vae = new Vae(structure.vae(), SyntheticWeights.onDemand(), device);
+        Vae vae = new Vae(structure.vae(), SyntheticWeights.repeating(), device);
         int size = pictureSize / vae.factor();
-        UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.onDemand(), device);
+        UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.repeating(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(structure.textEncoder(), SyntheticWeights.onDemand(), device), unet,
+                new ClipTextEncoder(structure.textEncoder(), SyntheticWeights.repeating(), device), unet,
                 vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
-        SyntheticWeights weights = SyntheticWeights.onDemand();
+        SyntheticWeights weights = SyntheticWeights.repeating();
         unet.attentionLayers().forEach((name, layer) -> {
             // Asking for a tensor makes it known.
             weights.tensor(name + ".eaa.to_k.weight", layer.channels(), layer.channels());

@@ -1,9 +1,11 @@
 package io.invadapter.weights;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,16 +24,24 @@ import java.util.stream.IntStream;
 public final class SyntheticWeights implements WeightSource {
     private static final long GOLDEN = 0x9E3779B97F4A7C15L;
     private static final int CHUNK = 1 << 18;
+    /** Elements that repeat: prime, so that no row of a matrix is like the next. */
+    private static final int BLOCK = 65_521;
 
     private final String description;
     private final Map<String, long[]> shapes;
     private final boolean onDemand;
+    private final boolean repeating;
+    private final Map<Distribution, MemorySegment> repeated = new HashMap<>();
     private WeightTensor last;
 
-    private SyntheticWeights(String description, Map<String, long[]> shapes, boolean onDemand) {
+    private record Distribution(double standardDeviation, double mean) {
+    }
+
+    private SyntheticWeights(String description, Map<String, long[]> shapes, boolean onDemand, boolean repeating) {
         this.description = description;
         this.shapes = shapes;
         this.onDemand = onDemand;
+        this.repeating = repeating;
     }
 
     /** @param shapesJson an object of names, each with its shape as a list */
@@ -39,12 +49,20 @@ public final class SyntheticWeights implements WeightSource {
         Map<String, long[]> shapes = new LinkedHashMap<>();
         Json.read(Objects.requireNonNull(shapesJson, "shapesJson")).asObject().forEach((name, shape) ->
                 shapes.put(name, shape.asList().stream().mapToLong(JsonValue::asLong).toArray()));
-        return new SyntheticWeights(shapesJson.toString(), shapes, false);
+        return new SyntheticWeights(shapesJson.toString(), shapes, false, false);
     }
 
     /** Whatever is asked for by name and shape, from then on among the {@link #names}: weights for any network. */
     public static SyntheticWeights onDemand() {
-        return new SyntheticWeights("synthetic weights", new LinkedHashMap<>(), true);
+        return new SyntheticWeights("synthetic weights", new LinkedHashMap<>(), true, false);
+    }
+
+    /**
+     * The same with other values, of which a block repeats, all through a network: for measurements, where nothing counts but their
+     * distribution. They are there in no time, and tensors of one distribution share their memory.
+     */
+    public static SyntheticWeights repeating() {
+        return new SyntheticWeights("synthetic weights", new LinkedHashMap<>(), true, true);
     }
 
     /** The tensors whose names begin with {@code prefix}, without it. */
@@ -89,18 +107,39 @@ public final class SyntheticWeights implements WeightSource {
             if (shape == null) {
                 throw new WeightException(description + ": has no tensor '" + name + "'");
             }
-            last = make(name, standardDeviation(name, shape), mean(name, shape), shape);
+            last = repeating ? repeat(name, shape) : make(name, standardDeviation(name, shape), mean(name, shape), shape);
         }
         return last;
     }
 
-    /** One tensor of the recipe, float16. */
-    public static WeightTensor make(String name, double standardDeviation, double mean, long... shape) {
+    /** Part of a memory that is as long as any tensor of that distribution so far, beginning somewhere in the block. */
+    private WeightTensor repeat(String name, long[] shape) {
+        Distribution distribution = new Distribution(standardDeviation(name, shape), mean(name, shape));
+        long bytes = (long) Short.BYTES * elements(shape);
+        long start = (long) Short.BYTES * Math.floorMod(fnv1a64(name), BLOCK);
+        MemorySegment all = repeated.get(distribution);
+        if (all == null || all.byteSize() < start + bytes) {
+            MemorySegment block = make("block", distribution.standardDeviation, distribution.mean, BLOCK).data();
+            all = Arena.ofAuto().allocate(bytes + block.byteSize(), Short.BYTES);
+            for (long done = 0; done < all.byteSize(); done += block.byteSize()) {
+                MemorySegment.copy(block, 0, all, done, Math.min(block.byteSize(), all.byteSize() - done));
+            }
+            repeated.put(distribution, all);
+        }
+        return WeightTensor.of(name, DType.F16, all.asSlice(start, bytes), shape);
+    }
+
+    private static int elements(long[] shape) {
         int n = 1;
         for (long extent : shape) {
             n = Math.multiplyExact(n, Math.toIntExact(extent));
         }
-        int elements = n;
+        return n;
+    }
+
+    /** One tensor of the recipe, float16. */
+    public static WeightTensor make(String name, double standardDeviation, double mean, long... shape) {
+        int elements = elements(shape);
         long hash = fnv1a64(name);
         MemorySegment data = MemorySegment.ofArray(new short[elements]);
         IntStream.range(0, (elements + CHUNK - 1) / CHUNK).parallel().forEach(chunk -> {
@@ -179,5 +218,6 @@ public final class SyntheticWeights implements WeightSource {
     @Override
     public void close() {
         last = null;
+        repeated.clear();
     }
 }

@@ -56,6 +56,34 @@ class SyntheticWeightsTest {
     }
 
     @Test
+    void repeatedWeightsHaveTheDistributionOfTheOthersAndTensorsOfOneShareTheirMemory() {
+        SyntheticWeights repeating = SyntheticWeights.repeating();
+        WeightTensor first = repeating.tensor("a.weight", 300, 1000);
+        WeightTensor second = repeating.tensor("b.weight", 200, 1000);
+        assertDistribution(first, 0, 1 / Math.sqrt(1000));
+        assertDistribution(second, 0, 1 / Math.sqrt(1000));
+        assertDistribution(repeating.tensor("norm.weight", 70_000), 1, 0.1);
+        // Behind a larger one of its distribution, and before.
+        assertDistribution(repeating.tensor("c.weight", 2000, 1000), 0, 1 / Math.sqrt(1000));
+        assertDistribution(first, 0, 1 / Math.sqrt(1000));
+        assertTrue(first.data().isNative(), "goes to a device as it is");
+        assertTrue(first.data().mismatch(second.data()) < 10, "not the same values at the same places");
+        WeightTensor third = repeating.tensor("d.weight", 100, 1000);
+        assertTrue(repeating.tensor("c.weight").data().asOverlappingSlice(third.data()).isPresent());
+    }
+
+    private static void assertDistribution(WeightTensor tensor, double mean, double standardDeviation) {
+        double sum = 0;
+        double squares = 0;
+        for (float value : tensor.toFloats()) {
+            sum += value;
+            squares += value * value;
+        }
+        assertEquals(mean, sum / tensor.elements(), 0.02 * Math.max(mean, standardDeviation), tensor.name());
+        assertEquals(standardDeviation, Math.sqrt(squares / tensor.elements() - mean * mean), 0.02 * standardDeviation, tensor.name());
+    }
+
+    @Test
     void partsLoseTheirPrefix() {
         assertEquals(Set.of("embeddings.position_embedding.weight"), weights.part("text_encoder.text_model.").names());
         String message = assertThrows(WeightException.class, () -> weights.tensor("gone")).getMessage();

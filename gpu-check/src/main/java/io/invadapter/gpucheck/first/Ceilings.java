@@ -2,14 +2,28 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.io.File;
+import java.io.IOException;
+import java.net.JarURLConnection;
+import java.net.URL;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
 
 /** What this chip can do at most: the measure for all other figures. */
 final class Ceilings {
+    private static final String MODULE = ".ptx.gz";
     private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
 
     private Ceilings() {
@@ -17,13 +31,16 @@ final class Ceilings {
 
     static void run(Contact contact) {
         double limit = contact.sizes().limit();
+        for (DataType type : Proofs.TYPES) {
+            contact.item("modules, " + Proofs.name(type), 2 * limit, () -> modules(contact, type));
+        }
         contact.item("copy within the device", limit, () -> {
             long bytes = contact.sizes().copied();
             CudaDriver driver = contact.driver();
             try (OnDevice memory = new OnDevice(driver)) {
                 long from = memory.known(0, DataType.FLOAT32, bytes / 4);
                 long to = memory.room(bytes);
-                double microseconds = Replay.microseconds(driver, stream -> driver.copy(to, from, bytes, stream));
+                double microseconds = contact.microseconds(stream -> driver.copy(to, from, bytes, stream));
                 // Read and written.
                 return rate("GB/s", 2.0 * bytes / microseconds / 1e3, microseconds);
             }
@@ -36,12 +53,55 @@ final class Ceilings {
         }
     }
 
+    /** All beside each other, as a device loads them; the driver compiles each, for its cache is empty. */
+    private static Outcome modules(Contact contact, DataType type) throws IOException {
+        KernelLibrary library = new KernelLibrary(contact.driver(), type);
+        String[] names = moduleNames(type).toArray(String[]::new);
+        List<String> failures = new ArrayList<>();
+        long start = System.nanoTime();
+        library.prepare(names);
+        for (String name : names) {
+            try {
+                library.require(name);
+            } catch (DeviceException e) {
+                failures.add(e.getMessage());
+            }
+        }
+        double all = (System.nanoTime() - start) / 1e6;
+        Map<String, Duration> times = library.loadTimes();
+        Map<String, Object> data = new TreeMap<>();
+        times.forEach((module, time) -> data.put(module, time.toNanos() / 1e6));
+        String longest = times.entrySet().stream().max(Map.Entry.comparingByValue())
+                .map(slowest -> slowest.getKey() + " " + slowest.getValue().toMillis() + " ms").orElse("none");
+        return Outcome.of(failures.isEmpty() && names.length > 0, failures.isEmpty()
+                ? String.format(Locale.ROOT, "%d modules in %.0f ms, the longest: %s", names.length, all, longest)
+                : String.join("; ", failures), data);
+    }
+
+    /** Of the files beside the library's class: in a folder, or in a jar. */
+    private static List<String> moduleNames(DataType type) throws IOException {
+        String folder = switch (type) {
+            case FLOAT16 -> "f16";
+            case BFLOAT16 -> "bf16";
+            default -> "f32";
+        };
+        URL url = KernelLibrary.class.getResource(folder);
+        Stream<String> files;
+        if (url.openConnection() instanceof JarURLConnection jar) {
+            files = jar.getJarFile().stream().map(ZipEntry::getName).filter(name -> name.startsWith(jar.getEntryName()));
+        } else {
+            files = Arrays.stream(new File(url.getPath()).list());
+        }
+        return files.filter(name -> name.endsWith(MODULE))
+                .map(name -> name.substring(name.lastIndexOf('/') + 1, name.length() - MODULE.length())).sorted().toList();
+    }
+
     private static Outcome hostCopy(Contact contact, boolean in) {
         CudaDriver driver = contact.driver();
         long bytes = Math.max(4, contact.sizes().copied() / 16);
         try (OnDevice memory = new OnDevice(driver); CudaDriver.HostBuffer host = driver.allocateHost(bytes)) {
             long address = memory.known(0, DataType.FLOAT32, bytes / 4);
-            double microseconds = Replay.microseconds(driver, stream -> {
+            double microseconds = contact.microseconds(stream -> {
                 if (in) {
                     driver.copyIn(address, host, 0, bytes, stream);
                 } else {
@@ -60,7 +120,7 @@ final class Ceilings {
             product.run(null);
             driver.synchronize();
             double error = product.error();
-            double microseconds = Replay.microseconds(driver, product::run);
+            double microseconds = contact.microseconds(product::run);
             blas.setWorkspace(0, 0);
             Outcome rate = rate("TFLOP/s", product.operations() / microseconds / 1e6, microseconds);
             return Outcome.of(error <= product.limit(), rate.detail() + String.format(Locale.ROOT, ", relative error %.1e", error),

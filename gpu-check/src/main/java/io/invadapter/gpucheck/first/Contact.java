@@ -6,11 +6,13 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.CudaDeviceProvider;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
+import io.invadapter.kernels.cuda.choice.Stopwatch;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 
 /** What a section works with in its process: driver, libraries and device, opened when first asked for, closed together. */
 final class Contact implements AutoCloseable {
@@ -72,6 +74,13 @@ final class Contact implements AutoCloseable {
             libraries = gpu.libraries(driver());
         }
         return libraries;
+    }
+
+    /** Microseconds of one run of work that is given to a stream, replayed; see {@link Stopwatch}. */
+    double microseconds(Consumer<CudaDriver.Stream> work) {
+        try (CudaDriver.Stream stream = driver().newStream()) {
+            return new Stopwatch(driver(), stream).time(() -> work.accept(stream)).microseconds();
+        }
     }
 
     /** Which ways are known to be fastest: one book for all sections. */

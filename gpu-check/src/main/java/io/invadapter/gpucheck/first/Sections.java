@@ -8,6 +8,7 @@ public final class Sections {
             new Section("machine", 8, Machine::run),
             new Section("proofs", 20, Proofs::run),
             new Section("ceilings", 20, Ceilings::run),
+            new Section("operators", 20, Operators::run),
             new Section("cases", 50, Cases::run),
             new Section("step", 40, Step::run),
             new Section("golden", 50, Goldens::run),

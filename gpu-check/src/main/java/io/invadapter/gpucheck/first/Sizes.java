@@ -24,13 +24,25 @@ import java.util.function.IntPredicate;
  * @param manySteps   more, to time a replayed one
  * @param requests    what is benchmarked
  * @param limit       seconds of an item that takes a second at most when all is well
+ * @param timing      of operators
  */
 public record Sizes(Structure structure, int picture, long copied, int product, IntPredicate cases, Callable<List<Path>> goldens, Set<Part> parts,
-        int fewSteps, int manySteps, GenerationBench.Options requests, double limit) {
+        int fewSteps, int manySteps, GenerationBench.Options requests, double limit, Timing timing) {
+
+    /**
+     * How an operator is timed.
+     *
+     * @param calls   in one recording
+     * @param warmUp  milliseconds of replays before any counts: a chip that was idle runs slowly at first
+     * @param samples replays, of which the least counts
+     */
+    public record Timing(int calls, double warmUp, int samples) {
+    }
+
 
     /** Stable Diffusion 1.5 with pictures of 512 x 512. */
     public static Sizes real(Callable<List<Path>> goldens) {
         return new Sizes(Structure.STABLE_DIFFUSION_15, 512, 1L << 30, 8192, number -> true, goldens, EnumSet.allOf(Part.class),
-                3, 24, new GenerationBench.Options(50, List.of(1), 512, 5, 8), 20);
+                3, 24, new GenerationBench.Options(50, List.of(1), 512, 5, 8), 20, new Timing(10, 5, 7));
     }
 }

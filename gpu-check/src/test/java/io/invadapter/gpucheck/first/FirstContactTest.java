@@ -44,18 +44,12 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** The first contact with the emulated GPU: all sections to their end, whatever fails in one of them. */
 class FirstContactTest {
-    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16, 32}, new int[] {1, 1},
-            new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0),
+    private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16}, new int[] {1},
+            new boolean[] {true}, new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0),
             new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f),
             new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true));
-    /** One level: a step in half the time. */
-    private static final Structure TINIEST = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16}, new int[] {1},
-            new boolean[] {true}, new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0), TINY.textEncoder(),
-            TINY.vae());
-    private static final Sizes SMALL = new Sizes(TINY, 16, 1 << 16, 64, number -> number % 40 == 0, List::of, EnumSet.allOf(Part.class), 3, 4,
-            new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60);
-    private static final Sizes SMALLEST = new Sizes(TINIEST, 16, 1 << 12, 16, number -> number % 150 == 0, List::of,
-            EnumSet.allOf(Part.class), 3, 4, new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60);
+    private static final Sizes SMALL = new Sizes(TINY, 16, 1 << 12, 16, number -> number % 100 == 0, List::of,
+            EnumSet.allOf(Part.class), 3, 4, new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60, new Sizes.Timing(2, 0, 1));
 
     @TempDir
     private Path folder;
@@ -162,7 +156,7 @@ class FirstContactTest {
         ALLOCATION(faults -> faults.failAllocation(2)),
         LAUNCH(faults -> faults.failLaunch(2)),
         PRODUCT(faults -> faults.failProduct(2)),
-        LOST(faults -> faults.loseAt(60));
+        LOST(faults -> faults.loseAt(25));
 
         private final Consumer<Faults> order;
 
@@ -173,7 +167,7 @@ class FirstContactTest {
 
     @ParameterizedTest
     @CsvSource({"proofs, ALLOCATION", "proofs, LAUNCH", "proofs, PRODUCT", "proofs, LOST", "ceilings, ALLOCATION", "ceilings, LAUNCH",
-        "ceilings, PRODUCT", "ceilings, LOST", "cases, ALLOCATION", "cases, LAUNCH", "cases, LOST", "step, LAUNCH", "step, PRODUCT",
+        "ceilings, PRODUCT", "ceilings, LOST", "operators, LAUNCH", "operators, LOST", "cases, ALLOCATION", "cases, LAUNCH", "cases, LOST", "step, LAUNCH", "step, PRODUCT",
         "step, LOST", "requests, LOST"})
     void aFaultInASectionCostsNothingElse(String name, Fault fault) throws Exception {
         Section faulty = Sections.ALL.stream().filter(section -> section.name().equals(name)).findFirst().orElseThrow();
@@ -186,7 +180,7 @@ class FirstContactTest {
                 fault.order.accept(faults);
             }
         });
-        assertEquals(1, contact(600, 60, sections, threads(sections, gpu, SMALLEST)), told());
+        assertEquals(1, contact(600, 60, sections, threads(sections, gpu, SMALL)), told());
         lines("begin").stream().filter(line -> line.get("section").asString().equals(name))
                 .forEach(line -> items.add(line.get("item").asString()));
         long failed = lines("end").stream().filter(line -> line.get("verdict").asString().equals("FAILED")).count();

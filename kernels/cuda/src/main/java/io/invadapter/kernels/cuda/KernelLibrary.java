@@ -169,6 +169,15 @@ public final class KernelLibrary {
         }
     }
 
+    /**
+     * Returns when that module is loaded.
+     *
+     * @throws io.invadapter.kernels.cuda.driver.CudaException when it cannot be
+     */
+    public void require(String operator) {
+        module(operator);
+    }
+
     /** Waits until nothing is being loaded any more: before the driver may be closed. */
     void settle() {
         modules.values().forEach(loading -> loading.handle((module, failure) -> module).join());

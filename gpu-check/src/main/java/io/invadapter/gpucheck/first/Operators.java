@@ -1,0 +1,203 @@
+package io.invadapter.gpucheck.first;
+
+import io.invadapter.bench.MeasuringDevice;
+import io.invadapter.bench.Structure;
+import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.model.VaeConfig;
+import io.invadapter.gpucheck.Outcome;
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * Attention and the operators that memory bounds, in the sizes of a step of one picture with guidance: microseconds of one call,
+ * replayed from a graph, and how near that is to the ceilings. Bytes are those of operands, weights and results, each once.
+ */
+final class Operators {
+    private static final int BATCH = 2;
+    /** L' of Inv-Adapter. */
+    private static final int AGGREGATED = 256;
+    private static final float EPSILON = 1e-5f;
+    private static final int MOST_WARM_UPS = 1000;
+    /** Of the numbers that an array is filled with, again and again. */
+    private static final int PERIOD = 1 << 20;
+
+    private final Contact contact;
+    private int arrays;
+
+    private Operators(Contact contact) {
+        this.contact = contact;
+    }
+
+    static void run(Contact contact) {
+        new Operators(contact).all();
+    }
+
+    private void all() {
+        Structure structure = contact.sizes().structure();
+        UNetConfig unet = structure.unet();
+        VaeConfig vae = structure.vae();
+        int size = contact.sizes().picture() >> vae.channels().length - 1;
+        for (int level = 0; level < unet.blockChannels().length; level++) {
+            level(unet, level, size >> level);
+        }
+        int channels = vae.channels()[vae.channels().length - 1];
+        attention("attention, decoder", 1, size * size, size * size, channels, 1, 0);
+        int first = vae.channels()[0];
+        item("group norm and SiLU, decoder", device -> {
+            Tensor x = tensor(device, 1, contact.sizes().picture(), contact.sizes().picture(), first);
+            Device.Norm norm = norm(device, first);
+            return () -> device.groupNorm(x, norm, vae.groups(), EPSILON, true);
+        });
+        item("DDIM step with guidance", device -> {
+            Tensor latents = floats(device, 1, size, size, unet.inChannels());
+            Tensor noise = floats(device, BATCH, size, size, unet.inChannels());
+            Tensor guidance = floats(device, 1);
+            Tensor factors = device.upload(DataType.FLOAT32, new float[] {0.9f, 0.1f}, 2);
+            return () -> device.ddimStep(latents, noise, guidance, factors);
+        });
+    }
+
+    private void level(UNetConfig unet, int level, int size) {
+        int channels = unet.blockChannels()[level];
+        int heads = unet.heads()[level];
+        int tokens = size * size;
+        String where = ", " + size + " x " + size + " x " + channels;
+        attention("attention, self" + where, BATCH, tokens, tokens, channels, heads, 0);
+        attention("attention, text" + where, BATCH, tokens, Structure.TEXT_TOKENS, channels, heads, 0);
+        attention("attention, self, with identity" + where, BATCH, tokens, tokens, channels, heads, tokens);
+        attention("attention, text, with identity" + where, BATCH, tokens, Structure.TEXT_TOKENS, channels, heads,
+                Math.min(AGGREGATED, tokens));
+        item("group norm and SiLU" + where, device -> {
+            Tensor x = tensor(device, BATCH, size, size, channels);
+            Device.Norm norm = norm(device, channels);
+            return () -> device.groupNorm(x, norm, unet.groups(), EPSILON, true);
+        });
+        item("layer norm" + where, device -> {
+            Tensor x = tensor(device, BATCH, tokens, channels);
+            Device.Norm norm = norm(device, channels);
+            return () -> device.layerNorm(x, norm, EPSILON);
+        });
+        item("concat" + where, device -> {
+            Tensor a = tensor(device, BATCH, size, size, channels);
+            Tensor b = tensor(device, BATCH, size, size, channels);
+            return () -> device.concatChannels(a, b);
+        });
+        item("upsample" + where, device -> {
+            Tensor x = tensor(device, BATCH, size, size, channels);
+            return () -> device.upsample2x(x, 2 * size, 2 * size);
+        });
+    }
+
+    private void attention(String name, int batch, int tokens, int keys, int channels, int heads, int identityTokens) {
+        item(name, device -> {
+            Tensor q = tensor(device, batch, tokens, channels);
+            Tensor k = tensor(device, batch, keys, channels);
+            Tensor v = tensor(device, batch, keys, channels);
+            Device.Identity identity = identityTokens == 0 ? null : new Device.Identity(tensor(device, 1, identityTokens, channels),
+                    tensor(device, 1, identityTokens, channels), device.upload(new int[batch]), ones(device, batch));
+            return () -> device.attention(q, k, v, heads, false, identity);
+        });
+    }
+
+    /** @param prepare makes the operands and returns the call */
+    private void item(String name, Function<Device, Runnable> prepare) {
+        contact.item(name, contact.sizes().limit(), () -> {
+            Device device = contact.device(Precision.FP16);
+            MeasuringDevice measuring = new MeasuringDevice(device);
+            measuring.attendingRows(BATCH);
+            try (Scope scope = device.scope()) {
+                arrays = 0;
+                Runnable call = prepare.apply(measuring.device());
+                measuring.reset();
+                call.run();
+                double operations = measuring.operations();
+                double bytes = measuring.totals().values().stream().mapToDouble(MeasuringDevice.Total::bytes).sum();
+                measuring.measure(false);
+                double microseconds = microseconds(device, call);
+                Map<String, Object> data = new LinkedHashMap<>();
+                data.put("us", microseconds);
+                data.put("operations", operations);
+                data.put("bytes", bytes);
+                return Outcome.of(true, String.format(Locale.ROOT, "%.1f us, %.0f GB/s, %.1f TFLOP/s", microseconds,
+                        bytes / microseconds / 1e3, operations / microseconds / 1e6), data);
+            }
+        });
+    }
+
+    private double microseconds(Device device, Runnable call) {
+        Sizes.Timing timing = contact.sizes().timing();
+        try (Device.Recording recording = device.record(() -> {
+            for (int i = 0; i < timing.calls(); i++) {
+                try (Scope scope = device.scope()) {
+                    call.run();
+                }
+            }
+        })) {
+            // Called, then recorded.
+            recording.run();
+            recording.run();
+            double warm = 0;
+            for (int i = 0; i < MOST_WARM_UPS && warm < timing.warmUp(); i++) {
+                warm += milliseconds(device, recording);
+            }
+            double least = Double.POSITIVE_INFINITY;
+            for (int i = 0; i < timing.samples(); i++) {
+                least = Math.min(least, milliseconds(device, recording));
+            }
+            return least * 1e3 / timing.calls();
+        }
+    }
+
+    private static double milliseconds(Device device, Device.Recording recording) {
+        try (Device.Mark before = device.mark()) {
+            recording.run();
+            try (Device.Mark after = device.mark()) {
+                return after.millisecondsSince(before);
+            }
+        }
+    }
+
+    private Tensor tensor(Device device, int... shape) {
+        return filled(device, device.precision().type(), shape);
+    }
+
+    private Tensor floats(Device device, int... shape) {
+        return filled(device, DataType.FLOAT32, shape);
+    }
+
+    /** In the scope of the item. */
+    private Tensor filled(Device device, DataType type, int... shape) {
+        int count = Arrays.stream(shape).reduce(1, Math::multiplyExact);
+        float[] values = new float[count];
+        int period = Math.min(PERIOD, count);
+        for (int i = 0; i < period; i++) {
+            values[i] = OnDevice.known(arrays, i);
+        }
+        for (int done = period; done < count; done += period) {
+            System.arraycopy(values, 0, values, done, Math.min(period, count - done));
+        }
+        arrays++;
+        return device.upload(type, values, shape);
+    }
+
+    private static Tensor ones(Device device, int count) {
+        float[] values = new float[count];
+        Arrays.fill(values, 1);
+        return device.upload(DataType.FLOAT32, values, count);
+    }
+
+    private static Device.Norm norm(Device device, int channels) {
+        float[] scale = new float[channels];
+        Arrays.fill(scale, 1);
+        return device.norm(HostTensor.of(scale, channels), HostTensor.of(new float[channels], channels));
+    }
+}
