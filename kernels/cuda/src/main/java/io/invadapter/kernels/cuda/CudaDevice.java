@@ -33,19 +33,11 @@ import java.util.Map;
  * stream. Feature maps are channels-last throughout.
  */
 final class CudaDevice implements Device {
-    /** What NVIDIA recommends for compute capability 9.0; older chips need less. */
-    private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
     /** The most that one convolution may take besides its operands. */
     private static final long CONVOLUTION_WORKSPACE_BYTES = 512L << 20;
 
-    private record CudaLinear(int inFeatures, int outFeatures, long weight, long bias) implements Linear {
-    }
-
     /** @param outFeatures of the product of value and gate; the weights have twice as many rows */
     private record CudaGatedLinear(int inFeatures, int outFeatures, long weight, long bias) implements GatedLinear {
-    }
-
-    private record CudaTokenMixer(int inTokens, int outTokens, long weight) implements TokenMixer {
     }
 
     private record CudaNorm(int channels, long scale, long shift) implements Norm {
@@ -77,6 +69,7 @@ final class CudaDevice implements Device {
     private final TensorPool requestPool;
     private final Workspace workspace;
     private final Chooser chooser;
+    private final Products products;
     private final Map<Dnn.Shape, Dnn.Plan> plans = new HashMap<>();
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
@@ -122,7 +115,8 @@ final class CudaDevice implements Device {
             workspace = new Workspace(driver);
             closing.push(workspace::close);
             chooser = new Chooser(driver, stream, workspace, book, this::trim);
-            blas.setWorkspace(lasting(BLAS_WORKSPACE_BYTES), BLAS_WORKSPACE_BYTES);
+            products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
+            closing.push(products::close);
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -167,6 +161,14 @@ final class CudaDevice implements Device {
     /** The scratch memory of whatever runs on the stream. */
     Workspace workspace() {
         return workspace;
+    }
+
+    Products products() {
+        return products;
+    }
+
+    Pointwise pointwise() {
+        return pointwise;
     }
 
     // --- memory -----------------------------------------------------------------------------------------------------
@@ -328,7 +330,7 @@ final class CudaDevice implements Device {
     public Linear linear(HostTensor weight, HostTensor bias) {
         arguments.weights(weight, 2, bias);
         library.prepare("add");
-        return new CudaLinear(weight.shape()[1], weight.shape()[0], store(weight), store(bias));
+        return new CudaLinear(this, weights, weight, bias);
     }
 
     @Override
@@ -345,7 +347,7 @@ final class CudaDevice implements Device {
         arguments.weights(weight, 2, null);
         // It stands in front of an identity's attention only.
         attention.prepareIdentity();
-        return new CudaTokenMixer(weight.shape()[1], weight.shape()[0], store(weight));
+        return new CudaTokenMixer(this, weights, weight);
     }
 
     @Override
@@ -371,23 +373,12 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor linear(Tensor x, Linear layer, Activation activation, Tensor residual) {
-        CudaLinear w = (CudaLinear) layer;
-        Tensor y = allocate(type, arguments.linear(x, w, residual));
-        multiply(x, w.weight, y);
-        if (w.bias != 0 || activation != Activation.NONE || residual != null) {
-            pointwise.add(y.address(), w.bias, activation, 0, address(residual), y.address(), 1, rows(y), w.outFeatures, stream);
-        }
-        return y;
+        return ((CudaLinear) layer).run(arguments, x, activation, residual);
     }
 
     @Override
     public void linearInto(Tensor x, Linear layer, Tensor target) {
-        CudaLinear w = (CudaLinear) layer;
-        arguments.linearInto(x, w, target);
-        multiply(x, w.weight, target);
-        if (w.bias != 0) {
-            pointwise.add(target.address(), w.bias, Activation.NONE, 0, 0, target.address(), 1, rows(target), w.outFeatures, stream);
-        }
+        ((CudaLinear) layer).into(arguments, x, target);
     }
 
     @Override
@@ -400,12 +391,9 @@ final class CudaDevice implements Device {
         return y;
     }
 
-    /** {@code y = x W^T}: to cuBLAS, which thinks in columns, {@code y^T = W x^T}. */
+    /** {@code y = x W^T}. */
     private void multiply(Tensor x, long weight, Tensor y) {
-        int in = x.channels();
-        int out = y.channels();
-        blas.multiply(true, false, out, rows(x), in, 1, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x.address(), in, 0), 0,
-                new Blas.Matrix(y.address(), out, 0), type, 1, stream);
+        products.linear(x.address(), weight, 0, 0, y.address(), rows(x), x.channels(), y.channels());
     }
 
     private static int rows(Tensor x) {
@@ -418,15 +406,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
-        CudaTokenMixer mixer = (CudaTokenMixer) a;
-        Tensor y = allocate(type, arguments.mixTokens(x, mixer));
-        int channels = x.channels();
-        // y^T = x^T A^T for each row of the batch.
-        blas.multiply(false, false, channels, mixer.outTokens, mixer.inTokens, 1,
-                new Blas.Matrix(x.address(), channels, (long) mixer.inTokens * channels),
-                new Blas.Matrix(mixer.weight, mixer.inTokens, 0), 0,
-                new Blas.Matrix(y.address(), channels, (long) mixer.outTokens * channels), type, x.batch(), stream);
-        return y;
+        return ((CudaTokenMixer) a).run(arguments, x);
     }
 
     // --- convolutions -----------------------------------------------------------------------------------------------

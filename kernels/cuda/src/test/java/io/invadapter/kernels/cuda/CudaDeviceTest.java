@@ -10,7 +10,11 @@ import org.junit.jupiter.api.Nested;
 class CudaDeviceTest {
 
     static CudaDevice open(EmulatedGpu gpu, Precision precision) {
-        return new CudaDevice("cuda:0", precision, gpu.driver(), gpu.blas(), gpu.dnn(), ChoiceBook.inMemory());
+        return open(gpu, precision, ChoiceBook.inMemory());
+    }
+
+    static CudaDevice open(EmulatedGpu gpu, Precision precision, ChoiceBook book) {
+        return new CudaDevice("cuda:0", precision, gpu.driver(), gpu.blas(), gpu.dnn(), book);
     }
 
     private abstract static class OnTheEmulator extends DeviceContract {

@@ -2,23 +2,31 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
+import java.util.List;
 
 /**
- * cuBLAS in plain Java on an emulated device, with the checks that cuBLAS makes and those that it leaves to luck: sizes,
+ * cuBLAS and cublasLt in plain Java on an emulated device, with the checks that they make and those that they leave to luck: sizes,
  * leading dimensions, alignment, overlap, memory that is not there or was never written.
  */
 public final class EmulatedBlas implements Blas {
     private static final int WORKSPACE_ALIGNMENT = 256;
     /** As much of the workspace as a product leaves scribbled over. */
     private static final long SCRIBBLED = 1 << 16;
+    private static final long FUSED_WORKSPACE_BYTES = 4096;
+    /** What a product pretends to take: so long that few runs of it are enough to time it. */
+    private static final long NANOS = 200_000_000;
+    private static final long HOST_NANOS = 4_000;
 
     private final EmulatorDriver driver;
     private final EmulatedMemory memory;
     private long workspace;
     private long workspaceBytes;
     private long calls;
+    private long fused;
+    private long fusedNanos = NANOS / 2;
     private boolean closed;
 
     /** On that device. */
@@ -27,9 +35,19 @@ public final class EmulatedBlas implements Blas {
         this.memory = new EmulatedMemory(driver.emulator());
     }
 
-    /** Products given so far, recorded ones once. */
+    /** Products of cuBLAS given so far, recorded ones once. */
     public long calls() {
         return calls;
+    }
+
+    /** Products of cublasLt given so far, recorded ones once. */
+    public long fused() {
+        return fused;
+    }
+
+    /** From now on a product of cublasLt pretends to take that many times what one of cuBLAS does. */
+    public void fusedTakes(double times) {
+        fusedNanos = (long) (NANOS * times);
     }
 
     @Override
@@ -150,7 +168,8 @@ public final class EmulatedBlas implements Blas {
         calls++;
         long scratch = workspace;
         long scratchBytes = workspaceBytes;
-        driver.submit("product " + m + " x " + n + " x " + k + (batch == 1 ? "" : ", " + batch + " times"), stream, () -> {
+        String name = "product " + m + " x " + n + " x " + k + (batch == 1 ? "" : ", " + batch + " times");
+        driver.submit(stream, new EmulatedWork(name, () -> {
             memory.scribble(scratch, Math.min(scratchBytes, SCRIBBLED));
             for (int i = 0; i < batch; i++) {
                 float[] sums = new float[Math.multiplyExact(m, n)];
@@ -165,7 +184,101 @@ public final class EmulatedBlas implements Blas {
                 }
                 result.write(memory, type, i, sums);
             }
-        });
+        }, NANOS, HOST_NANOS));
+    }
+
+    @Override
+    public List<Candidate<ProductWay>> candidates(Product product) {
+        checkOpen();
+        return List.of(new Fused(product));
+    }
+
+    /**
+     * cublasLt's way of a product, with its checks: what it is told of alignment, the scratch memory that it asked for. It
+     * refuses operands that are aligned to less than 16 bytes, as cublasLt does some shapes.
+     */
+    private final class Fused implements Candidate<ProductWay>, ProductWay {
+        private final Product product;
+
+        Fused(Product product) {
+            this.product = product;
+        }
+
+        @Override
+        public String name() {
+            return "emulated cuBLASLt";
+        }
+
+        @Override
+        public List<String> notes() {
+            return List.of();
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return false;
+        }
+
+        @Override
+        public ProductWay prepare() {
+            checkOpen();
+            requireLt(product.rows() > 0 && product.inFeatures() > 0 && product.outFeatures() > 0, "INVALID_VALUE", product.toString());
+            requireLt(product.alignment() >= BEST_ALIGNMENT, "NOT_SUPPORTED", "no algorithm for " + product);
+            return this;
+        }
+
+        @Override
+        public long workspaceBytes() {
+            return FUSED_WORKSPACE_BYTES;
+        }
+
+        @Override
+        public void run(long x, long weight, long bias, long residual, long y, long scratch, CudaDriver.Stream stream) {
+            checkOpen();
+            requireLt(product.bias() == (bias != 0), "INVALID_VALUE", "bias 0x" + Long.toHexString(bias));
+            requireLt(product.residual() == (residual != 0), "INVALID_VALUE", "residual 0x" + Long.toHexString(residual));
+            requireLt(scratch != 0 && scratch % WORKSPACE_ALIGNMENT == 0, "INVALID_VALUE", "workspace 0x" + Long.toHexString(scratch));
+            requireLt((x | weight | bias | residual | y) % product.alignment() == 0, "EXECUTION_FAILED", "misaligned");
+            int in = product.inFeatures();
+            int out = product.outFeatures();
+            int rows = product.rows();
+            DataType type = product.type();
+            Operand a = new Operand("W", new Matrix(weight, in, 0), in, out, type.bytes());
+            Operand b = new Operand("x", new Matrix(x, in, 0), in, rows, type.bytes());
+            Operand c = new Operand("residual", new Matrix(residual, out, 0), out, rows, type.bytes());
+            Operand d = new Operand("y", new Matrix(y, out, 0), out, rows, type.bytes());
+            a.check(1);
+            b.check(1);
+            d.check(1);
+            requireLt(!d.overlaps(a, 0, 0) && !d.overlaps(b, 0, 0), "EXECUTION_FAILED", "y overlaps x or W");
+            // C over D would be allowed if they had one layout.
+            requireLt(residual == 0 || !d.overlaps(c, 0, 0), "EXECUTION_FAILED", "y overlaps the residual");
+            fused++;
+            String name = "product " + out + " x " + rows + " x " + in + (product.bias() ? " + bias" : "")
+                    + (product.residual() ? " + residual" : "");
+            driver.submit(stream, new EmulatedWork(name, () -> {
+                memory.scribble(scratch, FUSED_WORKSPACE_BYTES);
+                float[] sums = new float[Math.multiplyExact(out, rows)];
+                EmulatedProduct.add(out, rows, in, a.read(memory, type, 0, true), b.read(memory, type, 0, false), sums);
+                float[] added = bias == 0 ? new float[out] : memory.read(type, bias, out);
+                float[] before = residual == 0 ? null : c.read(memory, type, 0, false);
+                for (int i = 0; i < sums.length; i++) {
+                    sums[i] += added[i % out] + (before == null ? 0 : before[i]);
+                }
+                d.write(memory, type, 0, sums);
+            }, fusedNanos, HOST_NANOS));
+        }
+
+        @Override
+        public void close() {
+            // It holds nothing.
+        }
+    }
+
+    private static void requireLt(boolean holds, String status, String problem) {
+        if (!holds) {
+            throw new CudaException("cublasLtMatmul failed: CUBLAS_STATUS_" + status + " (" + problem + ")");
+        }
     }
 
     @Override

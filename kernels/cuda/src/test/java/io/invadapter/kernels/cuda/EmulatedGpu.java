@@ -102,6 +102,11 @@ public final class EmulatedGpu {
         return emulated.started();
     }
 
+    /** From now on a product of cublasLt pretends to take that many times what one of cuBLAS does. */
+    public void fusedTakes(double times) {
+        emulatedBlas.fusedTakes(times);
+    }
+
     /** Ways that cuDNN had to look for. */
     public int planned() {
         return emulatedDnn.planned();

@@ -2,7 +2,9 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.List;
 
 /** A cuBLAS that fails when {@link Faults} says so, on a {@link FailingDriver}. */
 final class FailingBlas implements Blas {
@@ -28,8 +30,59 @@ final class FailingBlas implements Blas {
     @Override
     public void multiply(boolean transposeA, boolean transposeB, int m, int n, int k, float alpha, Matrix a, Matrix b, float beta,
                          Matrix c, DataType type, int batch, CudaDriver.Stream stream) {
-        faults.product();
+        faults.product("cublasGemmStridedBatchedEx");
         blas.multiply(transposeA, transposeB, m, n, k, alpha, a, b, beta, c, type, batch, FailingDriver.inner(stream));
+    }
+
+    @Override
+    public List<Candidate<ProductWay>> candidates(Product product) {
+        faults.call("cublasLtMatmulAlgoGetHeuristic");
+        return blas.candidates(product).stream().<Candidate<ProductWay>>map(Failing::new).toList();
+    }
+
+    private final class Failing implements Candidate<ProductWay> {
+        private final Candidate<ProductWay> candidate;
+
+        Failing(Candidate<ProductWay> candidate) {
+            this.candidate = candidate;
+        }
+
+        @Override
+        public String name() {
+            return candidate.name();
+        }
+
+        @Override
+        public List<String> notes() {
+            return candidate.notes();
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return candidate.compiledAtRunTime();
+        }
+
+        @Override
+        public ProductWay prepare() {
+            ProductWay way = candidate.prepare();
+            return new ProductWay() {
+                @Override
+                public long workspaceBytes() {
+                    return way.workspaceBytes();
+                }
+
+                @Override
+                public void run(long x, long weight, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
+                    faults.product("cublasLtMatmul");
+                    way.run(x, weight, bias, residual, y, workspace, FailingDriver.inner(stream));
+                }
+
+                @Override
+                public void close() {
+                    faults.release(way::close);
+                }
+            };
+        }
     }
 
     @Override

@@ -161,10 +161,10 @@ public final class Faults {
         }
     }
 
-    void product() {
-        call("cublasGemmStridedBatchedEx");
+    void product(String what) {
+        call(what);
         if (++products == failingProduct) {
-            throw new CudaException("cublasGemmStridedBatchedEx failed: CUBLAS_STATUS_EXECUTION_FAILED (product " + products
+            throw new CudaException(what + " failed: CUBLAS_STATUS_EXECUTION_FAILED (product " + products
                     + " was made to fail)");
         }
     }

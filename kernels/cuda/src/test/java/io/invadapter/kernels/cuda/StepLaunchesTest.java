@@ -51,11 +51,11 @@ class StepLaunchesTest {
 
     @Test
     void ofAPlainPictureWithGuidance() {
-        assertAtMost(532, lastStep(false));
+        assertAtMost(431, lastStep(false));
     }
 
     @Test
     void withANewFace() {
-        assertAtMost(582, lastStep(true));
+        assertAtMost(480, lastStep(true));
     }
 }

@@ -3,10 +3,13 @@ package io.invadapter.kernels.cuda.blas;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
+import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /** cuBLAS 12 or 13, whichever way it is bound. One thread at a time uses the handle. Numbers are those of cublas_api.h. */
@@ -15,15 +18,19 @@ public final class Cublas implements Blas {
     private static final int ALLOC_FAILED = 3;
 
     private static final int OPERATION_N = 0;
-    private static final int OPERATION_T = 1;
+    static final int OPERATION_T = 1;
     /** Of float32, and of float16 and bfloat16 with float32 sums; TF32 would be another. */
-    private static final int COMPUTE_32F = 68;
+    static final int COMPUTE_32F = 68;
+    /** {@code CUDA_R_32F}. */
+    static final int FLOAT_32 = 0;
     private static final int GEMM_DEFAULT = -1;
     /** Without it cuBLAS may add partial sums in float16. */
     private static final int DISALLOW_REDUCED_PRECISION_REDUCTION = 16;
 
     private final CudaDriver driver;
     private final CublasCalls calls;
+    /** Null where it is missing. */
+    private CublasLt lt;
     private long workspace;
     private long workspaceBytes;
     private long stream;
@@ -37,26 +44,34 @@ public final class Cublas implements Blas {
      * cuBLAS 12, by way of JCublas.
      *
      * @param library its {@code libcublas.so.12}
+     * @param lt      its {@code libcublasLt.so.12}
      * @throws DeviceException when it does not start on the driver's GPU
      */
-    public static Cublas version12(CudaDriver driver, SharedLibrary library) {
-        return start(driver, () -> new JCublasCalls(library));
+    public static Cublas version12(CudaDriver driver, SharedLibrary library, Optional<SharedLibrary> lt) {
+        return start(driver, () -> new JCublasCalls(library), lt);
     }
 
     /**
      * cuBLAS 13, bound directly: JCublas asks for version 12 by name.
      *
      * @param library its {@code libcublas.so.13}
+     * @param lt      its {@code libcublasLt.so.13}
      * @throws DeviceException when it does not start on the driver's GPU
      */
-    public static Cublas version13(CudaDriver driver, SharedLibrary library) {
-        return start(driver, () -> new ForeignCublasCalls(library));
+    public static Cublas version13(CudaDriver driver, SharedLibrary library, Optional<SharedLibrary> lt) {
+        return start(driver, () -> new ForeignCublasCalls(library), lt);
     }
 
-    private static Cublas start(CudaDriver driver, Supplier<CublasCalls> handle) {
+    private static Cublas start(CudaDriver driver, Supplier<CublasCalls> handle, Optional<SharedLibrary> lt) {
         driver.makeCurrent();
         Cublas cublas = new Cublas(driver, handle.get());
-        cublas.check("cublasSetMathMode", cublas.calls.setMathMode(DISALLOW_REDUCED_PRECISION_REDUCTION));
+        try {
+            cublas.check("cublasSetMathMode", cublas.calls.setMathMode(DISALLOW_REDUCED_PRECISION_REDUCTION));
+            cublas.lt = lt.map(library -> CublasLt.start(driver, library)).orElse(null);
+        } catch (RuntimeException e) {
+            cublas.close();
+            throw e;
+        }
         return cublas;
     }
 
@@ -73,6 +88,11 @@ public final class Cublas implements Blas {
     }
 
     private void check(String call, int status) {
+        check(driver, call, status);
+    }
+
+    /** Throws when a status is not success. */
+    static void check(CudaDriver driver, String call, int status) {
         if (status == ALLOC_FAILED) {
             throw new OutOfDeviceMemoryException(driver.deviceName() + " has not enough memory left for cuBLAS (" + call + ")");
         }
@@ -96,10 +116,15 @@ public final class Cublas implements Blas {
         };
     }
 
+    /** E.g. {@code 13.1.1}. */
+    static String version(int number) {
+        return number / 10000 + "." + number / 100 % 100 + "." + number % 100;
+    }
+
     /** {@code cudaDataType}. */
-    private static int number(DataType type) {
+    static int number(DataType type) {
         return switch (type) {
-            case FLOAT32 -> 0;
+            case FLOAT32 -> FLOAT_32;
             case FLOAT16 -> 2;
             case BFLOAT16 -> 14;
             case INT32 -> throw new IllegalArgumentException("products are of floating-point matrices, not of " + type);
@@ -108,7 +133,7 @@ public final class Cublas implements Blas {
 
     @Override
     public String description() {
-        return calls.description();
+        return calls.description() + (lt == null ? "" : ", " + lt.description());
     }
 
     @Override
@@ -150,12 +175,20 @@ public final class Cublas implements Blas {
     }
 
     @Override
+    public List<Candidate<ProductWay>> candidates(Product product) {
+        return lt == null ? List.of() : lt.candidates(product);
+    }
+
+    @Override
     public synchronized void close() {
         try {
             driver.makeCurrent();
         } catch (CudaException e) {
-            // The device is lost, and the handle with it.
+            // The device is lost, and the handles with it.
             return;
+        }
+        if (lt != null) {
+            check("cublasLtDestroy", lt.close());
         }
         check("cublasDestroy", calls.destroy());
     }

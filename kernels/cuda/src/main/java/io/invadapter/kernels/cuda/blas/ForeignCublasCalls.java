@@ -56,8 +56,7 @@ final class ForeignCublasCalls implements CublasCalls {
 
     /** E.g. {@code cuBLAS 13.1.1 (java.lang.foreign, /usr/local/cuda/lib64/libcublas.so.13)}. */
     static String description(int version, SharedLibrary library, String bound) {
-        return "cuBLAS " + version / 10000 + "." + version / 100 % 100 + "." + version % 100 + " (" + bound + ", "
-                + library.path() + ")";
+        return "cuBLAS " + Cublas.version(version) + " (" + bound + ", " + library.path() + ")";
     }
 
     @Override

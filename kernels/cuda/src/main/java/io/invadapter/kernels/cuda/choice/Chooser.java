@@ -234,8 +234,18 @@ public final class Chooser {
             outOfMemory |= e instanceof OutOfDeviceMemoryException;
         }
 
-        /** On scratch memory of its own: the device's would stay as large as the hungriest candidate. */
+        /** Once more when there was too little memory: not for that moment alone another way is taken from now on. */
         private Stopwatch.Reading time(W way, Offer.Trial<W> trial) {
+            try {
+                return timeOnce(way, trial);
+            } catch (OutOfDeviceMemoryException e) {
+                trim.run();
+                return timeOnce(way, trial);
+            }
+        }
+
+        /** On scratch memory of its own: the device's would stay as large as the hungriest candidate. */
+        private Stopwatch.Reading timeOnce(W way, Offer.Trial<W> trial) {
             try (TrialMemory scratch = new TrialMemory(driver)) {
                 long address = scratch.block(way.workspaceBytes());
                 return stopwatch.time(() -> trial.run(way, address, stream));

@@ -77,7 +77,13 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
 
     private static Blas openBlas(CudaDriver driver, LibraryFinder finder, List<Integer> majors) {
         SharedLibrary library = findBlas(finder, majors).orElseThrow(() -> new CudaException(missingBlas(finder, majors)));
-        return library.name().endsWith(".12") ? Cublas.version12(driver, library) : Cublas.version13(driver, library);
+        Optional<SharedLibrary> lt = findLt(finder, library);
+        return library.name().endsWith(".12") ? Cublas.version12(driver, library, lt) : Cublas.version13(driver, library, lt);
+    }
+
+    /** The other half of cuBLAS, which comes with it. */
+    private static Optional<SharedLibrary> findLt(LibraryFinder finder, SharedLibrary cublas) {
+        return finder.beside(cublas, cublas.name().replace("libcublas.", "libcublasLt."));
     }
 
     private static Optional<SharedLibrary> findBlas(LibraryFinder finder, List<Integer> majors) {
@@ -154,6 +160,9 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
         Optional<SharedLibrary> blas = findBlas(finder, majors);
         if (blas.isPresent()) {
             lines.add("cuBLAS " + cublasVersion(blas.get(), "cublasGetProperty") + ": " + blas.get().path());
+            lines.add(findLt(finder, blas.get())
+                    .map(lt -> "cuBLASLt " + cublasVersion(lt, "cublasLtGetProperty") + ": " + lt.path())
+                    .orElse("cuBLASLt is not beside it: biases and residuals are added by launches of their own"));
         } else if (driverVersion != 0) {
             lines.add(missingBlas(finder, majors));
         }

@@ -36,7 +36,10 @@ class OpeningTest {
         Path map = Files.writeString(folder.resolve("map"), "libcublas.so.12 { global: *; };");
         FakeLibraries.build(folder.resolve("12"), "fake_cublas.c", "libcublas.so.12", "-DVERSION=120603",
                 "-Wl,--version-script=" + map);
+        FakeLibraries.build(folder.resolve("12"), "fake_cublaslt.c", "libcublasLt.so.12", "-DVERSION=120603");
         FakeLibraries.build(folder.resolve("13"), "fake_cublas.c", "libcublas.so.13", "-DVERSION=130101");
+        FakeLibraries.build(folder.resolve("13"), "fake_cublaslt.c", "libcublasLt.so.13", "-DVERSION=130101");
+        FakeLibraries.build(folder.resolve("alone"), "fake_cublas.c", "libcublas.so.13", "-DVERSION=130101");
         FakeLibraries.build(folder.resolve("cudnn"), "fake_cudnn.c", "libcudnn.so.9");
         FakeLibraries.build(folder.resolve("cudnn8"), "fake_cudnn.c", "libcudnn.so.8");
         for (String library : List.of("libcublas.so.12", "libcudnn.so.9")) {
@@ -71,6 +74,14 @@ class OpeningTest {
         return output;
     }
 
+    private static String cublas(int version) {
+        return "cuBLAS " + (version == 12 ? "12.6.3" : "13.1.1") + ": " + folder + "/" + version + "/libcublas.so." + version;
+    }
+
+    private static String lt(int version) {
+        return cublas(version).replace("cuBLAS", "cuBLASLt").replace("libcublas", "libcublasLt");
+    }
+
     /** Where the machine has the real ones, they are found. */
     private static void assumeNotInstalled(String library) {
         assumeTrue(new LibraryFolders(null, Map.of(), Path.of("/")).usual().stream()
@@ -79,10 +90,10 @@ class OpeningTest {
 
     @Test
     void withEverythingThereIsADevice() throws Exception {
-        String libraries = "cuBLAS 12.6.3 (JCublas, " + folder + "/12/libcublas.so.12), cuDNN 9.5.1 for CUDA 12 (JCudnn, " + folder
-                + "/cudnn/libcudnn.so.9)";
+        String libraries = "cuBLAS 12.6.3 (JCublas, " + folder + "/12/libcublas.so.12), cuBLASLt 12.6.3 (java.lang.foreign, " + folder
+                + "/12/libcublasLt.so.12), cuDNN 9.5.1 for CUDA 12 (JCudnn, " + folder + "/cudnn/libcudnn.so.9)";
         assertEquals(List.of("driver for CUDA 12.4", GPU, "GPU 1: Fake GPU, compute capability 8.9, 22 GiB",
-                "cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12",
+                cublas(12), lt(12),
                 "cuDNN 9.5.1 for CUDA 12: " + folder + "/cudnn/libcudnn.so.9",
                 "cuda:0: Fake GPU (compute capability 8.9), fp16, " + libraries,
                 "cuda:1: Fake GPU (compute capability 8.9), fp16, " + libraries,
@@ -94,24 +105,32 @@ class OpeningTest {
     void withANewDriverCublas13WillDo() throws Exception {
         assumeNotInstalled("libcublas.so.12");
         List<String> output = run("13000 1 8 9", "13 cudnn", Map.of("FAKE_CUDART", "13010"), "report", "cuda:0");
-        assertEquals(List.of("driver for CUDA 13.0", GPU, "cuBLAS 13.1.1: " + folder + "/13/libcublas.so.13",
+        assertEquals(List.of("driver for CUDA 13.0", GPU, cublas(13), lt(13),
                 "cuDNN 9.5.1 for CUDA 13: " + folder + "/cudnn/libcudnn.so.9",
                 "cuda:0: Fake GPU (compute capability 8.9), fp16, cuBLAS 13.1.1 (java.lang.foreign, " + folder
-                        + "/13/libcublas.so.13), cuDNN 9.5.1 for CUDA 13 (JCudnn, " + folder + "/cudnn/libcudnn.so.9)"), output);
+                        + "/13/libcublas.so.13), cuBLASLt 13.1.1 (java.lang.foreign, " + folder
+                        + "/13/libcublasLt.so.13), cuDNN 9.5.1 for CUDA 13 (JCudnn, " + folder + "/cudnn/libcudnn.so.9)"), output);
     }
 
     @Test
     void cublasIsOfTheCudaThatCudnnWasBuiltForOrOfTheOther() throws Exception {
         assumeNotInstalled("libcublas.so.12");
         assumeNotInstalled("libcublas.so.13");
-        assertEquals("cuBLAS 13.1.1: " + folder + "/13/libcublas.so.13",
-                run("13000 1 8 9", "12 13 cudnn", Map.of("FAKE_CUDART", "13010"), "report").get(2));
-        assertEquals("cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12",
+        assertEquals(cublas(13), run("13000 1 8 9", "12 13 cudnn", Map.of("FAKE_CUDART", "13010"), "report").get(2));
+        assertEquals(cublas(12),
                 run("13000 1 8 9", "13 12 cudnn", Map.of("FAKE_CUDART", "12080"), "report").get(2));
         assertTrue(run("13000 1 8 9", "12 cudnn", Map.of("FAKE_CUDART", "13010"), "cuda").getFirst()
                 .contains("cuBLAS 12.6.3 (JCublas, "), "only 12 is there");
         assertEquals("cuBLAS 13 or 12 (libcublas.so.13, libcublas.so.12) is not found: " + ADVICE,
                 run("13000 1 8 9", "cudnn", Map.of("FAKE_CUDART", "13010"), "cuda").getFirst());
+    }
+
+    @Test
+    void withoutCublasLtProductsAndAdditionsAreApart() throws Exception {
+        assumeNotInstalled("libcublasLt.so.13");
+        List<String> output = run("13000 1 8 9", "alone cudnn", Map.of("FAKE_CUDART", "13010"), "report", "cuda");
+        assertEquals("cuBLASLt is not beside it: biases and residuals are added by launches of their own", output.get(3));
+        assertTrue(output.getLast().contains("cuBLAS 13.1.1 (java.lang.foreign, ") && !output.getLast().contains("Lt"), output::toString);
     }
 
     @Test
@@ -144,7 +163,7 @@ class OpeningTest {
     void cudnnMustBe9() throws Exception {
         assumeNotInstalled("libcudnn.so.9");
         String missing = "cuDNN 9 (libcudnn.so.9) is not found: " + ADVICE;
-        assertEquals(List.of("driver for CUDA 12.4", GPU, "cuBLAS ?.?.?: " + folder + "/12/libcublas.so.12", missing, missing),
+        assertEquals(List.of("driver for CUDA 12.4", GPU, "cuBLAS ?.?.?: " + folder + "/12/libcublas.so.12", lt(12), missing, missing),
                 run("12040 1 8 9", "12 cudnn8", Map.of("FAKE_CUBLAS_PROPERTY", "14"), "report", "cuda"));
     }
 
@@ -152,7 +171,7 @@ class OpeningTest {
     void cudnnMustNotBeNewerThanTheDriver() throws Exception {
         String sentence = folder + "/cudnn/libcudnn.so.9 is cuDNN for CUDA 13, NVIDIA's driver supports CUDA 12: update the driver"
                 + " or install cuDNN for CUDA 12";
-        assertEquals(List.of("driver for CUDA 12.8", GPU, "cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12",
+        assertEquals(List.of("driver for CUDA 12.8", GPU, cublas(12), lt(12),
                 "cuDNN 9.5.1 for CUDA 13: " + folder + "/cudnn/libcudnn.so.9", sentence, sentence),
                 run("12080 1 8 9", "12 cudnn", Map.of("FAKE_CUDART", "13000"), "report", "cuda"));
     }
@@ -160,7 +179,7 @@ class OpeningTest {
     @Test
     void theDriverMustBeNewEnough() throws Exception {
         String old = "NVIDIA's driver is too old: it supports CUDA 11.8, 12.0 or newer is needed; update the driver";
-        assertEquals(List.of(old, "cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12",
+        assertEquals(List.of(old, cublas(12), lt(12),
                 "cuDNN 9.5.1 for CUDA 12: " + folder + "/cudnn/libcudnn.so.9", old),
                 run("11080 1 8 9", "12 cudnn", Map.of(), "report", "cuda"));
     }
@@ -168,7 +187,7 @@ class OpeningTest {
     @Test
     void theLibrariesAreReportedWithoutADriver() throws Exception {
         assertEquals(List.of("NVIDIA's driver is there, but it finds no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES",
-                "cuBLAS 12.6.3: " + folder + "/12/libcublas.so.12", "cuDNN 9.5.1 for CUDA 12: " + folder + "/cudnn/libcudnn.so.9"),
+                cublas(12), lt(12), "cuDNN 9.5.1 for CUDA 12: " + folder + "/cudnn/libcudnn.so.9"),
                 run("12040 0 8 9", "12 cudnn", Map.of(), "report"));
     }
 
