@@ -7,7 +7,7 @@ import java.util.Arrays;
  * sequences {@code [B, L, C]}, so that one is the other without moving a byte ({@link #tokens()}, {@link #map}).
  *
  * <p>A tensor lives until the {@link Scope} it was made in closes, or forever when made in none. Using it afterwards is
- * an {@link IllegalStateException}.
+ * an {@link IllegalStateException}, and so is using it when its device is closed.
  */
 public final class Tensor {
     private final Block block;
@@ -18,11 +18,13 @@ public final class Tensor {
 
     /** Device memory that one or more tensors look at. */
     static final class Block {
+        final TensorPool pool;
         final long address;
         final long bytes;
         boolean released;
 
-        Block(long address, long bytes) {
+        Block(TensorPool pool, long address, long bytes) {
+            this.pool = pool;
             this.address = address;
             this.bytes = bytes;
         }
@@ -103,9 +105,10 @@ public final class Tensor {
     /**
      * Address of the first element on the device.
      *
-     * @throws IllegalStateException when the scope that held the tensor is closed
+     * @throws IllegalStateException when the scope that held the tensor is closed, or its device
      */
     public long address() {
+        block.pool.requireOpen();
         if (block.released) {
             throw new IllegalStateException("the scope of this tensor " + this + " is closed");
         }

@@ -43,13 +43,19 @@ public final class TensorPool implements AutoCloseable {
     private long bytesHeld;
     private long bytesFree;
     private Scope current;
+    private boolean closed;
 
     public TensorPool(Memory memory) {
         this.memory = memory;
     }
 
-    /** A tensor of undefined contents in the current scope. */
+    /**
+     * A tensor of undefined contents in the current scope.
+     *
+     * @throws IllegalStateException after {@link #close}
+     */
     public Tensor tensor(DataType type, int... shape) {
+        requireOpen();
         long bytes = type.bytes();
         for (int d : shape) {
             if (d < 1) {
@@ -58,7 +64,7 @@ public final class TensorPool implements AutoCloseable {
             bytes = Math.multiplyExact(bytes, d);
         }
         bytes = (bytes + GRANULE - 1) / GRANULE * GRANULE;
-        Tensor.Block block = new Tensor.Block(take(bytes), bytes);
+        Tensor.Block block = new Tensor.Block(this, take(bytes), bytes);
         if (current != null) {
             current.add(block);
         }
@@ -116,8 +122,16 @@ public final class TensorPool implements AutoCloseable {
         return bytesFree;
     }
 
+    void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException("the device is closed");
+        }
+    }
+
+    /** With its device: no tensor of this pool can be used any more. */
     @Override
     public void close() {
+        closed = true;
         trim();
     }
 

@@ -32,10 +32,15 @@ abstract class DeviceFixture {
     private Scope scope;
 
     DeviceFixture(DeviceContract contract) {
+        this(contract, contract.device);
+    }
+
+    /** For a device of the test's own. */
+    DeviceFixture(DeviceContract contract, Device device) {
         this.precision = contract.precision;
         this.type = contract.precision.type();
         this.tolerance = contract.tolerance;
-        this.device = contract.device;
+        this.device = device;
     }
 
     @BeforeEach

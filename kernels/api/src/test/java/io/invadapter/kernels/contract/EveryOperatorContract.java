@@ -17,8 +17,15 @@ import org.junit.jupiter.api.Test;
 /** What holds for every operator alike. */
 abstract class EveryOperatorContract extends DeviceFixture {
 
+    private final DeviceContract contract;
+
     EveryOperatorContract(DeviceContract contract) {
-        super(contract);
+        this(contract, contract.device);
+    }
+
+    private EveryOperatorContract(DeviceContract contract, Device device) {
+        super(contract, device);
+        this.contract = contract;
     }
 
     /** One use of an operator; its inputs are exact in every type. */
@@ -101,6 +108,21 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 }
                 assertThrows(IllegalStateException.class, () -> use.operator.apply(tensors), "argument " + i + " of " + use.name);
             }
+        }
+    }
+
+    /** Native code that is called with what is gone may end the process. */
+    @Test
+    void tensorsOfAClosedDeviceAreRefused() {
+        Device other = contract.open(precision);
+        EveryOperatorContract onOther = new EveryOperatorContract(contract, other) { };
+        List<Use> uses = onOther.everyOperator();
+        List<Tensor[]> inputs = uses.stream().map(onOther::put).toList();
+        other.close();
+        for (int i = 0; i < uses.size(); i++) {
+            Use use = uses.get(i);
+            Tensor[] tensors = inputs.get(i);
+            assertThrows(IllegalStateException.class, () -> use.operator.apply(tensors), use.name);
         }
     }
 

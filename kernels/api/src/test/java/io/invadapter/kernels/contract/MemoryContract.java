@@ -16,14 +16,18 @@ import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** What every {@link Device} does with memory: copies, views and scopes. */
 abstract class MemoryContract extends DeviceFixture {
 
+    private final DeviceContract contract;
+
     MemoryContract(DeviceContract contract) {
         super(contract);
+        this.contract = contract;
     }
 
     @Test
@@ -44,6 +48,30 @@ abstract class MemoryContract extends DeviceFixture {
                 assertEquals(0, after.millisecondsSince(after));
             }
         }
+    }
+
+    @Test
+    void aClosedDeviceIsRefused() {
+        Device closed = contract.open(precision);
+        String description = closed.description();
+        float[] values = new float[64];
+        Tensor x = closed.keep(closed.upload(type, values, 8, 8));
+        Tensor y = closed.upload(type, values, 8, 8);
+        Scope scope = closed.scope();
+        Device.Recording recording = closed.record(() -> closed.copy(x, y));
+        recording.run();
+        closed.close();
+        closed.close();
+        assertEquals(description, closed.description());
+        for (Executable use : List.<Executable>of(() -> closed.allocate(type, 1), () -> closed.upload(type, values, 64),
+                () -> closed.write(x, values), () -> closed.download(x), () -> closed.read(x, MemorySegment.ofArray(new byte[64 * type.bytes()])),
+                () -> closed.copy(x, y), recording::run, () -> closed.linear(host(weights(8, 8)), null),
+                () -> closed.convolution(host(weights(8, 8, 1, 1)), null, 1, Device.Padding.NONE, type))) {
+            assertThrows(IllegalStateException.class, use);
+        }
+        recording.close();
+        closed.release(x);
+        scope.close();
     }
 
     // --- copies -----------------------------------------------------------------------------------------------------

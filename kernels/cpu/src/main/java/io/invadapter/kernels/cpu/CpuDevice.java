@@ -106,7 +106,6 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor allocate(DataType type, int... shape) {
-        oneDnn.requireOpen();
         return pool.tensor(type, shape);
     }
 

@@ -128,22 +128,6 @@ class CpuDeviceTest {
         }
     }
 
-    /** Native code would end the process. */
-    @ParameterizedTest
-    @EnumSource(value = Precision.class, names = {"FP32", "BF16"})
-    void aClosedDeviceIsRefused(Precision precision) {
-        Device device = Devices.open("cpu", precision, NO_NOTICES);
-        String description = device.description();
-        Tensor x = device.upload(precision.type(), new float[64], 1, 8, 8);
-        device.attention(x, x, x, 1, false, null);
-        device.close();
-        device.close();
-        assertEquals(description, device.description());
-        assertThrows(IllegalStateException.class, () -> device.allocate(DataType.FLOAT32, 1));
-        assertThrows(IllegalStateException.class, () -> device.attention(x, x, x, 1, false, null));
-        assertThrows(IllegalStateException.class, () -> device.linear(HostTensor.of(new float[64], 8, 8), null));
-    }
-
     @Test
     void attentionIsLeftWhenNobodyWaitsForItAnyMore() {
         try (Device device = Devices.open("cpu", null, NO_NOTICES)) {

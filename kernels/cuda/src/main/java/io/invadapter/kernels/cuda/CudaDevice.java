@@ -76,6 +76,7 @@ final class CudaDevice implements Device {
     private final Deque<Runnable> closing = new ArrayDeque<>();
     private final Map<Integer, NormWorkspace> normWorkspaces = new HashMap<>();
     private TensorPool pool;
+    private boolean closed;
 
     /**
      * Takes over driver, blas and dnn: they are closed with the device, or at once when this fails.
@@ -578,13 +579,17 @@ final class CudaDevice implements Device {
     @Override
     public void close() {
         settle();
+        closed = true;
         while (!closing.isEmpty()) {
             closing.pop().run();
         }
     }
 
-    /** Waits until nothing uses what will be freed. A lost device uses nothing any more. */
+    /** Waits until nothing uses what will be freed. A lost or closed device uses nothing any more. */
     void settle() {
+        if (closed) {
+            return;
+        }
         try {
             driver.synchronize();
         } catch (CudaException e) {

@@ -53,6 +53,7 @@ public final class EmulatorDriver implements CudaDriver {
     private long totalMemory = DEFAULT_MEMORY;
     private long usedMemory;
     private final EmulatedClock clock = new EmulatedClock();
+    private boolean closed;
     private EmulatedStream recorded;
     private Thread recorder;
     /** What was done that a recording forbids, or null. */
@@ -119,6 +120,13 @@ public final class EmulatorDriver implements CudaDriver {
         return 12060;
     }
 
+    /** Before everything but giving back. */
+    private void enter() {
+        if (closed) {
+            throw new IllegalStateException("the driver was closed");
+        }
+    }
+
     // ---- order ---------------------------------------------------------------------------------------------------
 
     /** Gives work to a stream, null for the default one, which does it at once. */
@@ -132,6 +140,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     /** The same, with the time that it pretends to take. */
     void submit(Stream stream, EmulatedWork work) {
+        enter();
         if (stream == null) {
             if (does(work)) {
                 work.run().run();
@@ -186,12 +195,14 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public void synchronize() {
+        enter();
         notRecordable("waiting for the device");
         finishAll();
     }
 
     @Override
     public Stream newStream() {
+        enter();
         notRecordable("making a stream");
         EmulatedStream stream = new EmulatedStream(this, ++streamsMade);
         streams.add(stream);
@@ -210,6 +221,7 @@ public final class EmulatorDriver implements CudaDriver {
 
         @Override
         public void record(Stream stream) {
+            enter();
             notRecordable("setting an event");
             Runnable set = () -> passed = true;
             this.stream = (EmulatedStream) stream;
@@ -225,6 +237,7 @@ public final class EmulatorDriver implements CudaDriver {
 
         @Override
         public void synchronize() {
+            enter();
             notRecordable("waiting for an event");
             if (mark != null && !passed) {
                 stream.run(mark);
@@ -252,6 +265,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public Event newEvent() {
+        enter();
         notRecordable("making an event");
         return new EmulatedEvent();
     }
@@ -293,6 +307,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public Graph record(Stream stream, Runnable work) {
+        enter();
         notRecordable("another recording");
         recorded = (EmulatedStream) Objects.requireNonNull(stream, "the default stream cannot be recorded");
         recorder = Thread.currentThread();
@@ -320,11 +335,13 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public Memory memory() {
+        enter();
         return new Memory(totalMemory - usedMemory, totalMemory);
     }
 
     @Override
     public long allocate(long bytes) {
+        enter();
         notRecordable("allocating memory");
         if (bytes < 1) {
             throw new CudaException("an allocation of " + bytes + " bytes");
@@ -352,6 +369,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public void copyIn(long address, MemorySegment source, long bytes) {
+        enter();
         notRecordable("a copy that is waited for");
         finishAll();
         emulator.write(address, source, bytes);
@@ -359,6 +377,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public void copyOut(MemorySegment target, long address, long bytes) {
+        enter();
         notRecordable("a copy that is waited for");
         finishAll();
         emulator.read(target, address, bytes);
@@ -366,6 +385,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public void fill(long address, byte value, long bytes) {
+        enter();
         notRecordable("a fill, which is waited for,");
         finishAll();
         emulator.fill(address, value, bytes);
@@ -373,6 +393,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public HostBuffer allocateHost(long bytes) {
+        enter();
         notRecordable("allocating page-locked memory");
         handles++;
         return new EmulatedHostBuffer(bytes, () -> {
@@ -428,6 +449,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public Module load(String name, String ptx) {
+        enter();
         notRecordable("loading a module");
         PtxModule module = keep ? DECODED.computeIfAbsent(ptx, PtxModule::parse) : PtxModule.parse(ptx);
         return kernel -> new EmulatedFunction(module.kernel(kernel));
@@ -455,6 +477,7 @@ public final class EmulatorDriver implements CudaDriver {
     @Override
     public void close() {
         finishAll();
+        closed = true;
         emulator.close();
     }
 }
