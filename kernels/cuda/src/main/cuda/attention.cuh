@@ -18,6 +18,8 @@
 // Two sources: the tiles of the second follow those of the first in the same pipeline. When the first source ends, its
 // O / l waits as 16-bit values in the shared memory that held Q (each thread keeps its own values there), m, l and O start
 // anew, and at the end lambda O' / l' is added to it. The registers needed are those of one source.
+// When the first source has no keys, its result is what `out` holds: it is read into that place, and rows whose lambda is 0
+// stay as they are.
 //
 // The masked form of the tile step (last tile of a source, tiles that cross the diagonal, blocks with rows beyond the
 // last query) leaves out every 16x16 block of scores in which no entry counts, so that the number of mma is that of the
@@ -292,11 +294,15 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     int visible = causal ? min(keys, first + ROWS) : keys;
     int tiles = static_cast<unsigned>(visible + KEYS - 1) / KEYS;
     int all_tiles = tiles;
+    bool adds_to_out = TWO_SOURCES && keys == 0;
     float lambda = 0.0f;
     const Value* identity_k = nullptr;
     const Value* identity_v = nullptr;
     if (TWO_SOURCES) {
         lambda = identity->lambda[batch];
+        if (adds_to_out && lambda == 0.0f) {
+            return;
+        }
         if (lambda != 0.0f) {
             int who = identity->map[batch];
             identity_k = head_of(identity->k, who, head);
@@ -305,10 +311,20 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
 
+    auto load_keys = [&](int tile) {
+        bool second = TWO_SOURCES && tile >= tiles;
+        int key = (second ? tile - tiles : tile) * KEYS;
+        int k_stride = second ? identity->k.row_stride : k.row_stride;
+        int v_stride = second ? identity->v.row_stride : v.row_stride;
+        const Value* tile_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
+        const Value* tile_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
+        int available = (second ? identity->keys : keys) - key;
+        load_tile<D, WARPS, KEYS, PADDED>(shared_k + (tile & 1) * TILE, tile_k, k_stride, available, d);
+        load_tile<D, WARPS, KEYS, PADDED>(shared_v + (tile & 1) * TILE, tile_v, v_stride, available, d);
+        copy_commit();
+    };
     load_tile<D, WARPS, ROWS, PADDED>(shared_q, q_data, q.row_stride, queries - first, d);
-    load_tile<D, WARPS, KEYS, PADDED>(shared_k, k_data, k.row_stride, keys, d);
-    load_tile<D, WARPS, KEYS, PADDED>(shared_v, v_data, v.row_stride, keys, d);
-    copy_commit();
+    load_keys(0);
     copy_wait<0>();
     __syncthreads();
 
@@ -333,7 +349,14 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
     // The warp's own rows of Q become its place for results.
-    __syncwarp();
+    if (adds_to_out) {
+        __syncthreads();
+        load_tile<D, WARPS, ROWS, PADDED>(shared_q, head_of(out, batch, head) + static_cast<long long>(first) * out.row_stride,
+                                          out.row_stride, queries - first, d);
+        copy_commit();
+    } else {
+        __syncwarp();
+    }
     auto place = [&](int m, int h, int n) {
         return shared_q + chunk_offset<D>(warp_row + m * 16 + h * 8 + lane / 4, n) + (lane % 4) * 4;
     };
@@ -347,19 +370,10 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         int buffer = tile & 1;
         int next = tile + 1;
         if (next < all_tiles) {
-            bool second = TWO_SOURCES && next >= tiles;
-            int key = (second ? next - tiles : next) * KEYS;
-            int k_stride = second ? identity->k.row_stride : k.row_stride;
-            int v_stride = second ? identity->v.row_stride : v.row_stride;
-            const Value* next_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
-            const Value* next_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
-            int available = (second ? identity->keys : keys) - key;
-            load_tile<D, WARPS, KEYS, PADDED>(shared_k + (next & 1) * TILE, next_k, k_stride, available, d);
-            load_tile<D, WARPS, KEYS, PADDED>(shared_v + (next & 1) * TILE, next_v, v_stride, available, d);
-            copy_commit();
+            load_keys(next);
         }
 
-        if (TWO_SOURCES && tile == tiles) {
+        if (TWO_SOURCES && tile == tiles && !adds_to_out) {
             normalise(state, 1.0f);
 #pragma unroll
             for (int m = 0; m < MT; m++) {

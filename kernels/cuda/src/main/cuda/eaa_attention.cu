@@ -8,6 +8,7 @@
 // Layout   as attention.cu; k', v' [I, Lk', H, D] with their own strides. map[b] (int32) is the identity of batch row b,
 //          lambda[b] (float32) its strength. Where lambda is 0 the second source costs nothing and map[b] is not read:
 //          the result is attention's, bit for bit.
+//          Without keys of the first source (Lk = 0) its softmax is what out holds already: out += lambda softmax(...) V'.
 // Cost     4 B H L (Lk + Lk') D FLOPs, 2 B H (2 L + 2 Lk) D + 4 I H Lk' D bytes; bound by arithmetic. Beside two calls
 //          of attention and an addition it saves reading Q twice, writing and reading two results, and two launches.
 // Design   attention.cuh. Grid, blocks and the kernels called _few: attention.cu.

@@ -186,13 +186,7 @@ public final class Attention {
      */
     public void eaaAttention(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape,
                              CudaDriver.Stream stream) {
-        Check.positive("identity keys", identity.keys);
-        Check.positive("identities", identity.identities);
-        Check.address("map", identity.map, Integer.BYTES);
-        Check.address("lambda", identity.lambda, Float.BYTES);
-        identity.k.check("identity k", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
-        identity.v.check("identity v", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
-        boolean aligned = check(q, k, v, out, shape) && identity.k.aligned(library) && identity.v.aligned(library);
+        boolean aligned = check(q, k, v, out, shape) & check(identity, shape);
         Variant variant = variant(shape, aligned);
         if (variant != null) {
             Parameters parameters = operands(q, k, v, out);
@@ -201,6 +195,28 @@ public final class Attention {
         } else {
             scalar(q, k, v, out, identity, shape, false, stream);
         }
+    }
+
+    /**
+     * {@code out += lambda softmax(scale q k'^T) v'}: what {@link #eaaAttention} adds to attention that was computed before, by
+     * whomever. Rows whose lambda is 0 stay as they are, bit for bit.
+     *
+     * @param q        {@code [batch, queries, heads, head size]}, the head size at most 160, of a type of 16 bits
+     * @param out      like {@code q}
+     * @param identity k', v' and lambda
+     * @param shape    sizes; its keys count for nothing
+     * @param stream   where, null for the default stream
+     * @throws IllegalArgumentException when sizes, addresses or strides do not fit
+     */
+    public void addIdentity(Strided q, Strided out, Identity identity, Shape shape, CudaDriver.Stream stream) {
+        boolean aligned = check(q, out, shape) & check(identity, shape);
+        Variant variant = variant(shape, aligned);
+        if (variant == null) {
+            throw Check.wrong("head size", shape.headSize, "at most 160, of a type of 16 bits");
+        }
+        Parameters parameters = operands(q, NOBODY.k, NOBODY.v, out);
+        identity.addTo(parameters);
+        launch("eaa_attention", variant, shape, addSizes(parameters, shape, 0), stream);
     }
 
     private static Parameters operands(Strided q, Strided k, Strided v, Strided out) {
@@ -213,18 +229,38 @@ public final class Attention {
     }
 
     private static Parameters addSizes(Parameters parameters, Shape shape) {
-        return parameters.int32(shape.queries).int32(shape.keys).int32(shape.headSize).float32(shape.scaleLog2());
+        return addSizes(parameters, shape, shape.keys);
     }
 
+    private static Parameters addSizes(Parameters parameters, Shape shape, int keys) {
+        return parameters.int32(shape.queries).int32(keys).int32(shape.headSize).float32(shape.scaleLog2());
+    }
+
+    /** Checks the arrays of attention; tells whether all are aligned. */
     private boolean check(Strided q, Strided k, Strided v, Strided out, Shape shape) {
-        q.check("q", library.type(), shape.batch, shape.queries, shape.heads, shape.headSize);
+        boolean aligned = check(q, out, shape);
         k.check("k", library.type(), shape.batch, shape.keys, shape.heads, shape.headSize);
         v.check("v", library.type(), shape.batch, shape.keys, shape.heads, shape.headSize);
+        return aligned && k.aligned(library) && v.aligned(library);
+    }
+
+    private boolean check(Strided q, Strided out, Shape shape) {
+        q.check("q", library.type(), shape.batch, shape.queries, shape.heads, shape.headSize);
         out.check("out", library.type(), shape.batch, shape.queries, shape.heads, shape.headSize);
         if (shape.batch > 1 && out.batchStride() == 0) {
             throw Check.wrong("out batch stride", 0, "a place of its own for each batch row");
         }
-        return q.aligned(library) && k.aligned(library) && v.aligned(library) && out.aligned(library);
+        return q.aligned(library) && out.aligned(library);
+    }
+
+    private boolean check(Identity identity, Shape shape) {
+        Check.positive("identity keys", identity.keys);
+        Check.positive("identities", identity.identities);
+        Check.address("map", identity.map, Integer.BYTES);
+        Check.address("lambda", identity.lambda, Float.BYTES);
+        identity.k.check("identity k", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
+        identity.v.check("identity v", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
+        return identity.k.aligned(library) && identity.v.aligned(library);
     }
 
     /** The variant that is made for this head size, else the narrowest that holds it, else null. */

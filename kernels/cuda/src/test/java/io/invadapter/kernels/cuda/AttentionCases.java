@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.ptx.Counters;
 import io.invadapter.kernels.cuda.ptx.InstructionCounters;
 import java.util.ArrayList;
@@ -115,6 +116,18 @@ final class AttentionCases {
                 runEaa(bench, Rows.FEW, size, 1, 1, 64, 64, 128, new float[] {0.7f}, Layout.CONTIGUOUS, FAR_APART);
             }));
         }
+
+        // An identity added to attention, with rows that have none.
+        for (Rows rows : Rows.values()) {
+            for (int size : EXACT) {
+                cases.add(added(rows, size, 3, 77, 40, 100, new float[] {0.7f, 0, -1.2f}, Layout.FUSED));
+            }
+        }
+        for (int size : new int[] {32, 96, 136}) {
+            cases.add(added(Rows.MANY, size, 2, 40, 40, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
+        }
+        cases.add(added(Rows.MANY, 40, 1, 40, 40, 35, new float[] {0.8f}, Layout.SHIFTED));
+        cases.add(added(Rows.MANY, 29, 1, 40, 40, 35, new float[] {0.8f}, Layout.CONTIGUOUS));
 
         cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
         cases.add(eaa(40, 2, 1, 130, 77, 64, new float[] {0, 0.9f}, Layout.CONTIGUOUS));
@@ -324,8 +337,22 @@ final class AttentionCases {
                 runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, USUAL));
     }
 
+    /** The identity added to attention that lies in the result already. */
+    private static KernelCase added(Rows rows, int size, int batch, int queries, int keys, int identityKeys, float[] lambda,
+                                    Layout layout) {
+        return new KernelCase("identity added to attention, " + rows + " rows, head size " + size + ", " + batch + " x 2 heads, "
+                + queries + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench ->
+                runEaa(bench, rows, size, batch, 2, queries, keys, identityKeys, lambda, layout, USUAL, true));
+    }
+
     private static void runEaa(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
                                float[] lambda, Layout layout, double deviation) {
+        runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, deviation, false);
+    }
+
+    /** @param added in two launches: attention, and the identity added to it */
+    private static void runEaa(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
+                               float[] lambda, Layout layout, double deviation, boolean added) {
         Random random = new Random(size * 1000L + identityKeys);
         int identities = 2;
         // The last batch rows share the last identity.
@@ -340,7 +367,7 @@ final class AttentionCases {
         double[] expected = new double[batch * queries * heads * size];
         long minimum = 0;
         for (int b = 0; b < batch; b++) {
-            minimum += heads * (minimum(size, queries, keys, false)
+            minimum += heads * ((added ? 0 : minimum(size, queries, keys, false))
                     + (lambda[b] == 0 ? 0 : minimum(size, queries, identityKeys, false)));
             for (int i = 0; i < queries; i++) {
                 for (int h = 0; h < heads; h++) {
@@ -356,13 +383,19 @@ final class AttentionCases {
         long out = bench.result(expected.length, layout.shift(Layout.RESULT));
         Strided result = Strided.contiguous(out, queries, heads, size);
         Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
-        rows.on(bench).eaaAttention(q.place, own[0].place, own[1].place, result,
-                new Attention.Identity(other[0].place, other[1].place, identityKeys, identities, bench.ints(map),
-                        bench.floats(lambda)), shape, null);
+        Attention attention = rows.on(bench);
+        Attention.Identity identity = new Attention.Identity(other[0].place, other[1].place, identityKeys, identities,
+                bench.ints(map), bench.floats(lambda));
+        if (added) {
+            attention.attention(q.place, own[0].place, own[1].place, result, shape, false, null);
+            attention.addIdentity(q.place, result, identity, shape, null);
+        } else {
+            attention.eaaAttention(q.place, own[0].place, own[1].place, result, identity, shape, null);
+        }
         float[] actual = bench.readValues(out, expected.length);
         Bench.close("eaa attention", expected, actual, bench.tolerance());
         long least = minimum;
-        bench.counted(launches -> count(launches.getFirst(), size, layout, least));
+        bench.counted(launches -> count(launches.getLast(), size, layout, least));
     }
 
     /**
@@ -386,6 +419,11 @@ final class AttentionCases {
             float[] result = bench.readValues(plain, 140 * size);
             Bench.require(Arrays.equals(result, bench.readValues(adapted, 140 * size)),
                     "lambda 0 differs from plain attention, head size " + size);
+            if (bench.type() != DataType.FLOAT32 && size <= 160) {
+                attention.addIdentity(own[0].place, Strided.contiguous(plain, 70, 2, size), new Attention.Identity(own[1].place,
+                        own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})), shape, null);
+                Bench.require(Arrays.equals(result, bench.readValues(plain, 140 * size)), "lambda 0 changes something");
+            }
             Bench.require(first == null || Arrays.equals(first, result), "other rows, other bits, head size " + size);
             first = result;
         }

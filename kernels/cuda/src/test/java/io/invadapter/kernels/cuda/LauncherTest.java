@@ -72,6 +72,10 @@ class LauncherTest {
                 new Attention.Identity(good, good, 0, 1, A, A), shape, null));
         refused("lambda is null, expected a device address", () -> attention.eaaAttention(good, good, good, good,
                 new Attention.Identity(good, good, 8, 1, A, 0), shape, null));
+        refused("head size is 161, expected at most 160, of a type of 16 bits", () -> attention.addIdentity(
+                Strided.contiguous(A, 8, 2, 161), Strided.contiguous(A, 8, 2, 161),
+                new Attention.Identity(Strided.contiguous(A, 8, 2, 161), Strided.contiguous(A, 8, 2, 161), 8, 1, A, A),
+                new Attention.Shape(1, 2, 8, 8, 161, 1), null));
         refused("map is 0x1002, expected a multiple of 4", () -> attention.eaaAttention(good, good, good, good,
                 new Attention.Identity(good, good, 8, 1, A + 2, A), shape, null));
     }
