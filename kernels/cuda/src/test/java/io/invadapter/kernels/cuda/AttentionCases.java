@@ -117,17 +117,17 @@ final class AttentionCases {
             }));
         }
 
-        // An identity added to attention, with rows that have none.
+        // An identity added to attention, with rows that have none; over several tiles of keys, and over a single one.
         for (Rows rows : Rows.values()) {
             for (int size : EXACT) {
-                cases.add(added(rows, size, 3, 77, 40, 100, new float[] {0.7f, 0, -1.2f}, Layout.FUSED));
+                cases.add(added(rows, size, 3, 77, 20, 100, new float[] {0.7f, 0, -1.2f}, Layout.FUSED));
+                cases.add(added(rows, size, 1, 20, 20, 20, new float[] {0.7f}, Layout.CONTIGUOUS));
             }
         }
-        for (int size : new int[] {32, 96, 136}) {
-            cases.add(added(Rows.MANY, size, 2, 40, 40, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
+        for (int size : new int[] {29, 32, 93, 96, 136, 157}) {
+            cases.add(added(Rows.MANY, size, 2, 40, 20, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
+            cases.add(added(Rows.MANY, size, 1, 20, 20, 20, new float[] {0.8f}, Layout.SHIFTED));
         }
-        cases.add(added(Rows.MANY, 40, 1, 40, 40, 35, new float[] {0.8f}, Layout.SHIFTED));
-        cases.add(added(Rows.MANY, 29, 1, 40, 40, 35, new float[] {0.8f}, Layout.CONTIGUOUS));
 
         cases.add(eaa(40, 3, 2, 80, 140, 200, new float[] {0.7f, 0, 1.2f}, Layout.FUSED));
         cases.add(eaa(40, 2, 1, 130, 77, 64, new float[] {0, 0.9f}, Layout.CONTIGUOUS));
