@@ -7,7 +7,7 @@
 #define HANDLE ((void *) 0xd22)
 
 static intptr_t made = 0;
-static int kinds[10000];
+static int kinds[100000];
 
 size_t cudnnGetVersion(void) {
     return 90501;
@@ -144,9 +144,12 @@ int cudnnBackendFinalize(void *descriptor) {
     return answer(name, 0);
 }
 
-/* Each of the heuristics proposes three engines: one that rounds, two that may be used. */
+/*
+ * Each of the heuristics proposes three engines: one that rounds, two that may be used, the second of them compiled at run time.
+ * Each has one knob more than the one before, up to two. As cuDNN does it, asking how many knobs there are answers 0.
+ */
 int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room, int64_t *count, void *values) {
-    static intptr_t proposed[10000];
+    static intptr_t proposed[100000];
     static int engines = 0;
     intptr_t self = (intptr_t) descriptor;
     char failing[40];
@@ -166,6 +169,20 @@ int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room,
             *count = 1;
             proposed[((int64_t *) values)[0]] = proposed[self];
             return 0;
+        case 302:
+            *count = room == 0 ? 0 : proposed[self] % 3;
+            for (int64_t i = 0; i < *count; i++) {
+                proposed[((int64_t *) values)[i]] = 10 + i;
+            }
+            return 0;
+        case 600:
+            *count = 1;
+            *(int *) values = 20 - proposed[self];
+            return 0;
+        case 601:
+            *count = 1;
+            *(int64_t *) values = proposed[self];
+            return 0;
         case 402:
             *count = 1;
             *(int64_t *) values = answer("FAKE_GRAPH_WORKSPACE", 2048);
@@ -176,8 +193,12 @@ int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room,
             return 0;
         case 1303:
             *count = proposed[self] % 3 == 0 ? 2 : 1;
-            ((int *) values)[0] = 0;
+            ((int *) values)[0] = answer("FAKE_NO_TENSOR_CORES", 0) ? 5 : 0;
             ((int *) values)[1] = 2;
+            return 0;
+        case 1305:
+            *count = answer("FAKE_ALL_COMPILED", 0) || proposed[self] % 3 == 2;
+            ((int *) values)[0] = 0;
             return 0;
         default:
             return 2000;
@@ -186,5 +207,5 @@ int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room,
 
 int cudnnBackendExecute(void *handle, void *plan, void *variant) {
     note("execute %p %ld %ld", handle, (intptr_t) plan, (intptr_t) variant);
-    return 0;
+    return answer("FAKE_EXECUTE", 0);
 }

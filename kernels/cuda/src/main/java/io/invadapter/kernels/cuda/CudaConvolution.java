@@ -61,10 +61,10 @@ final class CudaConvolution implements Device.Convolution {
         // cuDNN pads all sides alike; anything else is padded beforehand.
         boolean even = padding.equals(Device.Padding.same(padding.top()));
         Tensor input = even ? x : device.padded(x, padding);
-        Dnn.Plan plan = device.plan(new Dnn.Shape(x.type(), x.batch(), input.size(1), input.size(2), inChannels, outChannels,
+        ConvolutionPlans.Entry plan = device.convolutions().plan(new Dnn.Shape(x.type(), x.batch(), input.size(1), input.size(2), inChannels, outChannels,
                 kernelHeight, kernelWidth, stride, even ? padding.top() : 0, together != null));
         plan.run(input.address(), weight, shift == null ? bias : shifted(shift), together == null ? 0 : together.address(),
-                y.address(), workspace(plan), device.stream());
+                y.address());
         if (widened) {
             device.widen(y, residual, result);
         }
@@ -73,11 +73,6 @@ final class CudaConvolution implements Device.Convolution {
 
     private int extent(int padded, int kernel) {
         return padded < kernel ? 0 : (padded - kernel) / stride + 1;
-    }
-
-    private long workspace(Dnn.Plan plan) {
-        long bytes = plan.workspaceBytes();
-        return bytes == 0 ? 0 : device.allocate(DataType.FLOAT32, Math.toIntExact(Math.ceilDiv(bytes, Float.BYTES))).address();
     }
 
     /** The layer's bias and the shift in one vector: what every position gets is a bias too. */

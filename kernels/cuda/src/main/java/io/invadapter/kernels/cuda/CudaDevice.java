@@ -5,7 +5,6 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -33,9 +32,6 @@ import java.util.Map;
  * stream. Feature maps are channels-last throughout.
  */
 final class CudaDevice implements Device {
-    /** The most that one convolution may take besides its operands. */
-    private static final long CONVOLUTION_WORKSPACE_BYTES = 512L << 20;
-
     /** @param outFeatures of the product of value and gate; the weights have twice as many rows */
     private record CudaGatedLinear(int inFeatures, int outFeatures, long weight, long bias) implements GatedLinear {
     }
@@ -70,7 +66,9 @@ final class CudaDevice implements Device {
     private final Workspace workspace;
     private final Chooser chooser;
     private final Products products;
-    private final Map<Dnn.Shape, Dnn.Plan> plans = new HashMap<>();
+    private final ConvolutionPlans convolutions;
+    /** Why something could not be recorded, or null. */
+    private String notRecordable;
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
@@ -118,6 +116,8 @@ final class CudaDevice implements Device {
             chooser = new Chooser(driver, stream, workspace, book, this::trim);
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
+            convolutions = new ConvolutionPlans(this, dnn, this::addBias);
+            closing.push(convolutions::close);
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -133,7 +133,13 @@ final class CudaDevice implements Device {
     public String description() {
         int capability = driver.computeCapability();
         return driver.deviceName() + " (compute capability " + capability / 10 + "." + capability % 10 + "), " + precision + ", "
-                + blas.description() + ", " + dnn.description();
+                + blas.description() + ", " + dnn.description()
+                + (notRecordable == null ? "" : ", launching one by one what cannot be recorded as a graph (" + notRecordable + ")");
+    }
+
+    /** Something cannot be recorded and is done without from now on. */
+    void notRecordable(String reason) {
+        notRecordable = reason;
     }
 
     @Override
@@ -417,19 +423,14 @@ final class CudaDevice implements Device {
         return ((CudaConvolution) layer).run(arguments, x, shift, residual);
     }
 
-    /** The way cuDNN was found to be fastest in. */
-    Dnn.Plan plan(Dnn.Shape shape) {
-        Dnn.Plan plan = plans.get(shape);
-        if (plan == null) {
-            try {
-                plan = dnn.plan(shape, CONVOLUTION_WORKSPACE_BYTES);
-            } catch (OutOfDeviceMemoryException e) {
-                trim();
-                plan = dnn.plan(shape, CONVOLUTION_WORKSPACE_BYTES);
-            }
-            plans.put(shape, plan);
-        }
-        return plan;
+    /** Their plans. */
+    ConvolutionPlans convolutions() {
+        return convolutions;
+    }
+
+    private void addBias(Dnn.Shape shape, long bias, long y) {
+        pointwise.add(y, bias, Activation.NONE, 0, 0, y, 1, shape.batch() * shape.outHeight() * shape.outWidth(),
+                shape.outChannels(), stream);
     }
 
     /** {@code x} with zeros around it. */

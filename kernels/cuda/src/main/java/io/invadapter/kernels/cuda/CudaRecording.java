@@ -1,12 +1,15 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.TensorPool;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.Set;
 
 /**
- * Work in a memory of its own: run once as it is, which allocates that memory and lets cuDNN choose, then recorded as a CUDA
- * graph and replayed. The memory's addresses are part of the graph, so nobody else gets them while the recording lives.
+ * Work in a memory of its own: run once as it is, which allocates that memory and lets the libraries' ways be chosen, then
+ * recorded as a CUDA graph and replayed. The memory's addresses are part of the graph, so nobody else gets them while the
+ * recording lives. Work that cannot be recorded is found out once, and goes on to be run as it is.
  */
 final class CudaRecording implements Device.Recording {
     /** Runs that may be under way: the device never waits, and a cancelled request stops soon. */
@@ -17,6 +20,8 @@ final class CudaRecording implements Device.Recording {
     private final TensorPool pool;
     private final CudaDriver.Event[] done = new CudaDriver.Event[AHEAD];
     private CudaDriver.Graph graph;
+    private Set<ConvolutionPlans.Entry> plans = Set.of();
+    private boolean recordable = true;
     /** Whether the pool has all the memory that the work asks for: then it can be recorded. */
     private boolean complete;
     private boolean gaveBack;
@@ -56,19 +61,33 @@ final class CudaRecording implements Device.Recording {
     public void run() {
         CudaDriver.Event mark = done[(int) (runs % AHEAD)];
         mark.synchronize();
-        if (!complete) {
+        if (complete && recordable && graph == null) {
+            record();
+        }
+        if (graph != null) {
+            graph.launch(device.stream());
+        } else {
             gaveBack = false;
             device.within(pool, work);
             complete = !gaveBack;
-        } else {
-            if (graph == null) {
-                graph = device.driver().record(device.stream(), () -> device.within(pool, work));
-                device.workspace().recorded();
-            }
-            graph.launch(device.stream());
         }
         mark.record(device.stream());
         runs++;
+    }
+
+    private void record() {
+        device.convolutions().startRecording();
+        try {
+            graph = device.driver().record(device.stream(), () -> device.within(pool, work));
+            device.workspace().recorded();
+        } catch (DeviceException e) {
+            // Throws when the device is lost: then nothing goes on.
+            device.driver().synchronize();
+            recordable = false;
+            device.notRecordable(e.getMessage());
+        } finally {
+            plans = device.convolutions().recorded();
+        }
     }
 
     @Override
@@ -77,6 +96,7 @@ final class CudaRecording implements Device.Recording {
         if (graph != null) {
             graph.close();
         }
+        device.convolutions().release(plans);
         for (CudaDriver.Event event : done) {
             if (event != null) {
                 event.close();

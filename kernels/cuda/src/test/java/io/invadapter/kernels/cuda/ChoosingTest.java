@@ -59,6 +59,7 @@ class ChoosingTest {
         private final int host;
         private long scratch;
         private boolean compiled;
+        private boolean lastResort;
         private boolean recordable = true;
         private RuntimeException refusal;
         private RuntimeException failure;
@@ -76,6 +77,11 @@ class ChoosingTest {
 
         Made compiled() {
             compiled = true;
+            return this;
+        }
+
+        Made lastResort() {
+            lastResort = true;
             return this;
         }
 
@@ -107,6 +113,11 @@ class ChoosingTest {
         @Override
         public boolean compiledAtRunTime() {
             return compiled;
+        }
+
+        @Override
+        public boolean isLastResort() {
+            return lastResort;
         }
 
         @Override
@@ -299,13 +310,6 @@ class ChoosingTest {
         assertEquals(List.of("fast"), prepared);
         assertEquals(List.of(), attempts);
         assertEquals(book.find("work").orElseThrow().microseconds(), again.microseconds());
-        // Like another: neither timed nor kept.
-        prepared.clear();
-        Choice<Made.Running> like = chooser.choose(offer("three rows", candidates), again);
-        assertEquals("fast, not timed", like.description());
-        like.way().close();
-        assertEquals(List.of("fast"), prepared);
-        assertTrue(book.find("three rows").isEmpty());
         // A known one that is gone, or does not work any more, is chosen anew.
         candidates[1].refused(new CudaException("no"));
         assertEquals("other", choose("work", candidates).name());
@@ -315,8 +319,21 @@ class ChoosingTest {
 
     @Test
     void aSingleCandidateIsNotTimed() {
-        assertEquals("only, not timed", choose("work", made("only", 9)).description());
+        Made resort = made("last resort", 1).lastResort();
+        assertEquals("only, not timed", choose("work", resort, made("only", 9)).description());
         assertTrue(book.find("work").isEmpty());
+        assertFalse(chooser.knows("work"));
+    }
+
+    @Test
+    void lastResortsAreTriedOnlyWhereNothingElseWorks() {
+        Made resort = made("last resort", 1).lastResort();
+        assertEquals("fast", choose("work", resort, made("slow", 9), made("fast", 5)).name());
+        assertFalse(prepared.contains("last resort"));
+        Made[] many = IntStream.range(0, 12).mapToObj(i -> made("no " + i, 1).refused(new CudaException("no")))
+                .toArray(Made[]::new);
+        many[3] = resort;
+        assertEquals("last resort", choose("other", many).name(), "however many have failed");
     }
 
     @Test

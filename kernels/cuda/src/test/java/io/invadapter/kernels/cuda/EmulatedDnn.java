@@ -1,30 +1,32 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
-import java.util.Map;
+import java.util.List;
 
 /**
  * cuDNN's convolutions in plain Java on an emulated device, with the checks that cuDNN makes and those that it leaves to luck:
  * alignment, overlap, scratch memory that is missing, memory that is not there or was never written.
  *
- * <p>Like the real one it prefers ways that need scratch memory (here: for kernels larger than one pixel) and has others for
- * when there is too little; and it allocates while it plans.
+ * <p>Its ways are {@link EmulatedEngine}s, which pretend to take some time. Unless a test wants others it proposes one, which needs
+ * scratch memory for kernels larger than one pixel, and a last resort that needs none.
  */
 public final class EmulatedDnn implements Dnn {
     private static final int ALIGNMENT = 16;
-    private static final int TENSOR_CORE_CHANNELS = 8;
     /** Output pixels that are computed at a time. */
     private static final int PIXELS = 64;
 
     private final EmulatorDriver driver;
     private final EmulatedMemory memory;
-    private final Map<Shape, EmulatedPlan> plans = new HashMap<>();
-    private int planned;
+    private List<EmulatedEngine> engines = List.of(EmulatedEngine.of("engine", 20, 15).withScratch(EmulatedEngine.BY_WEIGHTS),
+            EmulatedEngine.of("engine without scratch memory", 40, 15).asLastResort());
+    private final List<String> planned = new ArrayList<>();
+    private int open;
     private long calls;
     private boolean closed;
 
@@ -34,9 +36,19 @@ public final class EmulatedDnn implements Dnn {
         this.memory = new EmulatedMemory(driver.emulator());
     }
 
-    /** Plans that were not remembered. */
-    public int planned() {
+    /** From now on proposes these, for every shape. */
+    public void proposes(EmulatedEngine... ways) {
+        engines = List.of(ways);
+    }
+
+    /** The shapes and engines of plans that were prepared, those that failed included, in order. */
+    public List<String> planned() {
         return planned;
+    }
+
+    /** Plans that are open now. */
+    public int open() {
+        return open;
     }
 
     /** Convolutions given so far, recorded ones once. */
@@ -56,43 +68,81 @@ public final class EmulatedDnn implements Dnn {
     }
 
     @Override
-    public Plan plan(Shape shape, long workspaceLimit) {
+    public Proposals propose(Shape shape) {
         require(!closed, "NOT_INITIALIZED", "closed");
-        require(shape.batch() > 0 && shape.height() > 0 && shape.width() > 0 && shape.inChannels() > 0
-                && shape.outChannels() > 0 && shape.kernelHeight() > 0 && shape.kernelWidth() > 0 && shape.stride() > 0
-                && shape.padding() >= 0 && shape.height() + 2 * shape.padding() >= shape.kernelHeight()
-                && shape.width() + 2 * shape.padding() >= shape.kernelWidth(), "BAD_PARAM", shape.toString());
-        EmulatedPlan plan = plans.get(shape);
-        if (plan != null && plan.workspaceBytes <= workspaceLimit) {
-            return plan;
-        }
-        // The operands on which ways would be timed. It cannot be recorded: that is refused here.
-        driver.free(driver.allocate(trialBytes(shape)));
-        boolean cores = shape.inChannels() % TENSOR_CORE_CHANNELS == 0 && shape.outChannels() % TENSOR_CORE_CHANNELS == 0;
-        long wanted = shape.kernelHeight() * shape.kernelWidth() == 1 ? 0 : Math.ceilDiv((long) shape.outChannels()
-                * shape.inChannels() * shape.kernelHeight() * shape.kernelWidth() * shape.type().bytes(), 256L) * 256;
-        plan = new EmulatedPlan(shape, wanted <= workspaceLimit ? wanted : 0, cores);
-        plans.put(shape, plan);
-        planned++;
-        return plan;
+        List<Candidate<Plan>> candidates = new ArrayList<>();
+        engines.forEach(engine -> candidates.add(new EmulatedProposal(shape, engine)));
+        return new Proposals() {
+            @Override
+            public List<Candidate<Plan>> candidates() {
+                return candidates;
+            }
+
+            @Override
+            public void close() {
+                candidates.clear();
+            }
+        };
     }
 
-    private static long trialBytes(Shape s) {
-        long in = (long) s.batch() * s.height() * s.width() * s.inChannels();
-        long weights = (long) s.outChannels() * s.kernelHeight() * s.kernelWidth() * s.inChannels();
-        long out = (long) s.batch() * s.outHeight() * s.outWidth() * s.outChannels();
-        return (in + weights + s.outChannels() + out * (s.residual() ? 2 : 1)) * s.type().bytes();
+    private final class EmulatedProposal implements Candidate<Plan> {
+        private final Shape shape;
+        private final EmulatedEngine engine;
+
+        EmulatedProposal(Shape shape, EmulatedEngine engine) {
+            this.shape = shape;
+            this.engine = engine;
+        }
+
+        @Override
+        public String name() {
+            return engine.name();
+        }
+
+        @Override
+        public List<String> notes() {
+            return compiledAtRunTime() ? List.of("compiled at run time") : List.of();
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return engine.compiled();
+        }
+
+        @Override
+        public boolean isLastResort() {
+            return engine.lastResort();
+        }
+
+        @Override
+        public Plan prepare() {
+            driver.notRecordable("preparing a convolution");
+            planned.add(shape + ": " + engine.name());
+            require(shape.batch() > 0 && shape.height() > 0 && shape.width() > 0 && shape.inChannels() > 0
+                    && shape.outChannels() > 0 && shape.kernelHeight() > 0 && shape.kernelWidth() > 0 && shape.stride() > 0
+                    && shape.padding() >= 0 && shape.height() + 2 * shape.padding() >= shape.kernelHeight()
+                    && shape.width() + 2 * shape.padding() >= shape.kernelWidth(), "BAD_PARAM", shape.toString());
+            require(engine.refusal() == null, "NOT_SUPPORTED", engine.refusal());
+            return new EmulatedPlan(shape, engine);
+        }
+    }
+
+    private static long scratch(Shape shape) {
+        return shape.kernelHeight() * shape.kernelWidth() == 1 ? 0 : Math.ceilDiv((long) shape.outChannels()
+                * shape.inChannels() * shape.kernelHeight() * shape.kernelWidth() * shape.type().bytes(), 256L) * 256;
     }
 
     private final class EmulatedPlan implements Plan {
         private final Shape shape;
+        private final EmulatedEngine engine;
         private final long workspaceBytes;
-        private final boolean tensorCores;
+        private boolean planClosed;
 
-        EmulatedPlan(Shape shape, long workspaceBytes, boolean tensorCores) {
+        EmulatedPlan(Shape shape, EmulatedEngine engine) {
             this.shape = shape;
-            this.workspaceBytes = workspaceBytes;
-            this.tensorCores = tensorCores;
+            this.engine = engine;
+            this.workspaceBytes = engine.scratchBytes() == EmulatedEngine.BY_WEIGHTS ? scratch(shape) : engine.scratchBytes();
+            open++;
         }
 
         @Override
@@ -101,8 +151,15 @@ public final class EmulatedDnn implements Dnn {
         }
 
         @Override
-        public String description() {
-            return (tensorCores ? "tensor cores" : "no tensor cores") + ", " + workspaceBytes + " bytes of scratch memory";
+        public boolean addsBias() {
+            return engine.addsBias();
+        }
+
+        @Override
+        public void close() {
+            require(!planClosed, "BAD_PARAM", "a plan that was closed already");
+            planClosed = true;
+            open--;
         }
 
         private void check(String name, long address, long values, long y, long outValues) {
@@ -115,7 +172,11 @@ public final class EmulatedDnn implements Dnn {
 
         @Override
         public void run(long x, long w, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
-            require(!closed, "NOT_INITIALIZED", "closed");
+            require(!closed && !planClosed, "NOT_INITIALIZED", "closed");
+            require(engine.failure() == null, "EXECUTION_FAILED", engine.failure());
+            if (!engine.recordable() && driver.isRecording(stream)) {
+                driver.notRecordable(engine.name());
+            }
             long in = (long) shape.batch() * shape.height() * shape.width() * shape.inChannels();
             long weights = (long) shape.outChannels() * shape.kernelHeight() * shape.kernelWidth() * shape.inChannels();
             long out = (long) shape.batch() * shape.outHeight() * shape.outWidth() * shape.outChannels();
@@ -133,10 +194,12 @@ public final class EmulatedDnn implements Dnn {
                 check("workspace", workspace, workspaceBytes / shape.type().bytes(), y, out);
             }
             calls++;
-            driver.submit("convolution " + shape, stream, () -> {
+            driver.submit(stream, new EmulatedWork("convolution " + shape, () -> {
+                // A graph that outlives its plan starts kernels that are gone.
+                require(!planClosed, "EXECUTION_FAILED", "a plan that was closed");
                 memory.scribble(workspace, workspaceBytes);
-                convolve(shape, x, w, bias, residual, y);
-            });
+                convolve(shape, x, w, engine.addsBias() ? bias : 0, residual, y);
+            }, engine.deviceMicroseconds() * 1000, engine.hostMicroseconds() * 1000));
         }
     }
 
@@ -154,7 +217,7 @@ public final class EmulatedDnn implements Dnn {
                 weights[t * outChannels + o] = rows[o * taps + t];
             }
         }
-        float[] shift = memory.read(type, bias, outChannels);
+        float[] shift = bias == 0 ? new float[outChannels] : memory.read(type, bias, outChannels);
         float[] patches = new float[PIXELS * taps];
         float[] sums = new float[PIXELS * outChannels];
         float[] added = new float[PIXELS * outChannels];

@@ -107,8 +107,8 @@ public final class EmulatedGpu {
         emulatedBlas.fusedTakes(times);
     }
 
-    /** Ways that cuDNN had to look for. */
-    public int planned() {
-        return emulatedDnn.planned();
+    /** cuDNN's own side: what it proposes and what was prepared. */
+    public EmulatedDnn emulatedDnn() {
+        return emulatedDnn;
     }
 }

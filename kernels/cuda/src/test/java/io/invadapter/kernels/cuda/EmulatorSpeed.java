@@ -45,8 +45,8 @@ final class EmulatorSpeed {
         Attention.Shape shape = new Attention.Shape(BATCH, HEADS, TOKENS, TOKENS, CHANNELS / HEADS, 0.25f);
         EmulatedBlas blas = new EmulatedBlas(driver);
         Blas.Matrix w = new Blas.Matrix(wide, CHANNELS, 0);
-        Dnn.Plan plan = new EmulatedDnn(driver).plan(new Dnn.Shape(DataType.FLOAT16, BATCH, 16, 16, CHANNELS, CHANNELS, 3, 3, 1,
-                1, false), 0);
+        Dnn.Plan plan = new EmulatedDnn(driver).propose(new Dnn.Shape(DataType.FLOAT16, BATCH, 16, 16, CHANNELS, CHANNELS, 3, 3,
+                1, 1, false)).candidates().getLast().prepare();
         CudaDriver.Stream stream = null;
         Map<String, Runnable> work = new LinkedHashMap<>();
         work.put("group norm", () -> new Normalisation(library).groupNorm(x, vector, vector, y, workspace, BATCH, TOKENS,

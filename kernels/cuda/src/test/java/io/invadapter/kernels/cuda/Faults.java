@@ -46,7 +46,7 @@ public final class Faults {
 
     // ---- what fails ----------------------------------------------------------------------------------------------
 
-    /** The n-th allocation of device or page-locked memory finds none left; planning a convolution is one, too. */
+    /** The n-th allocation of device or page-locked memory finds none left; preparing a convolution is one, too. */
     public void failAllocation(long n) {
         failingAllocation = allocations + n;
     }

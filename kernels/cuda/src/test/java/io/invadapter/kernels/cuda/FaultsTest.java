@@ -51,11 +51,11 @@ class FaultsTest {
         product(address, stream);
 
         gpu.faults().failConvolution(2);
-        Dnn.Plan plan = gpu.dnn().plan(shape, 0);
+        Dnn.Plan plan = gpu.dnn().propose(shape).candidates().getFirst().prepare();
         assertThrows(CudaException.class, () -> plan.run(address, address, address, 0, address + 16, 0, stream));
         plan.run(address, address, address, 0, address + 16, 0, stream);
         gpu.faults().failAllocation(1);
-        assertThrows(OutOfDeviceMemoryException.class, () -> gpu.dnn().plan(shape, 0));
+        assertThrows(OutOfDeviceMemoryException.class, () -> gpu.dnn().propose(shape).candidates().getFirst().prepare());
         driver.synchronize();
 
         driver.free(address);
@@ -75,7 +75,7 @@ class FaultsTest {
         CudaDriver.Stream stream = driver.newStream();
         long address = driver.allocate(256);
         driver.fill(address, (byte) 0, 256);
-        Dnn.Plan plan = gpu.dnn().plan(shape, 0);
+        Dnn.Plan plan = gpu.dnn().propose(shape).candidates().getFirst().prepare();
         CudaDriver.HostBuffer buffer = driver.allocateHost(16);
         gpu.faults().loseAt(3);
         product(address, stream);

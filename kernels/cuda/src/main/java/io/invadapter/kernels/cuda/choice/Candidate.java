@@ -17,6 +17,11 @@ public interface Candidate<W extends Way> {
     /** Whether preparing it compiles a kernel, which takes from a tenth of a second to several. */
     boolean compiledAtRunTime();
 
+    /** Whether it is worth a try only where no other works. */
+    default boolean isLastResort() {
+        return false;
+    }
+
     /**
      * May take long.
      *

@@ -50,9 +50,14 @@ public final class Chooser {
         listener = newListener;
     }
 
+    /** Whether work of that key was chosen for before, in this process or an earlier one. */
+    public boolean knows(String key) {
+        return book.find(key).isPresent();
+    }
+
     /**
-     * The way for an offer, which the caller closes. An offer with a single candidate gets it untimed. Not while a graph is
-     * recorded.
+     * The way for an offer, which the caller closes. An offer with a single candidate, last resorts not counted, gets it untimed.
+     * Not while a graph is recorded.
      *
      * @throws OutOfDeviceMemoryException when none works, and one of them for lack of memory
      * @throws CudaException              when none works: one sentence with the reasons
@@ -66,16 +71,6 @@ public final class Chooser {
             }
         }
         return new Search<>(offer).run();
-    }
-
-    /**
-     * The way for an offer that was chosen for another, much like it: only that one is prepared, and nothing is timed. When it
-     * does not work here, as {@link #choose(Offer)}.
-     */
-    public <W extends Way> Choice<W> choose(Offer<W> offer, Choice<W> like) {
-        return named(offer, new ChoiceBook.Entry(like.name(), like.microseconds()))
-                .map(choice -> new Choice<>(choice.name(), choice.way(), Double.NaN, like.recordable()))
-                .orElseGet(() -> choose(offer));
     }
 
     /** Empty when there is no such candidate any more, or it does not work. */
@@ -137,8 +132,8 @@ public final class Chooser {
             try {
                 List<Candidate<W>> candidates = new ArrayList<>();
                 offer.candidates().forEach(candidates::add);
-                candidates.sort(Comparator.comparing(Candidate::compiledAtRunTime));
-                if (candidates.size() > 1) {
+                candidates.sort(Comparator.comparing(Candidate<W>::isLastResort).thenComparing(Candidate::compiledAtRunTime));
+                if (candidates.stream().filter(candidate -> !candidate.isLastResort()).count() > 1) {
                     tryAll(candidates);
                 } else {
                     firstThatPrepares(candidates);
@@ -168,8 +163,9 @@ public final class Chooser {
                 int attempts = 0;
                 int compiled = 0;
                 for (Candidate<W> candidate : candidates) {
-                    boolean enough = candidate.compiledAtRunTime() && compiled >= MOST_COMPILED && !working.isEmpty();
-                    if (attempts < MOST_ATTEMPTS && !enough) {
+                    boolean enough = !working.isEmpty() && (candidate.isLastResort()
+                            || candidate.compiledAtRunTime() && compiled >= MOST_COMPILED);
+                    if (attempts < MOST_ATTEMPTS && !enough || working.isEmpty() && candidate.isLastResort()) {
                         attempts++;
                         compiled += candidate.compiledAtRunTime() ? 1 : 0;
                         attempt(candidate, trial);
@@ -193,8 +189,10 @@ public final class Chooser {
         }
 
         private void firstThatPrepares(List<Candidate<W>> candidates) {
-            for (int i = 0; i < candidates.size() && i < MOST_ATTEMPTS && working.isEmpty(); i++) {
-                attempt(candidates.get(i), null);
+            for (int i = 0; i < candidates.size() && working.isEmpty(); i++) {
+                if (i < MOST_ATTEMPTS || candidates.get(i).isLastResort()) {
+                    attempt(candidates.get(i), null);
+                }
             }
         }
 

@@ -14,10 +14,15 @@ final class Attribute {
     static final int ENGINEHEUR_MODE = 200;
     static final int ENGINEHEUR_OPERATION_GRAPH = 201;
     static final int ENGINEHEUR_RESULTS = 202;
+    static final int ENGINEHEUR_DEVICEPROP = 204;
     static final int ENGINECFG_ENGINE = 300;
+    static final int ENGINECFG_KNOB_CHOICES = 302;
     static final int EXECUTION_PLAN_HANDLE = 400;
     static final int EXECUTION_PLAN_ENGINE_CONFIG = 401;
     static final int EXECUTION_PLAN_WORKSPACE_SIZE = 402;
+    static final int EXECUTION_PLAN_DEVICEPROP = 407;
+    static final int KNOB_CHOICE_KNOB_TYPE = 600;
+    static final int KNOB_CHOICE_KNOB_VALUE = 601;
     static final int OPERATION_CONVOLUTION_FORWARD_ALPHA = 700;
     static final int OPERATION_CONVOLUTION_FORWARD_BETA = 701;
     static final int OPERATION_CONVOLUTION_FORWARD_CONV_DESC = 702;
@@ -28,6 +33,7 @@ final class Attribute {
     static final int OPERATION_POINTWISE_XDESC = 751;
     static final int OPERATION_POINTWISE_BDESC = 752;
     static final int OPERATION_POINTWISE_YDESC = 753;
+    static final int OPERATION_POINTWISE_ALPHA2 = 755;
     static final int OPERATIONGRAPH_HANDLE = 800;
     static final int OPERATIONGRAPH_OPS = 801;
     static final int TENSOR_BYTE_ALIGNMENT = 900;
@@ -41,6 +47,8 @@ final class Attribute {
     static final int VARIANT_PACK_WORKSPACE = 1003;
     static final int ENGINE_GLOBAL_INDEX = 1301;
     static final int ENGINE_NUMERICAL_NOTE = 1303;
+    static final int ENGINE_BEHAVIOR_NOTE = 1305;
+    static final int DEVICEPROP_JSON_REPRESENTATION = 2702;
 
     private Attribute() {
     }

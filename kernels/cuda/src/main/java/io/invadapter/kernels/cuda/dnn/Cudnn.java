@@ -28,6 +28,7 @@ final class Cudnn {
     private final MethodHandle setStream;
     private final MethodHandle lastError;
     private long stream;
+    private Descriptor described;
 
     /** JCuda keeps a handle's number to subclasses. */
     private static final class Handle extends cudnnHandle {
@@ -51,6 +52,25 @@ final class Cudnn {
     /** Starts it on the calling thread's current device. */
     void start() {
         check("cudnnCreate", JCudnn.cudnnCreate(handle));
+    }
+
+    /**
+     * Instead of starting it: proposes and compiles for a device that is not there, whose properties are given as cuDNN writes
+     * them. Nothing can be run. From cuDNN 9.11 on.
+     */
+    void describeDevice(String json) {
+        described = new Descriptor(this, Descriptor.DEVICE_PROPERTIES).text(Attribute.DEVICEPROP_JSON_REPRESENTATION, json).finish();
+    }
+
+    /** Tells a descriptor which device it is for. An attribute of 0: it does not ask. */
+    Descriptor aim(Descriptor descriptor, int handleAttribute, int propertiesAttribute) {
+        if (described == null && handleAttribute != 0) {
+            descriptor.longs(handleAttribute, Descriptor.TYPE_HANDLE, address());
+        }
+        if (described != null && propertiesAttribute != 0) {
+            descriptor.descriptors(propertiesAttribute, described);
+        }
+        return descriptor;
     }
 
     cudnnHandle handle() {

@@ -24,11 +24,13 @@ final class Descriptor implements AutoCloseable {
     static final int ENGINE_CONFIGURATION = 3;
     static final int HEURISTICS = 4;
     static final int EXECUTION_PLAN = 5;
+    static final int KNOB_CHOICE = 7;
     static final int OPERATION_CONVOLUTION = 10;
     static final int OPERATION_POINTWISE = 13;
     static final int OPERATION_GRAPH = 15;
     static final int VARIANT_PACK = 16;
     static final int TENSOR = 17;
+    static final int DEVICE_PROPERTIES = 38;
 
     /** {@code cudnnBackendAttributeType_t} */
     static final int TYPE_HANDLE = 0;
@@ -39,9 +41,12 @@ final class Descriptor implements AutoCloseable {
     static final int TYPE_POINTER = 6;
     static final int TYPE_CONVOLUTION_MODE = 7;
     static final int TYPE_HEURISTIC_MODE = 8;
+    static final int TYPE_KNOB = 9;
     static final int TYPE_NUMERICAL_NOTE = 11;
     static final int TYPE_POINTWISE_MODE = 14;
     static final int TYPE_DESCRIPTOR = 15;
+    static final int TYPE_BEHAVIOR_NOTE = 19;
+    private static final int TYPE_CHAR = 24;
 
     private final Cudnn cudnn;
     private final Native descriptor = new Native();
@@ -88,6 +93,13 @@ final class Descriptor implements AutoCloseable {
     Descriptor truth(int attribute, boolean value) {
         try (Arena arena = Arena.ofConfined()) {
             return set(attribute, TYPE_BOOLEAN, 1, arena.allocateFrom(JAVA_BYTE, (byte) (value ? 1 : 0)));
+        }
+    }
+
+    Descriptor text(int attribute, String value) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment text = arena.allocateFrom(value);
+            return set(attribute, TYPE_CHAR, text.byteSize(), text);
         }
     }
 

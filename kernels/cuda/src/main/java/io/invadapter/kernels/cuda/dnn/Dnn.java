@@ -1,7 +1,10 @@
 package io.invadapter.kernels.cuda.dnn;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.List;
 
 /**
  * The convolutions of cuDNN that the engine needs: the seam behind which JCudnn and plain Java (tests) are the same thing.
@@ -14,7 +17,7 @@ public interface Dnn extends AutoCloseable {
      *
      * @param type     of all operands
      * @param padding  zeros on each side
-     * @param residual whether one is added: another plan, for cuDNN compiles the addition in
+     * @param residual whether one is added: other plans, for cuDNN compiles the addition in
      */
     record Shape(DataType type, int batch, int height, int width, int inChannels, int outChannels, int kernelHeight,
                  int kernelWidth, int stride, int padding, boolean residual) {
@@ -25,18 +28,29 @@ public interface Dnn extends AutoCloseable {
         public int outWidth() {
             return (width + 2 * padding - kernelWidth) / stride + 1;
         }
+
+        /** The same convolution of that many pictures. */
+        public Shape withBatch(int rows) {
+            return new Shape(type, rows, height, width, inChannels, outChannels, kernelHeight, kernelWidth, stride, padding,
+                    residual);
+        }
+
+        /** For people, and the same in every process. */
+        @Override
+        public String toString() {
+            return "convolution of " + type + " [" + batch + ", " + height + ", " + width + ", " + inChannels + "] to "
+                    + outChannels + " channels, kernel " + kernelHeight + " x " + kernelWidth + ", stride " + stride + ", padding "
+                    + padding + (residual ? ", with residual" : "");
+        }
     }
 
-    /** A way to compute a {@link Shape}, chosen once. */
-    interface Plan {
-        /** Scratch memory that {@link #run} must be given. */
-        long workspaceBytes();
-
-        /** For people: which of cuDNN's ways, how long it took when it was chosen. */
-        String description();
+    /** A way to compute a {@link Shape}. */
+    interface Plan extends Way {
+        /** Whether {@link #run} adds the bias; if not, it is added to y afterwards. */
+        boolean addsBias();
 
         /**
-         * {@code y = conv(x, w) + bias + residual}. May be recorded in a graph.
+         * {@code y = conv(x, w) + bias + residual}, or without the bias. May be recorded in a graph, unless the library cannot.
          *
          * @param x         address of {@code [batch, height, width, inChannels]}, a multiple of 16, as are all others
          * @param w         address of {@code [outChannels, kernelHeight, kernelWidth, inChannels]}
@@ -50,17 +64,20 @@ public interface Dnn extends AutoCloseable {
         void run(long x, long w, long bias, long residual, long y, long workspace, CudaDriver.Stream stream);
     }
 
+    /** What cuDNN proposes for a shape. Plans that were prepared from it outlive it. */
+    interface Proposals extends AutoCloseable {
+        /** The most promising first; those that cuDNN refuses at once are among them and say so when they are prepared. */
+        List<Candidate<Plan>> candidates();
+
+        @Override
+        void close();
+    }
+
     /** For people: which library, which version. */
     String description();
 
-    /**
-     * The fastest way that needs at most {@code workspaceLimit} bytes of scratch memory: the candidates are timed on the
-     * device, on memory of their own, and the winner is remembered for the shape. Not while a graph is recorded.
-     *
-     * @throws io.invadapter.kernels.OutOfDeviceMemoryException      when there is no memory to try them: free some, ask again
-     * @throws io.invadapter.kernels.cuda.driver.CudaException when cuDNN has no way, or fails
-     */
-    Plan plan(Shape shape, long workspaceLimit);
+    /** Asks for the ways of a shape; prepares none, needs no memory of the device. */
+    Proposals propose(Shape shape);
 
     @Override
     void close();

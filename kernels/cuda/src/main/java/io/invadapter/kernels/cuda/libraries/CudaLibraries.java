@@ -46,9 +46,12 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
         if (built / 1000 > driver.driverVersion() / 1000) {
             throw new CudaException(tooNew(cudnn, built, driver.driverVersion()));
         }
-        Blas blas = openBlas(driver, finder, blasMajors(driver.driverVersion(), built));
+        List<Integer> majors = blasMajors(driver.driverVersion(), built);
+        SharedLibrary cublas = findBlas(finder, majors).orElseThrow(() -> new CudaException(missingBlas(finder, majors)));
+        Optional<SharedLibrary> lt = findLt(finder, cublas);
+        Blas blas = cublas.name().endsWith(".12") ? Cublas.version12(driver, cublas, lt) : Cublas.version13(driver, cublas, lt);
         try {
-            return new CudaLibraries(blas, new JCudnnDnn(driver, cudnn));
+            return new CudaLibraries(blas, new JCudnnDnn(driver, cudnn, cublasNumber(cublas)));
         } catch (RuntimeException e) {
             blas.close();
             throw e;
@@ -73,12 +76,6 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
             return List.of(12);
         }
         return built < CUDA_13 ? List.of(12, 13) : List.of(13, 12);
-    }
-
-    private static Blas openBlas(CudaDriver driver, LibraryFinder finder, List<Integer> majors) {
-        SharedLibrary library = findBlas(finder, majors).orElseThrow(() -> new CudaException(missingBlas(finder, majors)));
-        Optional<SharedLibrary> lt = findLt(finder, library);
-        return library.name().endsWith(".12") ? Cublas.version12(driver, library, lt) : Cublas.version13(driver, library, lt);
     }
 
     /** The other half of cuBLAS, which comes with it. */
@@ -192,6 +189,15 @@ public record CudaLibraries(Blas blas, Dnn dnn) implements AutoCloseable {
             }
             return String.join(".", parts);
         }
+    }
+
+    /** The same as one number, 130601 for 13.6.1; what is not known counts as 0. */
+    private static int cublasNumber(SharedLibrary library) {
+        int number = 0;
+        for (String part : cublasVersion(library, "cublasGetProperty").split("\\.")) {
+            number = number * 100 + (part.equals("?") ? 0 : Integer.parseInt(part));
+        }
+        return number;
     }
 
     @Override

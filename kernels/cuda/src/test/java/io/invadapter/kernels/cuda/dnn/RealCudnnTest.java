@@ -1,6 +1,7 @@
 package io.invadapter.kernels.cuda.dnn;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -9,8 +10,11 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
+import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import jcuda.jcudnn.JCudnn;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -18,26 +22,122 @@ import org.junit.jupiter.api.Test;
  * them.
  */
 class RealCudnnTest {
-    @Test
-    void operationsAreAcceptedByCudnn() throws Exception {
+    /** The properties of a GPU as cuDNN writes them, from NVIDIA's data sheets. */
+    private static final String DEVICE = """
+            {"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],"regsPerBlock":65536,\
+            "multiProcessorCount":%d,"smCountOrigin":0,"warpSize":32,"maxSharedMemoryPerBlock":49152,\
+            "maxSharedMemoryPerBlockOptin":%d,"reservedSharedMemoryPerBlock":1024,"maxRegistersPerSM":65536,"maxCtasPerSM":32,\
+            "maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,"pciDeviceId":0,"isTccDriver":0,"supportCoopLaunch":1,\
+            "totalGlobalMem":%d,"smClockRateKHz":%d,"memClockRateKHz":%d,"l2CacheSize":%d,"cudaDeviceId":0,"deviceVer":%d,\
+            "driverVer":13000,"deviceName":"%s"}""";
+    private static final String H100 =
+            DEVICE.formatted(132, 232_448, 85_000_000_000L, 1_980_000, 2_619_000, 52_428_800, 900, "NVIDIA H100 80GB HBM3");
+    private static final String A100 =
+            DEVICE.formatted(108, 166_912, 42_000_000_000L, 1_410_000, 1_215_000, 41_943_040, 800, "NVIDIA A100-SXM4-40GB");
+
+    private static String library;
+
+    @BeforeAll
+    static void find() {
         assumeTrue(System.getenv("INVADAPTER_CUDA_LIBRARIES") != null, "INVADAPTER_CUDA_LIBRARIES names no libraries");
         List<String> report = CudaLibraries.report();
         assertTrue(report.stream().anyMatch(l -> l.matches("cuBLAS 1[23]\\.\\d+\\.\\d+: .*/libcublas\\.so\\.1[23]")),
                 report::toString);
         String found = report.stream().filter(l -> l.matches("cuDNN 9\\.\\d+\\.\\d+ for CUDA 1[23]: .*/libcudnn\\.so\\.9"))
                 .findFirst().orElseThrow(() -> new AssertionError(report));
-        Cudnn cudnn = new Cudnn(SharedLibrary.load(found.substring(found.indexOf('/'))));
+        library = found.substring(found.indexOf('/'));
+    }
+
+    private static Cudnn cudnn() throws Exception {
+        return new Cudnn(SharedLibrary.load(library));
+    }
+
+    private static List<ConvolutionGraph.Variant> variants(boolean residual) {
+        return residual ? List.of(ConvolutionGraph.Variant.FUSED) : List.of(ConvolutionGraph.Variant.values());
+    }
+
+    @Test
+    void operationsAreAcceptedByCudnn() throws Exception {
+        Cudnn cudnn = cudnn();
         assertEquals(9, JCudnn.cudnnGetVersion() / 10000);
         for (DataType type : List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32)) {
             for (boolean residual : new boolean[] {true, false}) {
-                new ConvolutionGraph(cudnn, new Dnn.Shape(type, 2, 64, 64, 320, 640, 3, 3, 1, 1, residual)).close();
-                new ConvolutionGraph(cudnn, new Dnn.Shape(type, 1, 65, 63, 4, 3, 1, 1, 1, 0, residual)).close();
-                new ConvolutionGraph(cudnn, new Dnn.Shape(type, 3, 64, 48, 640, 640, 3, 3, 2, 1, residual)).close();
+                for (ConvolutionGraph.Variant variant : variants(residual)) {
+                    new ConvolutionGraph(cudnn, new Dnn.Shape(type, 2, 64, 64, 320, 640, 3, 3, 1, 1, residual), variant).close();
+                    new ConvolutionGraph(cudnn, new Dnn.Shape(type, 1, 65, 63, 4, 3, 1, 1, 1, 0, residual), variant).close();
+                    new ConvolutionGraph(cudnn, new Dnn.Shape(type, 3, 64, 48, 640, 640, 3, 3, 2, 1, residual), variant).close();
+                }
             }
         }
         // A kernel that is larger than the picture: cuDNN does look.
         Dnn.Shape impossible = new Dnn.Shape(DataType.FLOAT16, 1, 4, 4, 8, 8, 9, 9, 1, 0, false);
-        String message = assertThrows(CudaException.class, () -> new ConvolutionGraph(cudnn, impossible)).getMessage();
+        String message = assertThrows(CudaException.class,
+                () -> new ConvolutionGraph(cudnn, impossible, ConvolutionGraph.Variant.FUSED)).getMessage();
         assertTrue(message.contains("CUDNN_STATUS_BAD_PARAM"), message);
+    }
+
+    /** A UNet's convolutions at 64 x 64 latents, batch 2, and the picture's end of the decoder. */
+    private static List<Dnn.Shape> shapes(DataType type) {
+        List<Dnn.Shape> shapes = new ArrayList<>();
+        int[][] levels = {{64, 320}, {32, 640}, {16, 1280}, {8, 1280}};
+        for (int[] level : levels) {
+            for (boolean residual : new boolean[] {true, false}) {
+                shapes.add(new Dnn.Shape(type, 2, level[0], level[0], level[1], level[1], 3, 3, 1, 1, residual));
+                shapes.add(new Dnn.Shape(type, 2, level[0], level[0], 2 * level[1], level[1], 1, 1, 1, 0, residual));
+            }
+            shapes.add(new Dnn.Shape(type, 2, level[0], level[0], level[1], level[1], 3, 3, 2, 1, false));
+        }
+        shapes.add(new Dnn.Shape(type, 2, 64, 64, 4, 320, 3, 3, 1, 1, false));
+        shapes.add(new Dnn.Shape(type, 2, 64, 64, 320, 4, 3, 3, 1, 1, false));
+        shapes.add(new Dnn.Shape(type, 1, 512, 512, 128, 128, 3, 3, 1, 1, true));
+        shapes.add(new Dnn.Shape(type, 1, 512, 512, 128, 3, 3, 3, 1, 1, false));
+        return shapes;
+    }
+
+    /** cuDNN proposes and makes plans for a GPU that is not there, told by its properties. */
+    @Test
+    void enginesThatNeedNoCompilingAreProposedForEveryConvolution() throws Exception {
+        assumeTrue(JCudnn.cudnnGetVersion() >= 91100, "deviceless compilation came with cuDNN 9.11");
+        for (String device : List.of(H100, A100)) {
+            Cudnn cudnn = cudnn();
+            cudnn.describeDevice(device);
+            for (Dnn.Shape shape : shapes(DataType.FLOAT16)) {
+                for (ConvolutionGraph.Variant variant : variants(shape.residual())) {
+                    List<String> names;
+                    try (ConvolutionGraph graph = new ConvolutionGraph(cudnn, shape, variant)) {
+                        List<EngineConfiguration> proposals = graph.proposals();
+                        names = names(proposals);
+                        String what = shape + ", " + variant + ": " + proposals;
+                        assertTrue(proposals.size() >= 4, what);
+                        assertEquals(proposals.size(), new HashSet<>(names).size(), "a name is one engine's: " + what);
+                        assertFalse(proposals.getFirst().compiledAtRunTime(), what);
+                        assertTrue(proposals.getFirst().notes().contains("tensor cores"), what);
+                        try (Descriptor plan = graph.compile(proposals.getFirst())) {
+                            assertTrue(plan.int64(Attribute.EXECUTION_PLAN_WORKSPACE_SIZE) >= 0);
+                        }
+                    }
+                    try (ConvolutionGraph again = new ConvolutionGraph(cudnn, shape, variant)) {
+                        assertEquals(names, names(again.proposals()), "a choice is found again by its name");
+                    }
+                }
+            }
+        }
+    }
+
+    private static List<String> names(List<EngineConfiguration> proposals) {
+        return proposals.stream().map(EngineConfiguration::name).toList();
+    }
+
+    @Test
+    void float32HasEnginesWithoutTensorCores() throws Exception {
+        assumeTrue(JCudnn.cudnnGetVersion() >= 91100, "deviceless compilation came with cuDNN 9.11");
+        Cudnn cudnn = cudnn();
+        cudnn.describeDevice(H100);
+        Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT32, 2, 64, 64, 320, 320, 3, 3, 1, 1, true);
+        try (ConvolutionGraph graph = new ConvolutionGraph(cudnn, shape, ConvolutionGraph.Variant.FUSED)) {
+            List<EngineConfiguration> proposals = graph.proposals();
+            assertFalse(proposals.isEmpty());
+            proposals.forEach(proposal -> assertFalse(proposal.notes().contains("tensor cores"), proposal.toString()));
+        }
     }
 }

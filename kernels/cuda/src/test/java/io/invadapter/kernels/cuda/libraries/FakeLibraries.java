@@ -3,6 +3,7 @@ package io.invadapter.kernels.cuda.libraries;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.io.IOException;
@@ -22,15 +23,9 @@ final class FakeLibraries {
     private FakeLibraries() {
     }
 
-    /** @param arguments the driver's CUDA version, then the times that trials of convolutions take */
+    /** @param arguments the driver's CUDA version */
     public static void main(String[] arguments) {
         FakeDriver driver = new FakeDriver(Integer.parseInt(arguments[0]));
-        if (arguments.length > 1) {
-            driver.milliseconds = new float[arguments.length - 1];
-            for (int i = 1; i < arguments.length; i++) {
-                driver.milliseconds[i - 1] = Float.parseFloat(arguments[i]);
-            }
-        }
         try (CudaLibraries libraries = CudaLibraries.open(driver)) {
             System.out.println(libraries.blas().description());
             System.out.println(libraries.dnn().description());
@@ -52,14 +47,23 @@ final class FakeLibraries {
         blas.multiply(false, false, 2, 3, 4, 1, a, b, 0, c, DataType.FLOAT32, 1, stream);
     }
 
+    /** Prepares and runs everything that is proposed, twice on the same memory. */
     private static void convolve(Dnn dnn, CudaDriver.Stream stream) {
-        Dnn.Plan plan = dnn.plan(WITH_RESIDUAL, 1 << 20);
-        System.out.println(plan.description() + ", " + plan.workspaceBytes() + " bytes");
-        plan.run(0x1000, 0x2000, 0x3000, 0x4000, 0x5000, 0x6000, stream);
-        Dnn.Plan other = dnn.plan(WITHOUT, 1 << 20);
-        System.out.println(other.description() + ", " + other.workspaceBytes() + " bytes");
-        other.run(0x1000, 0x2000, 0x3000, 0, 0x5000, 0x6000, stream);
-        System.out.println("remembered: " + (dnn.plan(WITH_RESIDUAL, 1 << 20) == plan));
+        for (Dnn.Shape shape : new Dnn.Shape[] {WITH_RESIDUAL, WITHOUT}) {
+            long residual = shape.residual() ? 0x4000 : 0;
+            try (Dnn.Proposals proposals = dnn.propose(shape)) {
+                for (Candidate<Dnn.Plan> candidate : proposals.candidates()) {
+                    String before = (candidate.isLastResort() ? "last resort " : "") + candidate.name() + " " + candidate.notes() + ": ";
+                    try (Dnn.Plan plan = candidate.prepare()) {
+                        plan.run(0x1000, 0x2000, 0x3000, residual, 0x5000, 0x6000, stream);
+                        plan.run(0x1000, 0x2000, 0x3000, residual, 0x5000, 0x6000, stream);
+                        System.out.println(before + plan.workspaceBytes() + " bytes" + (plan.addsBias() ? "" : ", no bias"));
+                    } catch (DeviceException e) {
+                        System.out.println(before + e.getMessage());
+                    }
+                }
+            }
+        }
     }
 
     /** Compiles one of the fakes; returns its folder, or null where there is no C compiler. */
