@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.blas.Blas.Matrix;
+import io.invadapter.kernels.cuda.blas.Blas.Product;
+import io.invadapter.kernels.cuda.blas.Blas.ProductWay;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.ptx.Emulator;
@@ -17,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The emulated cuBLAS against plain float64 sums, and what it refuses. */
+/** The emulated cuBLAS and cublasLt against plain float64 sums, and what they refuse. */
 class EmulatedBlasTest {
     private final EmulatorDriver driver = new EmulatorDriver(new Emulator(1), true);
     private final EmulatedBlas blas = new EmulatedBlas(driver);
@@ -137,6 +139,69 @@ class EmulatedBlasTest {
         blas.multiply(false, false, 4, 4, 4, 1, a, b, 0, c, DataType.FLOAT16, 2, null);
         blas.close();
         refused("NOT_INITIALIZED", 4, a, b, c, 1);
+    }
+
+    private void fused(DataType type, int rows, int in, int out, boolean biased, boolean added) {
+        float[] x = random(rows * in);
+        float[] w = random(out * in);
+        float[] b = random(out);
+        float[] r = random(rows * out);
+        long y = driver.allocate((long) rows * out * type.bytes());
+        Product product = new Product(type, rows, in, out, biased, added, 16);
+        try (ProductWay way = blas.candidates(product).getFirst().prepare()) {
+            way.run(upload(type, x), upload(type, w), biased ? upload(type, b) : 0, added ? upload(type, r) : 0, y,
+                    driver.allocate(way.workspaceBytes()), null);
+        }
+        float[] found = memory.read(type, y, rows * out);
+        double ulp = type == DataType.FLOAT32 ? 1e-6 : type == DataType.FLOAT16 ? 1e-3 : 8e-3;
+        for (int row = 0; row < rows; row++) {
+            for (int o = 0; o < out; o++) {
+                double sum = (biased ? b[o] : 0) + (added ? r[row * out + o] : 0);
+                for (int i = 0; i < in; i++) {
+                    sum += (double) x[row * in + i] * w[o * in + i];
+                }
+                assertEquals(sum, found[row * out + o], ulp * Math.max(1, Math.abs(sum)));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"FLOAT32", "FLOAT16", "BFLOAT16"})
+    void fusedProductsAreRight(DataType type) {
+        for (int flags = 0; flags < 4; flags++) {
+            fused(type, 7, 9, 5, (flags & 1) != 0, (flags & 2) != 0);
+            fused(type, 33, 20, 16, (flags & 1) != 0, (flags & 2) != 0);
+        }
+        assertEquals(8, blas.fused());
+    }
+
+    private void refused(String status, Runnable call) {
+        String message = assertThrows(CudaException.class, call::run).getMessage();
+        assertTrue(message.startsWith("cublasLtMatmul failed: CUBLAS_STATUS_" + status), message);
+    }
+
+    @Test
+    void refusesWhatCublasLtRefusesOrTurnsIntoGarbage() {
+        long x = upload(DataType.FLOAT16, new float[64]);
+        long w = upload(DataType.FLOAT16, new float[64]);
+        long b = upload(DataType.FLOAT16, new float[8]);
+        long r = upload(DataType.FLOAT16, new float[64]);
+        long y = driver.allocate(128);
+        ProductWay way = blas.candidates(new Product(DataType.FLOAT16, 8, 8, 8, true, true, 16)).getFirst().prepare();
+        long scratch = driver.allocate(way.workspaceBytes());
+        refused("INVALID_VALUE", () -> way.run(x, w, 0, r, y, scratch, null));
+        refused("INVALID_VALUE", () -> way.run(x, w, b, 0, y, scratch, null));
+        refused("INVALID_VALUE", () -> way.run(x, w, b, r, y, 0, null));
+        refused("INVALID_VALUE", () -> way.run(x, w, b, r, y, scratch + 16, null));
+        refused("EXECUTION_FAILED", () -> way.run(x, w, b, r + 8, y, scratch, null));
+        refused("EXECUTION_FAILED", () -> way.run(x, w, b, r, x, scratch, null));
+        refused("EXECUTION_FAILED", () -> way.run(x, w, b, r, r, scratch, null));
+        // Never written; not there.
+        assertThrows(PtxException.class, () -> way.run(driver.allocate(128), w, b, r, y, scratch, null));
+        assertThrows(PtxException.class, () -> way.run(x, w, b, driver.allocate(64), y, scratch, null));
+        Product odd = new Product(DataType.FLOAT16, 8, 8, 8, true, true, 2);
+        refused("NOT_SUPPORTED", () -> blas.candidates(odd).getFirst().prepare());
+        way.run(x, w, b, r, y, scratch, null);
     }
 
     @Test

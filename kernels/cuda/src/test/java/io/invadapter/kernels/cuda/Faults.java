@@ -56,7 +56,7 @@ public final class Faults {
         failingLaunch = launches + n;
     }
 
-    /** The n-th product of cuBLAS fails; the device goes on. */
+    /** The n-th product of cuBLAS or cublasLt fails; the device goes on. */
     public void failProduct(long n) {
         failingProduct = products + n;
     }

@@ -8,6 +8,7 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -20,6 +21,7 @@ import org.junit.jupiter.api.Test;
 /** How a linear layer is computed: in one launch where cublasLt can, and that is fastest. */
 class ProductsTest {
     private static final int ROWS = 12;
+    private static final String KEY = "product FLOAT32 12 x 20 -> 16 + bias + residual";
 
     private final EmulatedGpu gpu = EmulatedGpu.fast();
     private final ChoiceBook book = ChoiceBook.inMemory();
@@ -151,7 +153,7 @@ class ProductsTest {
             Layer layer = new Layer(device, 20, 16, true, 0);
             layer.check(device, true);
             assertEquals(List.of(1L, 1L), launches(() -> layer.check(device, true)));
-            assertEquals("cuBLAS, then add", book.find("product FLOAT32 12 x 20 -> 16 + bias + residual").orElseThrow().name());
+            assertEquals("cuBLAS, then add", book.find(KEY).orElseThrow().name());
         }
     }
 
@@ -167,6 +169,31 @@ class ProductsTest {
             new Layer(device, 20, 16, true, 0).check(device, true);
             assertEquals(1, other.faults().products());
             assertEquals(0, other.launched());
+        }
+    }
+
+    @Test
+    void aMomentWithoutMemoryChangesNoChoice() {
+        long allocations;
+        try (CudaDevice device = open()) {
+            Layer layer = new Layer(device, 20, 16, true, 0);
+            long before = gpu.faults().allocations();
+            layer.check(device, true);
+            allocations = gpu.faults().allocations() - before;
+        }
+        for (long n = 1; n <= allocations; n++) {
+            EmulatedGpu poor = EmulatedGpu.fast();
+            ChoiceBook own = ChoiceBook.inMemory();
+            try (CudaDevice device = CudaDeviceTest.open(poor, Precision.FP32, own)) {
+                Layer layer = new Layer(device, 20, 16, true, 0);
+                poor.faults().failAllocation(n);
+                try {
+                    layer.check(device, true);
+                } catch (OutOfDeviceMemoryException e) {
+                    layer.check(device, true);
+                }
+            }
+            assertEquals("emulated cuBLASLt", own.find(KEY).orElseThrow().name(), "after allocation " + n);
         }
     }
 
