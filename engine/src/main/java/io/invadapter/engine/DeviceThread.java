@@ -52,6 +52,9 @@ final class DeviceThread {
      * @throws IllegalStateException after {@link #close}
      */
     <T> T call(Supplier<T> work, Runnable stop) {
+        if (Thread.currentThread().isInterrupted()) {
+            throw new CancellationException("cancelled while waiting for the device");
+        }
         return queue(work).await(stop);
     }
 

@@ -23,6 +23,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
@@ -86,6 +87,24 @@ class DeviceThreadTest {
             assertEquals(files, files(), "the face's files");
             assertSame(expected, pipeline.generate(good));
         }
+    }
+
+    @Test
+    void whoIsInterruptedAlreadyOpensNothing() {
+        DeviceThread thread = new DeviceThread("test");
+        // So that the thread is there and begins at once.
+        thread.call(() -> null, () -> { });
+        AtomicInteger opened = new AtomicInteger();
+        Thread.currentThread().interrupt();
+        try {
+            for (int i = 0; i < 200; i++) {
+                assertThrows(CancellationException.class, () -> thread.call(opened::incrementAndGet, () -> { }));
+            }
+        } finally {
+            assertTrue(Thread.interrupted());
+            thread.close(() -> { });
+        }
+        assertEquals(0, opened.get());
     }
 
     @Test

@@ -170,6 +170,11 @@ final class OriginalConfig {
         return params.find("parameterization");
     }
 
+    /** Whether the UNet is meant as averaged by training, where the file holds both. */
+    boolean takesAveragedWeights() {
+        return params.find("use_ema").filter(value -> same(value, true)).isPresent();
+    }
+
     /** @param inferred from the weights */
     JsonValue scheduler(JsonValue inferred) {
         JsonValue config = inferred;

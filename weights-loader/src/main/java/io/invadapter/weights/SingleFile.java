@@ -18,6 +18,7 @@ final class SingleFile {
     static final String VAE = "first_stage_model.";
     static final String TEXT_ENCODER = "cond_stage_model.transformer.";
 
+    private static final String AVERAGED = "model_ema.";
     private static final String EXPECTED = ", not a Stable Diffusion 1.x checkpoint";
 
     /** What some programs put in front of all names when they save a checkpoint. */
@@ -42,7 +43,7 @@ final class SingleFile {
             String name = file.description();
             refuseOtherModels(file);
             OriginalConfig beside = OriginalConfig.beside(path);
-            WeightSource unet = part(file, "UNet", CanonicalNames.ldmUNet(name, file.names()));
+            WeightSource unet = part(file, "UNet", unetNames(file, beside));
             WeightSource vae = part(file, "VAE", CanonicalNames.ldmVae(name, file.names()));
             WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
             JsonValue unetConfig = beside.unet(InferredConfig.unet(unet));
@@ -63,6 +64,25 @@ final class SingleFile {
             opened.close();
             throw e;
         }
+    }
+
+    /** The names of the UNet's tensors; where the original configuration asks for it, of those averaged by training. */
+    private static Map<String, String> unetNames(WeightSource file, OriginalConfig beside) {
+        Map<String, String> last = CanonicalNames.ldmUNet(file.description(), file.names());
+        if (!startsWith(file.names(), AVERAGED) || !beside.takesAveragedWeights()) {
+            return last;
+        }
+        Map<String, String> averaged = new LinkedHashMap<>();
+        last.forEach((canonical, original) -> {
+            // The original code calls them as its network does, without the points.
+            String name = AVERAGED + original.substring(UNET.indexOf('.') + 1).replace(".", "");
+            if (!file.contains(name)) {
+                throw new WeightException(file.description() + " holds averaged weights, which the .yaml beside it asks for by use_ema, but no '"
+                        + name + "'");
+            }
+            averaged.put(canonical, name);
+        });
+        return averaged;
     }
 
     /** The same tensors, without what is in front of all names of this file. */
@@ -144,7 +164,7 @@ final class SingleFile {
     }
 
     private static void refusePartOfModel(String name, Set<String> names) {
-        if (startsWith(names, "model_ema.")) {
+        if (startsWith(names, AVERAGED)) {
             throw new WeightException(name + " holds the UNet only as averaged by training ('model_ema.…'): tensors named '" + UNET
                     + "…' are expected; take the checkpoint that was saved for use");
         }

@@ -1,11 +1,13 @@
 package io.invadapter.weights;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Set;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -122,6 +124,37 @@ class OriginalConfigTest {
         try (ModelFiles files = open(WHOLE.replace(line, changed))) {
             assertEquals(value, files.schedulerConfig().get(key).toString());
         }
+    }
+
+    @Test
+    void theUNetIsTheAveragedOneWhereThatIsAskedFor() {
+        SmallModel model = SmallModel.sd15Like();
+        SafetensorsWriter writer = model.checkpoint("cond_stage_model.transformer.text_model.");
+        model.unet().forEach((name, shape) -> SmallModel.add(writer, "model_ema."
+                + model.ldmUNet(name).substring("model.".length()).replace(".", ""), "averaged " + name, shape));
+        writer.write(folder.resolve("model.safetensors"));
+        String name = "down_blocks.0.resnets.0.conv1.weight";
+        long[] shape = model.unet().get(name);
+        for (String[] asked : new String[][] {{"use_ema: False", name}, {"", name}, {"use_ema: True", "averaged " + name}}) {
+            try (ModelFiles files = open(WHOLE.replace("use_ema: False", asked[0]))) {
+                assertArrayEquals(SmallModel.values(asked[1], shape), files.unet().tensor(name).toFloats());
+                assertEquals(model.unet().keySet(), files.unet().names());
+                assertEquals(Set.of(), files.otherTensors());
+            }
+        }
+    }
+
+    @Test
+    void averagedWeightsAreAllThereOrNone() {
+        String all = WHOLE.replace("use_ema: False", "use_ema: True");
+        try (ModelFiles files = open(all)) {
+            assertEquals(SmallModel.sd15Like().unet().keySet(), files.unet().names());
+        }
+        SafetensorsWriter writer = SmallModel.sd15Like().checkpoint("cond_stage_model.transformer.text_model.");
+        SmallModel.add(writer, "model_ema.decay", "decay", new long[] {1});
+        writer.write(folder.resolve("model.safetensors"));
+        assertTrue(assertThrows(WeightException.class, () -> open(all)).getMessage()
+                .contains("asks for by use_ema, but no 'model_ema.diffusion_model"));
     }
 
     @Test
