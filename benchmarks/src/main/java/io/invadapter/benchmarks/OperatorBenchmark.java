@@ -82,7 +82,7 @@ public class OperatorBenchmark {
         self = new Device.Identity(own.columns(0, c), own.columns(c, c), people, scales);
         cross = new Device.Identity(ownAggregated.columns(0, c), ownAggregated.columns(c, c), people, scales);
         linear = device.linear(weights(c, c), weights(c));
-        gated = device.gatedLinear(weights(8 * c, c), weights(8 * c));
+        gated = device.gatedLinear(weights(8 * c, c), weights(8 * c), null);
         convolution = device.convolution(weights(c, c, 3, 3), weights(c), 1, Device.Padding.same(1), device.precision().type());
         norm = device.norm(weights(c), weights(c));
         mixer = device.tokenMixer(weights(aggregated, tokens));

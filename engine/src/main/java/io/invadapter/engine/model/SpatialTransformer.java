@@ -86,7 +86,6 @@ final class SpatialTransformer {
         private final Device.Linear crossQuery;
         private final Device.Linear crossKeyValue;
         private final Device.Linear crossOut;
-        private final Device.Norm norm3;
         private final Device.GatedLinear feedForwardIn;
         private final Device.Linear feedForwardOut;
 
@@ -105,10 +104,10 @@ final class SpatialTransformer {
             this.crossQuery = attn2.fused(channels, channels, "to_q");
             this.crossKeyValue = attn2.fused(contextChannels, channels, "to_k", "to_v");
             this.crossOut = attn2.linear("to_out.0", channels, channels);
-            this.norm3 = w.norm("norm3", channels);
             int inner = 4 * channels;
             this.feedForwardIn = device.gatedLinear(w.tensor("ff.net.0.proj.weight", 2 * inner, channels),
-                    w.tensor("ff.net.0.proj.bias", 2 * inner));
+                    w.tensor("ff.net.0.proj.bias", 2 * inner), new Device.LayerNorm(w.tensor("norm3.weight", channels),
+                            w.tensor("norm3.bias", channels), LAYER_NORM_EPSILON));
             this.feedForwardOut = w.linear("ff.net.2", inner, channels);
         }
 
@@ -147,7 +146,7 @@ final class SpatialTransformer {
 
         private Tensor feedForward(Tensor x) {
             try (Scope scope = device.scope()) {
-                Tensor h = device.gatedLinear(device.layerNorm(x, norm3, LAYER_NORM_EPSILON), feedForwardIn);
+                Tensor h = device.gatedLinear(x, feedForwardIn);
                 return scope.keep(device.linear(h, feedForwardOut, Activation.NONE, x));
             }
         }

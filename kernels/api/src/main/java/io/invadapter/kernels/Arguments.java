@@ -61,10 +61,14 @@ public record Arguments(DataType type) {
                 "weights of %s and a bias of %s where %s axes and a bias for each of the first are expected", weight, bias, axes);
     }
 
-    /** Weights that hold a value and a gate. */
-    public void gatedWeights(HostTensor weight, HostTensor bias) {
+    /** Weights that hold a value and a gate, and the norm in front of them or {@code null}. */
+    public void gatedWeights(HostTensor weight, HostTensor bias, Device.LayerNorm norm) {
         weights(weight, 2, bias);
         check(weight.shape()[0] % 2 == 0, "%s cannot be halved into value and gate", weight);
+        if (norm != null) {
+            weights(norm.weight(), 1, norm.bias());
+            check(norm.weight().shape()[0] == weight.shape()[1], "a norm of %s for weights of %s", norm.weight(), weight);
+        }
     }
 
     // --- operators --------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ public interface Device extends AutoCloseable {
         int outFeatures();
     }
 
-    /** Packed weights of the gated feed-forward's first half, {@code value * gelu(gate)}. */
+    /** Packed weights of the gated feed-forward's first half, {@code value * gelu(gate)}, with the layer norm in front of it. */
     interface GatedLinear {
         int inFeatures();
 
@@ -57,6 +57,20 @@ public interface Device extends AutoCloseable {
     /** Scale and shift of a norm. */
     interface Norm {
         int channels();
+    }
+
+    /**
+     * A layer norm over the input of a layer, handed over with the layer's weights so that a device may do both at once.
+     *
+     * @param weight  scale {@code [C]}
+     * @param bias    shift {@code [C]}
+     * @param epsilon added to the variance
+     */
+    record LayerNorm(HostTensor weight, HostTensor bias, float epsilon) {
+        public LayerNorm {
+            Objects.requireNonNull(weight, "weight");
+            Objects.requireNonNull(bias, "bias");
+        }
     }
 
     /** A table of vectors. */
@@ -215,8 +229,12 @@ public interface Device extends AutoCloseable {
     /** @param weight {@code [out, in]}; @param bias {@code [out]} or {@code null} */
     Linear linear(HostTensor weight, HostTensor bias);
 
-    /** @param weight {@code [2 F, in]}, the first F rows the value, the others the gate; @param bias {@code [2 F]} */
-    GatedLinear gatedLinear(HostTensor weight, HostTensor bias);
+    /**
+     * @param weight {@code [2 F, in]}, the first F rows the value, the others the gate
+     * @param bias   {@code [2 F]}
+     * @param norm   over the input's {@code in} features, or {@code null} for none
+     */
+    GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm);
 
     /** @param weight {@code [L', L]} */
     TokenMixer tokenMixer(HostTensor weight);
@@ -241,7 +259,7 @@ public interface Device extends AutoCloseable {
      */
     void linearInto(Tensor x, Linear weights, Tensor target);
 
-    /** {@code (x Wv^T + bv) * gelu(x Wg^T + bg)}, with the exact (erf) GELU. */
+    /** {@code (n Wv^T + bv) * gelu(n Wg^T + bg)}, with the exact (erf) GELU; {@code n} is {@code x} or its layer norm. */
     Tensor gatedLinear(Tensor x, GatedLinear weights);
 
     /** {@code A x} along the token axis: {@code A [L', L]}, {@code x [B, L, D]}, result {@code [B, L', D]}. */

@@ -46,7 +46,8 @@ abstract class EveryOperatorContract extends DeviceFixture {
 
     private List<Use> everyOperator() {
         Device.Linear linear = device.linear(host(weights(9, 6)), host(floats(9)));
-        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)));
+        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)),
+                new Device.LayerNorm(host(floats(6)), host(floats(6)), EPSILON));
         Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
         Device.Convolution convolution = device.convolution(host(weights(9, 6, 3, 3)), host(floats(9)), 1, Padding.same(1), type);
         Device.Norm norm = device.norm(host(floats(6)), host(floats(6)));

@@ -79,10 +79,32 @@ abstract class ProductContract extends DeviceFixture {
         Values x = activations(2, rows, in);
         Values weight = weights(2 * out, in);
         Values bias = floats(2 * out);
-        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias));
+        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias), null);
         assertEquals(in, layer.inFeatures());
         assertEquals(out, layer.outFeatures());
         assertClose(Reference.gatedLinear(x, weight, bias), device.gatedLinear(put(x), layer));
+    }
+
+    /** Also where what a row's values have in common is greater than what they differ by, and where they do not differ. */
+    @ParameterizedTest
+    @CsvSource({"1, 4, 1", "7, 13, 9", "3, 64, 24", "66, 96, 72"})
+    void gatedLinearOfNormed(int rows, int in, int out) {
+        Values weight = weights(2 * out, in);
+        Values bias = floats(2 * out);
+        Values scale = floats(in).map(v -> (float) (1 + 0.3 * v));
+        Values shift = floats(in).map(v -> (float) (0.5 * v));
+        float epsilon = 0.01f;
+        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias), new Device.LayerNorm(host(scale), host(shift), epsilon));
+        assertEquals(in, layer.inFeatures());
+        assertEquals(out, layer.outFeatures());
+        for (double mean : new double[] {0.3, -8}) {
+            Values x = activations(2, rows, in).map(v -> v + mean).rounded(type);
+            assertClose("mean " + mean, Reference.gatedLinear(Reference.layerNorm(x, scale, shift, epsilon), weight, bias),
+                    device.gatedLinear(put(x), layer));
+        }
+        Values equal = new Values(2, rows, in).map(v -> 3);
+        assertClose("all equal", Reference.gatedLinear(Reference.layerNorm(equal, scale, shift, epsilon), weight, bias),
+                device.gatedLinear(put(equal), layer));
     }
 
     @ParameterizedTest
@@ -99,7 +121,7 @@ abstract class ProductContract extends DeviceFixture {
     @Test
     void wrongShapesOfLinearLayers() {
         Device.Linear linear = device.linear(host(weights(9, 6)), null);
-        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)));
+        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)), null);
         Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
         Tensor x = zeros(2, 15, 7);
         assertRefused(() -> device.linear(x, linear, Activation.NONE, null), x.shape());

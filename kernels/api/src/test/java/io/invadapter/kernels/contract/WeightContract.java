@@ -3,6 +3,7 @@ package io.invadapter.kernels.contract;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Device.Padding;
 import io.invadapter.kernels.HostTensor;
@@ -36,7 +37,8 @@ abstract class WeightContract extends DeviceFixture {
         Values table = Values.coarse(random, 9, 6);
         List<Function<Function<Values, HostTensor>, Tensor>> layers = List.of(
                 w -> device.linear(tokens, device.linear(w.apply(matrix), w.apply(vector)), Activation.SILU, null),
-                w -> device.gatedLinear(tokens, device.gatedLinear(w.apply(matrix), w.apply(vector))),
+                w -> device.gatedLinear(tokens, device.gatedLinear(w.apply(matrix), w.apply(vector),
+                        new Device.LayerNorm(w.apply(scale), w.apply(scale), EPSILON))),
                 w -> device.mixTokens(tokens, device.tokenMixer(w.apply(mixer))),
                 w -> device.conv2d(map, device.convolution(w.apply(kernel), w.apply(vector), 1, Padding.same(1), type), null, null),
                 w -> device.groupNorm(map, device.norm(w.apply(scale), w.apply(scale)), 2, EPSILON, false),
@@ -66,8 +68,11 @@ abstract class WeightContract extends DeviceFixture {
         HostTensor odd = host(weights(9, 6));
         assertRefused(() -> device.linear(matrix, nine), matrix.shape(), nine.shape());
         assertRefused(() -> device.linear(kernel, null), kernel.shape());
-        assertRefused(() -> device.gatedLinear(matrix, nine), matrix.shape(), nine.shape());
-        assertRefused(() -> device.gatedLinear(odd, nine), odd.shape());
+        assertRefused(() -> device.gatedLinear(matrix, nine, null), matrix.shape(), nine.shape());
+        assertRefused(() -> device.gatedLinear(odd, nine, null), odd.shape());
+        HostTensor ten = host(floats(10));
+        assertRefused(() -> device.gatedLinear(matrix, ten, new Device.LayerNorm(nine, nine, EPSILON)), matrix.shape(), nine.shape());
+        assertRefused(() -> device.gatedLinear(matrix, ten, new Device.LayerNorm(host(floats(6)), nine, EPSILON)), nine.shape());
         assertRefused(() -> device.tokenMixer(nine), nine.shape());
         assertRefused(() -> device.convolution(kernel, nine, 1, Padding.NONE, type), kernel.shape(), nine.shape());
         assertRefused(() -> device.convolution(matrix, null, 1, Padding.NONE, type), matrix.shape());

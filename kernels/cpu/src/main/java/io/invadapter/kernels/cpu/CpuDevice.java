@@ -56,7 +56,8 @@ final class CpuDevice implements Device {
     private record CpuTable(int rows, int channels, DataType type, long address) implements Table {
     }
 
-    private record CpuGatedLinear(CpuLinear value, CpuLinear gate) implements GatedLinear {
+    /** @param norm in front of both, or {@code null} */
+    private record CpuGatedLinear(Norm norm, float epsilon, CpuLinear value, CpuLinear gate) implements GatedLinear {
         @Override
         public int inFeatures() {
             return value.inFeatures();
@@ -277,10 +278,11 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
-        arguments.gatedWeights(weight, bias);
+    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
+        arguments.gatedWeights(weight, bias, norm);
         int features = weight.shape()[0] / 2;
-        return new CpuGatedLinear(CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
+        return new CpuGatedLinear(norm == null ? null : norm(norm.weight(), norm.bias()), norm == null ? 0 : norm.epsilon(),
+                CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
                 CpuLinear.pack(this, weight.rows(features, features), bias.rows(features, features)));
     }
 
@@ -331,9 +333,10 @@ final class CpuDevice implements Device {
     public Tensor gatedLinear(Tensor x, GatedLinear weights) {
         CpuGatedLinear w = (CpuGatedLinear) weights;
         Tensor y = allocate(precision.type(), arguments.gatedLinear(x, w));
+        Tensor input = w.norm == null ? x : layerNorm(x, w.norm, w.epsilon);
         Tensor value = allocate(y.type(), y.shape());
-        w.value.run(this, x, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
-        w.gate.run(this, x, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
+        w.value.run(this, input, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
+        w.gate.run(this, input, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
         return y;
     }
 

@@ -41,4 +41,11 @@ final class Check {
             throw wrong(name, value, "a finite number");
         }
     }
+
+    /** What is added to a variance. */
+    static void eps(float value) {
+        if (!(value >= 0) || !Float.isFinite(value)) {
+            throw wrong("eps", value, "0 or a positive number");
+        }
+    }
 }

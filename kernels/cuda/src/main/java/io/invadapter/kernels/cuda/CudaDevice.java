@@ -32,10 +32,6 @@ import java.util.Map;
  * stream. Feature maps are channels-last throughout.
  */
 final class CudaDevice implements Device {
-    /** @param outFeatures of the product of value and gate; the weights have twice as many rows */
-    private record CudaGatedLinear(int inFeatures, int outFeatures, long weight, long bias) implements GatedLinear {
-    }
-
     private record CudaNorm(int channels, long scale, long shift) implements Norm {
     }
 
@@ -59,6 +55,7 @@ final class CudaDevice implements Device {
     private final Pointwise pointwise;
     private final Pointwise floats;
     private final Normalisation normalisation;
+    private final GatedProduct gatedProduct;
     private final Attention attention;
     private final Embeddings embeddings;
     private final Sampling sampling;
@@ -73,6 +70,8 @@ final class CudaDevice implements Device {
     private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
     private final Map<Integer, NormWorkspace> normWorkspaces = new HashMap<>();
+    /** Scales of 1 with shifts of 0, by channels. */
+    private final Map<Integer, Norm> plainNorms = new HashMap<>();
     private TensorPool pool;
     private boolean closed;
 
@@ -98,6 +97,7 @@ final class CudaDevice implements Device {
             pointwise = new Pointwise(library);
             floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
             normalisation = new Normalisation(library);
+            gatedProduct = new GatedProduct(library);
             attention = new Attention(library);
             embeddings = new Embeddings(library);
             sampling = new Sampling(library);
@@ -341,12 +341,12 @@ final class CudaDevice implements Device {
     }
 
     @Override
-    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias) {
-        arguments.gatedWeights(weight, bias);
+    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
+        arguments.gatedWeights(weight, bias, norm);
         library.prepare("geglu");
         // It stands in transformers only.
         attention.prepare();
-        return new CudaGatedLinear(weight.shape()[1], weight.shape()[0] / 2, store(weight), store(bias));
+        return new CudaGatedLinear(this, weights, weight, bias, norm);
     }
 
     @Override
@@ -390,16 +390,20 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear layer) {
-        CudaGatedLinear w = (CudaGatedLinear) layer;
-        Tensor y = allocate(type, arguments.gatedLinear(x, w));
-        Tensor both = allocate(type, rows(x), 2 * w.outFeatures);
-        multiply(x, w.weight, both);
-        pointwise.geglu(both.address(), w.bias, y.address(), rows(y), w.outFeatures, stream);
-        return y;
+        return ((CudaGatedLinear) layer).run(arguments, x);
+    }
+
+    GatedProduct gatedProduct() {
+        return gatedProduct;
+    }
+
+    /** {@code y = (value + bias) gelu(gate + bias)} of values and gates beside one another. */
+    void geglu(Tensor both, long bias, Tensor y) {
+        pointwise.geglu(both.address(), bias, y.address(), rows(y), y.channels(), stream);
     }
 
     /** {@code y = x W^T}. */
-    private void multiply(Tensor x, long weight, Tensor y) {
+    void multiply(Tensor x, long weight, Tensor y) {
         products.linear(x.address(), weight, 0, 0, y.address(), rows(x), x.channels(), y.channels());
     }
 
@@ -505,6 +509,15 @@ final class CudaDevice implements Device {
         Tensor y = allocate(type, x.shape());
         normalisation.layerNorm(x.address(), w.scale, w.shift, y.address(), rows(x), w.channels, epsilon, stream);
         return y;
+    }
+
+    /** Scale and shift that change nothing. */
+    Norm plainNorm(int channels) {
+        return plainNorms.computeIfAbsent(channels, n -> {
+            float[] ones = new float[n];
+            Arrays.fill(ones, 1);
+            return norm(HostTensor.of(ones, n), HostTensor.of(new float[n], n));
+        });
     }
 
     @Override

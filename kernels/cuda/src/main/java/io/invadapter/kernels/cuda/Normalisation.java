@@ -106,7 +106,7 @@ public final class Normalisation {
         if (channels % groups != 0) {
             throw Check.wrong("channels", channels, "a multiple of groups (" + groups + ")");
         }
-        checkEps(eps);
+        Check.eps(eps);
         Plan plan = null;
         if ((x | gamma | beta | y) % 16 == 0) {
             plan = Plan.of(pixels, channels, library.chunk());
@@ -155,7 +155,7 @@ public final class Normalisation {
         Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
         Check.positive("channels", channels);
-        checkEps(eps);
+        Check.eps(eps);
         boolean vectors = channels % library.chunk() == 0 && channels <= LAYER_NORM_MOST_CHANNELS
                 && (x | gamma | beta | y) % 16 == 0;
         // With many rows several per warp, so that gamma and beta are read less often.
@@ -167,11 +167,5 @@ public final class Normalisation {
         library.driver().launch(function, new Grid(Math.ceilDiv(rows, rowsPerBlock), 1, 1), LAYER_NORM_WARPS * WARP,
                 sharedBytes, stream, new Parameters().int64(x).int64(gamma).int64(beta).int64(y).int32(rows)
                         .int32(channels).int32(rowsPerBlock).float32(eps));
-    }
-
-    private static void checkEps(float eps) {
-        if (!(eps >= 0) || !Float.isFinite(eps)) {
-            throw Check.wrong("eps", eps, "0 or a positive number");
-        }
     }
 }

@@ -141,13 +141,13 @@ class KernelLibraryTest {
             Precision precision = List.of(Precision.values()).stream().filter(p -> p.type() == type).findFirst().orElseThrow();
             CudaDevice device = CudaDeviceTest.open(EmulatedGpu.fast(), precision);
             device.tokenMixer(HostTensor.of(new float[4], 2, 2));
-            device.gatedLinear(HostTensor.of(new float[128], 16, 8), HostTensor.of(new float[16], 16));
-            device.norm(HostTensor.of(new float[8], 8), HostTensor.of(new float[8], 8));
+            HostTensor vector = HostTensor.of(new float[32], 32);
+            device.gatedLinear(HostTensor.of(new float[512], 16, 32), vector.rows(0, 16), new Device.LayerNorm(vector, vector, 0));
             device.close();
             Set<String> loaded = device.moduleLoadTimes().keySet();
             assertTrue(loaded.containsAll(List.of("geglu", "group_norm", "layer_norm")), loaded::toString);
             assertEquals(type == DataType.FLOAT32, loaded.contains("attention_scalar"));
-            assertEquals(type != DataType.FLOAT32, loaded.containsAll(List.of("attention", "attention_wide", "eaa_attention")));
+            assertEquals(type != DataType.FLOAT32, loaded.containsAll(List.of("attention", "attention_wide", "eaa_attention", "gated_linear")));
         }
     }
 }

@@ -45,7 +45,8 @@ final class MutationRun {
     private final Map<KernelCase, Long> nanos = new HashMap<>();
 
     static List<KernelCase> cases() {
-        return Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all()).flatMap(List::stream).toList();
+        return Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all(), GatedProductCases.all())
+                .flatMap(List::stream).toList();
     }
 
     /** Runs all cases on the shipped kernels and notes which lines of which kernels each executes. */

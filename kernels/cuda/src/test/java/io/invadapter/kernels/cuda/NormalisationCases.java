@@ -138,22 +138,7 @@ final class NormalisationCases {
             float[] gamma = bench.random(random, channels, 1, 0.3);
             float[] beta = bench.random(random, channels, 0.1, 0.5);
             float eps = 1e-5f;
-            double[] expected = new double[x.length];
-            for (int r = 0; r < rows; r++) {
-                double sum = 0;
-                for (int c = 0; c < channels; c++) {
-                    sum += x[r * channels + c];
-                }
-                double average = sum / channels;
-                double squares = 0;
-                for (int c = 0; c < channels; c++) {
-                    squares += Math.pow(x[r * channels + c] - average, 2);
-                }
-                double factor = 1 / Math.sqrt(squares / channels + eps);
-                for (int c = 0; c < channels; c++) {
-                    expected[r * channels + c] = (x[r * channels + c] - average) * factor * gamma[c] + beta[c];
-                }
-            }
+            double[] expected = layerReference(x, gamma, beta, rows, eps);
             long input = bench.values(x, shift);
             long scales = bench.values(gamma);
             long offsets = bench.values(beta);
@@ -175,6 +160,27 @@ final class NormalisationCases {
             norms.layerNorm(input, scales, offsets, input, rows, channels, eps, null);
             Bench.close("layer norm in place", expected, bench.readValues(input, x.length), bench.tolerance());
         });
+    }
+
+    static double[] layerReference(float[] x, float[] gamma, float[] beta, int rows, double eps) {
+        int channels = gamma.length;
+        double[] expected = new double[x.length];
+        for (int r = 0; r < rows; r++) {
+            double sum = 0;
+            for (int c = 0; c < channels; c++) {
+                sum += x[r * channels + c];
+            }
+            double average = sum / channels;
+            double squares = 0;
+            for (int c = 0; c < channels; c++) {
+                squares += Math.pow(x[r * channels + c] - average, 2);
+            }
+            double factor = 1 / Math.sqrt(squares / channels + eps);
+            for (int c = 0; c < channels; c++) {
+                expected[r * channels + c] = (x[r * channels + c] - average) * factor * gamma[c] + beta[c];
+            }
+        }
+        return expected;
     }
 
     /** Global bytes against the least that the operation must read and write. */

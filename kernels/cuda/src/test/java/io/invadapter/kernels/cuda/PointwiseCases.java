@@ -258,7 +258,7 @@ final class PointwiseCases {
         return Math.copySign(value, x);
     }
 
-    private static double gelu(double x) {
+    static double gelu(double x) {
         return x * 0.5 * (1 + erf(x / Math.sqrt(2)));
     }
 

@@ -51,11 +51,11 @@ class StepLaunchesTest {
 
     @Test
     void ofAPlainPictureWithGuidance() {
-        assertAtMost(431, lastStep(false));
+        assertAtMost(399, lastStep(false));
     }
 
     @Test
     void withANewFace() {
-        assertAtMost(480, lastStep(true));
+        assertAtMost(448, lastStep(true));
     }
 }
