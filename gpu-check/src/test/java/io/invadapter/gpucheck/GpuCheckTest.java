@@ -1,6 +1,7 @@
 package io.invadapter.gpucheck;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -14,6 +15,7 @@ import io.invadapter.weights.JsonValue;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
@@ -75,19 +77,27 @@ class GpuCheckTest {
     @Test
     void withoutAGpuThereIsOneSentenceAndExitCode2() throws Exception {
         assumeTrue(!GPU);
+        assertSentence("driver");
+        assertSentence("driver", "--first", "--out", folder.resolve("out").toString());
+        assertFalse(Files.exists(folder.resolve("out")));
+        Path file = Files.writeString(folder.resolve("file"), "");
+        assertSentence("no folder", "--first", "--out", file.toString());
+        assertEquals(2, GpuCheck.run("--colour", "red"));
+        assertEquals(2, GpuCheck.run("--json"));
+        assertEquals(2, GpuCheck.run(folder.toString()));
+    }
+
+    private static void assertSentence(String part, String... arguments) throws Exception {
         PrintStream before = System.err;
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
         try {
-            assertEquals(2, GpuCheck.run());
+            assertEquals(2, GpuCheck.run(arguments));
         } finally {
             System.setErr(before);
         }
         String sentence = err.toString(StandardCharsets.UTF_8).strip();
-        assertTrue(sentence.startsWith("gpu-check: ") && sentence.lines().count() == 1, sentence);
-        assertEquals(2, GpuCheck.run("--colour", "red"));
-        assertEquals(2, GpuCheck.run("--json"));
-        assertEquals(2, GpuCheck.run(folder.toString()));
+        assertTrue(sentence.startsWith("gpu-check: ") && sentence.contains(part) && sentence.lines().count() == 1, sentence);
     }
 
     @Test

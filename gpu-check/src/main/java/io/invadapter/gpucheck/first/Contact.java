@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /** What a section works with in its process: driver, libraries and device, opened when first asked for, closed together. */
 final class Contact implements AutoCloseable {
@@ -48,6 +49,18 @@ final class Contact implements AutoCloseable {
     /** See {@link Journal#item}. */
     void item(String name, double limit, Callable<Outcome> work) {
         journal.item(name, limit, this::isLost, work);
+    }
+
+    /** A list that items are made from; where it cannot be had that is an item of its own, and there are no others. */
+    <T> List<T> asked(String name, Supplier<List<T>> question) {
+        try {
+            return question.get();
+        } catch (DeviceException e) {
+            item(name, sizes.limit(), () -> {
+                throw e;
+            });
+            return List.of();
+        }
     }
 
     private boolean isLost() {

@@ -1,8 +1,13 @@
 package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
+import io.invadapter.gpucheck.first.Trials.Operands;
 import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cuda.blas.Blas;
+import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
+import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
@@ -19,6 +24,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /** The smallest thing of each kind, each by itself: what fails here needs no other explanation. */
 final class Proofs {
@@ -27,6 +33,8 @@ final class Proofs {
     private static final int NUMBERS = 100_000;
     private static final int THREADS = 256;
     private static final int SIDE = 64;
+    private static final int PIXELS = 16;
+    private static final int READY_WAYS = 3;
     private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
     static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
 
@@ -59,8 +67,43 @@ final class Proofs {
             item("product, " + name(type), () -> product(type));
             item("product captured, " + name(type), () -> capturedProduct(type));
         }
+        for (DataType type : TYPES) {
+            Blas.Product fused = new Blas.Product(type, SIDE, SIDE, SIDE, true, true, Blas.BEST_ALIGNMENT);
+            ways("cublasLt, " + name(type), type, () -> blas().candidates(fused), () -> new LinearProducts.Memory(driver(), fused));
+        }
         item("cuDNN starts", () -> Outcome.of(true, contact.libraries().dnn().description(), null));
+        for (DataType type : TYPES) {
+            Dnn.Shape small = new Dnn.Shape(type, 1, PIXELS, PIXELS, SIDE, SIDE, 3, 3, 1, 1, false);
+            ways("convolution, " + name(type), type, () -> contact.libraries().dnn().propose(small).candidates(),
+                    () -> new Convolutions.Memory(driver(), small));
+        }
         item("libraries in use", Machine::loaded);
+    }
+
+    /** The first few of those that are ready, and the first that has to be compiled: called, captured and replayed. */
+    private <W extends Way> void ways(String name, DataType type, Supplier<List<Candidate<W>>> question, Supplier<Operands<W>> operands) {
+        List<Candidate<W>> candidates = contact.asked(name + ": candidates", question);
+        Stream.concat(candidates.stream().filter(candidate -> !candidate.compiledAtRunTime()).limit(READY_WAYS),
+                candidates.stream().filter(Candidate::compiledAtRunTime).limit(1)).forEach(candidate ->
+                        item(name + ": " + candidate.name(), () -> way(candidate, type, operands)));
+    }
+
+    private <W extends Way> Outcome way(Candidate<W> candidate, DataType type, Supplier<Operands<W>> memory) {
+        W prepared;
+        try {
+            prepared = candidate.prepare();
+        } catch (DeviceException e) {
+            // A lost device is no refusal.
+            driver().synchronize();
+            return Outcome.skipped("refused: " + e.getMessage());
+        }
+        try (W way = prepared; Operands<W> operands = memory.get(); OnDevice scratch = new OnDevice(driver())) {
+            long workspace = way.workspaceBytes() == 0 ? 0 : scratch.room(way.workspaceBytes());
+            Outcome captured = captured(stream -> operands.run(way, workspace, stream), operands::result);
+            Outcome judged = judged(operands.error(), OnDevice.limit(type));
+            return Outcome.of(captured.verdict() == Outcome.Verdict.OK && judged.verdict() == Outcome.Verdict.OK,
+                    judged.detail() + ", captured: " + captured.detail(), judged.data());
+        }
     }
 
     static String name(DataType type) {

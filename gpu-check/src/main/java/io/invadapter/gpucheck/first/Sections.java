@@ -8,6 +8,8 @@ public final class Sections {
             new Section("machine", 8, Machine::run),
             new Section("proofs", 20, Proofs::run),
             new Section("ceilings", 20, Ceilings::run),
+            new Section("convolutions", 60, Convolutions::run),
+            new Section("products", 30, LinearProducts::run),
             new Section("operators", 20, Operators::run),
             new Section("cases", 50, Cases::run),
             new Section("step", 40, Step::run),
