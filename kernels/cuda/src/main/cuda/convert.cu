@@ -24,6 +24,7 @@ to_activations(const float* a, const float* b, const float* c, long long na, lon
     }
 }
 
+#ifndef FLOAT32
 extern "C" __global__ void __launch_bounds__(256)
 to_float(const Value* __restrict__ x, float* __restrict__ y, long long n) {
     long long i = (static_cast<long long>(blockIdx.x) * 256 + threadIdx.x) * 4;
@@ -36,3 +37,4 @@ to_float(const Value* __restrict__ x, float* __restrict__ y, long long n) {
         }
     }
 }
+#endif

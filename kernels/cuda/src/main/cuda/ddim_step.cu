@@ -5,18 +5,16 @@
 //
 // The same two coefficients, with A and A' exchanged in time, make a step of the inversion.
 //
-// Layout   x, y [pictures, n] float32 (y may be x); eps [pictures, n] in the library's type (ddim_step) or float32
-//          (ddim_step_float). guidance [pictures] and (a, b) [2], both float32, are read from memory: a recorded launch
-//          serves any step and any guidance.
-// Cost     8 n bytes for x and y, 2 or 4 n per eps; n is 16384 per picture: a launch's latency.
+// Layout   x, y (which may be x), eps [pictures, n], all float32 whatever the library's type. guidance [pictures] and
+//          (a, b) [2], float32 too, are read from memory: a recorded launch serves any step and any guidance.
+// Cost     8 n bytes for x and y, 4 n per eps; n is 16384 per picture: a launch's latency.
 // Design   Grid (ceil(n / 1024), pictures). Four values per thread; the last, incomplete four and unaligned addresses go
 //          value by value.
 #include "four.cuh"
 
-namespace {
-template <typename Eps>
-__device__ inline void step(const float* x, const Eps* negative, const Eps* prompt, float* y, long long n,
-                            const float* guidance, const float* coefficients) {
+extern "C" __global__ void __launch_bounds__(256)
+ddim_step(const float* x, const float* negative, const float* prompt, float* y, long long n, const float* guidance,
+          const float* coefficients) {
     long long first = (static_cast<long long>(blockIdx.x) * 256 + threadIdx.x) * 4;
     if (first >= n) {
         return;
@@ -45,27 +43,12 @@ __device__ inline void step(const float* x, const Eps* negative, const Eps* prom
     } else {
 #pragma unroll 1
         for (int e = 0; e < count; e++) {
-            float eps = to_float(prompt[i + e]);
+            float eps = prompt[i + e];
             if (negative != nullptr) {
-                float base = to_float(negative[i + e]);
+                float base = negative[i + e];
                 eps = base + g * (eps - base);
             }
             y[i + e] = a * x[i + e] + b * eps;
         }
     }
 }
-}  // namespace
-
-extern "C" __global__ void __launch_bounds__(256)
-ddim_step(const float* x, const Value* negative, const Value* prompt, float* y, long long n, const float* guidance,
-          const float* coefficients) {
-    step(x, negative, prompt, y, n, guidance, coefficients);
-}
-
-#ifndef FLOAT32
-extern "C" __global__ void __launch_bounds__(256)
-ddim_step_float(const float* x, const float* negative, const float* prompt, float* y, long long n,
-                const float* guidance, const float* coefficients) {
-    step(x, negative, prompt, y, n, guidance, coefficients);
-}
-#endif

@@ -585,7 +585,7 @@ final class CudaDevice implements Device {
     public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
         arguments.ddimStep(latents, noise, guidance, factors);
         long prompt = guidance == null ? noise.address() : noise.address() + latents.elements() * Float.BYTES;
-        sampling.ddimStep(latents.address(), guidance == null ? 0 : noise.address(), prompt, DataType.FLOAT32, latents.address(),
+        sampling.ddimStep(latents.address(), guidance == null ? 0 : noise.address(), prompt, latents.address(),
                 latents.elements() / latents.batch(), latents.batch(), address(guidance), factors.address(), stream);
     }
 

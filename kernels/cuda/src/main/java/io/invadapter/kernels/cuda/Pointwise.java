@@ -61,7 +61,7 @@ public final class Pointwise {
                 stream, parameters.int64(y));
     }
 
-    /** The library's type to float32, n values. */
+    /** The library's type, which is another one, to float32, n values. */
     public void toFloat(long x, long y, long n, CudaDriver.Stream stream) {
         Check.address("x", x, library.bytes());
         Check.address("y", y, Float.BYTES);

@@ -1,6 +1,5 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
@@ -22,9 +21,8 @@ public final class Sampling {
      * differ from step to step or from request to request is in device memory, so that a recorded launch can be used again.
      *
      * @param x            address of {@code float32 [pictures, n]}
-     * @param negative     address of the predictions without the prompt, or 0 for {@code eps = prompt}
-     * @param prompt       address of the predictions {@code [pictures, n]}
-     * @param predictions  type of both: float32 or the library's
+     * @param negative     address of the {@code float32} predictions without the prompt, or 0 for {@code eps = prompt}
+     * @param prompt       address of the predictions {@code float32 [pictures, n]}
      * @param y            address of {@code float32 [pictures, n]}; may be {@code x}
      * @param n            values of a picture, at least 1
      * @param pictures     1 to 65535
@@ -33,15 +31,11 @@ public final class Sampling {
      * @param stream       where, null for the default stream
      * @throws IllegalArgumentException when sizes or addresses do not fit
      */
-    public void ddimStep(long x, long negative, long prompt, DataType predictions, long y, long n, int pictures,
-                         long guidance, long coefficients, CudaDriver.Stream stream) {
-        boolean own = predictions == library.type();
-        if (!own && predictions != DataType.FLOAT32) {
-            throw Check.wrong("type of the predictions", predictions, "FLOAT32 or " + library.type());
-        }
+    public void ddimStep(long x, long negative, long prompt, long y, long n, int pictures, long guidance, long coefficients,
+                         CudaDriver.Stream stream) {
         Check.address("x", x, Float.BYTES);
-        Check.optional("negative", negative, predictions.bytes());
-        Check.address("prompt", prompt, predictions.bytes());
+        Check.optional("negative", negative, Float.BYTES);
+        Check.address("prompt", prompt, Float.BYTES);
         Check.address("y", y, Float.BYTES);
         Check.positive("n", n);
         Check.range("pictures", pictures, 1, 65535);
@@ -50,7 +44,7 @@ public final class Sampling {
         }
         Check.address("coefficients", coefficients, Float.BYTES);
         Grid perPicture = Grid.of(Math.ceilDiv(n, PER_THREAD), THREADS);
-        library.driver().launch(library.function("ddim_step", own ? "ddim_step" : "ddim_step_float", 0),
+        library.driver().launch(library.function("ddim_step", "ddim_step", 0),
                 new Grid(perPicture.x(), pictures, 1), THREADS, 0, stream, new Parameters().int64(x).int64(negative)
                         .int64(prompt).int64(y).int64(n).int64(guidance).int64(coefficients));
     }
