@@ -8,7 +8,7 @@ import java.util.Objects;
  * the device likes; activations are {@code [B, H, W, C]} or {@code [B, L, C]} in the device's {@link #precision()} unless
  * an operator says otherwise. Norms, softmax and sums are computed in float32 whatever the precision.
  *
- * <p>Every operator returns a new tensor of the current {@link Scope}. Arguments of the wrong shape are an
+ * <p>An operator returns a new tensor of the current {@link Scope}, or says what it writes over. Arguments of the wrong shape are an
  * {@link IllegalArgumentException}; a device that fails throws a {@link DeviceException}.
  *
  * <p>A device is used by one thread at a time; {@code Pipeline} of the engine sees to that.
