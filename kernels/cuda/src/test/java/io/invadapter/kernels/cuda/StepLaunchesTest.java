@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.Device;
@@ -47,6 +48,7 @@ class StepLaunchesTest {
     private static void assertAtMost(int most, Map<String, Integer> counts) {
         int all = counts.values().stream().mapToInt(n -> n).sum();
         assertTrue(all <= most, () -> all + " where " + most + " are allowed: " + counts);
+        assertFalse(counts.containsKey("add"), () -> "what is added to a product or a convolution is part of its launch: " + counts);
     }
 
     @Test
