@@ -127,7 +127,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, int device) {
 
 CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
     BEGIN("cuDeviceGetAttribute %d %d", attribute, device)
-    *value = attribute == 75 ? major : attribute == 76 ? minor : attribute == 16 ? 132 : -1;
+    *value = attribute == 75 ? major : attribute == 76 ? minor : attribute == 16 ? 132 : attribute == 97 ? 232448 : -1;
     return SUCCESS;
 }
 

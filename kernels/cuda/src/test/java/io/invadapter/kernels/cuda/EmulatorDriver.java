@@ -29,6 +29,8 @@ public final class EmulatorDriver implements CudaDriver {
     /** The most that every chip from compute capability 8.0 on has for one block (8.6, 8.9 and 12.0). */
     private static final int SHARED_BYTES_EVERYWHERE = 99 * 1024;
     private static final long DEFAULT_MEMORY = 16L << 30;
+    /** An A100's. */
+    private static final int DEFAULT_MULTIPROCESSORS = 108;
     /** A driver hands memory out in multiples of this. */
     private static final int GRANULE = 512;
     /** What a kernel or a copy pretends to take. */
@@ -51,6 +53,8 @@ public final class EmulatorDriver implements CudaDriver {
     private int handles;
     private long streamsMade;
     private long totalMemory = DEFAULT_MEMORY;
+    private int multiprocessors = DEFAULT_MULTIPROCESSORS;
+    private int sharedBytesPerBlock = SHARED_BYTES_EVERYWHERE;
     private long usedMemory;
     private final EmulatedClock clock = new EmulatedClock();
     private boolean closed;
@@ -85,6 +89,12 @@ public final class EmulatorDriver implements CudaDriver {
         totalMemory = bytes;
     }
 
+    /** Pretends to be a device with that many multiprocessors, on each of which a block may have that much shared memory. */
+    void chip(int multiprocessors, int sharedBytesPerBlock) {
+        this.multiprocessors = multiprocessors;
+        this.sharedBytesPerBlock = sharedBytesPerBlock;
+    }
+
     /** Device memory that is allocated now, rounded up as the driver does. */
     long usedMemory() {
         return usedMemory;
@@ -112,7 +122,12 @@ public final class EmulatorDriver implements CudaDriver {
 
     @Override
     public int multiprocessors() {
-        return 108;
+        return multiprocessors;
+    }
+
+    @Override
+    public int sharedBytesPerBlock() {
+        return sharedBytesPerBlock;
     }
 
     @Override
@@ -425,7 +440,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     // ---- kernels -------------------------------------------------------------------------------------------------
 
-    private static final class EmulatedFunction implements Function {
+    private final class EmulatedFunction implements Function {
         private final Kernel kernel;
         private int allowed = DEFAULT_SHARED_BYTES;
 
@@ -440,7 +455,7 @@ public final class EmulatorDriver implements CudaDriver {
 
         @Override
         public void allowSharedBytes(int bytes) {
-            if (bytes > SHARED_BYTES_EVERYWHERE) {
+            if (bytes > sharedBytesPerBlock) {
                 throw new CudaException(name() + " wants " + bytes + " bytes of shared memory");
             }
             allowed = bytes;

@@ -113,6 +113,11 @@ final class FailingDriver implements CudaDriver {
     }
 
     @Override
+    public int sharedBytesPerBlock() {
+        return driver.sharedBytesPerBlock();
+    }
+
+    @Override
     public int driverVersion() {
         return driver.driverVersion();
     }

@@ -99,6 +99,9 @@ public interface CudaDriver extends AutoCloseable {
     /** How many multiprocessors it has: 108 for an A100, 132 for an H100. Fewer blocks than that leave some idle. */
     int multiprocessors();
 
+    /** The most bytes of shared memory that one block may ask for ({@link Function#allowSharedBytes}): 99 KiB or more. */
+    int sharedBytesPerBlock();
+
     /** The driver's CUDA version, as major * 1000 + minor * 10: 12040 for 12.4. */
     int driverVersion();
 

@@ -48,6 +48,7 @@ public final class JCudaDriverApi implements CudaDriver {
     private final String name;
     private final int capability;
     private final int multiprocessors;
+    private final int sharedBytesPerBlock;
     private final int version;
     private final DriverErrors errors;
     private boolean closed;
@@ -70,6 +71,7 @@ public final class JCudaDriverApi implements CudaDriver {
                     + capability / 10 + "." + capability % 10 + ", 8.0 or newer is needed (GeForce RTX 30, A100 and later)");
         }
         multiprocessors = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+        sharedBytesPerBlock = attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
         check("cuDevicePrimaryCtxRetain", JCudaDriver.cuDevicePrimaryCtxRetain(context, device));
     }
 
@@ -188,6 +190,11 @@ public final class JCudaDriverApi implements CudaDriver {
     @Override
     public int multiprocessors() {
         return multiprocessors;
+    }
+
+    @Override
+    public int sharedBytesPerBlock() {
+        return sharedBytesPerBlock;
     }
 
     @Override

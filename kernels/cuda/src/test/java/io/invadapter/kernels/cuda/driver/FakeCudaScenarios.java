@@ -63,10 +63,11 @@ final class FakeCudaScenarios {
         try (JCudaDriverApi driver = JCudaDriverApi.open(1)) {
             called("cuDriverGetVersion", "cuInit 0", "cuDeviceGetCount", "cuDeviceGet 1", "cuDeviceGetName 256 71",
                     "cuDeviceGetAttribute 75 71", "cuDeviceGetAttribute 76 71", "cuDeviceGetAttribute 16 71",
-                    "cuDevicePrimaryCtxRetain 71");
+                    "cuDeviceGetAttribute 97 71", "cuDevicePrimaryCtxRetain 71");
             assertEquals("Fake GPU", driver.deviceName());
             assertEquals(90, driver.computeCapability());
             assertEquals(132, driver.multiprocessors());
+            assertEquals(227 * 1024, driver.sharedBytesPerBlock());
             assertEquals(12060, driver.driverVersion());
         }
         called("cuDevicePrimaryCtxRelease 71");

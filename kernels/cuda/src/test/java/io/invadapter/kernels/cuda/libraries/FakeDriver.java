@@ -38,6 +38,11 @@ final class FakeDriver implements CudaDriver {
     }
 
     @Override
+    public int sharedBytesPerBlock() {
+        return 227 * 1024;
+    }
+
+    @Override
     public int driverVersion() {
         return version;
     }
