@@ -67,8 +67,15 @@ __device__ inline float exp2_fast(float x) {
 
 constexpr float LOG2_E = 1.4426950408889634f;
 
+// 1 / x with a relative error of 2^-23; 0 where that is subnormal.
+__device__ inline float reciprocal_fast(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 // 1 / (1 + exp(-x)): the divisor is infinite for very negative x, and the quotient then 0 as it should be.
-__device__ inline float sigmoid(float x) { return __frcp_rn(1.0f + exp2_fast(-x * LOG2_E)); }
+__device__ inline float sigmoid(float x) { return reciprocal_fast(1.0f + exp2_fast(-x * LOG2_E)); }
 
 // Activations, to be given to a kernel's template.
 struct None {

@@ -1,37 +1,256 @@
-// Group normalisation, optionally followed by SiLU:
+// Group normalisation, optionally followed by SiLU, of one map or of two side by side:
 //
+//   x[n, p, :] = a[n, p, :] followed by b[n, p, :]
 //   y[n, p, c] = act((x[n, p, c] - mean[n, g]) rstd[n, g] gamma[c] + beta[c]),   g = c / (C / G)
 //   mean, variance over all pixels p and the C / G channels of the group; rstd = 1 / sqrt(variance + eps)
 //
-// Layout   x, y [N, P, C] (P = H W; y may be x), gamma, beta [C].
-// Cost     Two launches; reads x twice and writes y: 3 N P C values. A group's values lie in pieces of C / G (10 for
-//          C = 320), scattered over an image of up to 2.6 MB: no block can hold them, so once through for the statistics
-//          and once for the result is the minimum on this layout; at SD 1.x sizes the second reading comes out of the L2
-//          cache. About 10 FLOPs per value; bound by memory. gamma and beta: 2 values for 16 pixels.
-// Design   A thread keeps one chunk of channels (group_norm_*_any, where C is no multiple of a chunk or addresses are
-//          unaligned: one channel) and walks over pixels; a block covers all channels, so that every access is a run of
-//          whole lines. More channels than fit that way, which no known model has, go to group_norm_wide.
-//          Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
-//          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
-//          difference of squares loses nothing even where the mean is large beside the deviation; and as all blocks
-//          share it, partial sums only have to be added. For each group the last block of the image to finish (a ticket
-//          counter per warp) adds the partial sums of all, always in the same order, and writes mean and rstd: results do
-//          not depend on timing.
+// Layout   a [N, P, Ca], b [N, P, C - Ca] (absent where Ca = C), joined [N, P, C] or null: where x is written as it is;
+//          y [N, P, C] (may be a where that is all), gamma, beta [C].
+// Two ways, chosen by GroupNormPlan, which has the model of their cost.
+//
+// In one launch: group_norm_1, _2, _4, _8 (values that a thread moves at once: the most that divide a group and Ca and are
+// aligned). A block has some groups of an image, usually one, and sees all their pixels.
+// Cost     x once and y once, plus joined; what a block cannot keep it reads again, from the L2 cache. A group's values lie
+//          in runs of w = k C / G values (k groups to a block): at w bytes a multiple of g (the greatest power of two in w, at
+//          most 32) a run touches (w + 32 - g) / 32 sectors of 32 bytes, reading and writing. 20 bytes (C = 320, float16): 1.5
+//          sectors, 42 % used; 40: 2, 62 %; 60: 2.75, 68 %; 80: 3, 83 %; 160: 5.5, 91 %. What a run leaves of a sector the
+//          neighbouring block takes from the L2 cache, so the DRAM sees each byte once. No more than N G / k
+//          multiprocessors work, each of which moves 64 bytes per clock at most.
+// Design   A thread keeps its channels, all of one group, and walks over pixels, BATCH reads on their way at once. What it
+//          read it keeps in shared memory, a column to each thread: neither bank conflicts nor barriers. Sums: per thread,
+//          then per warp over the threads of a group, then over those.
+//
+// In two launches, for maps too large for that (the VAE's): group_norm_statistics, group_norm_apply; C and Ca multiples of a
+// chunk, addresses of 16 bytes.
+// Cost     x twice and y once, plus joined, in runs of whole lines; one more launch, and what blocks tell each other.
+// Design   A thread keeps one chunk of channels and walks over pixels; a block covers all channels. For each group the last
+//          block of the image to finish (a ticket counter per warp) adds the partial sums of all, always in the same order,
+//          and writes mean and rstd. joined is written with the statistics and is what is read the second time.
 //          Bank conflicts: only where a block adds up its threads' sums per group, and where a thread looks up its groups,
 //          both once per block; the strides there are the group sizes.
-#include "common.cuh"
+//
+// Both     Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
+//          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
+//          difference of squares loses nothing even where the mean is large beside the deviation; and as all threads
+//          share it, partial sums only have to be added. They are, in an order that does not depend on timing.
+//          About 18 instructions per value; SiLU's two special functions alone take 1/8 clock of a multiprocessor.
+#include "piece.cuh"
 
-// What a thread works on: WIDTH channels from `channel` on, of the block's pixels row, row + step, ... A block is whole
-// warps, so up to 31 threads may be left over: they have no pixels.
+// Two maps side by side as one, seen from a thread's channels: those of one map.
+struct Source {
+    const Value* data;
+    int stride;
+
+    __device__ inline Source(const Value* a, const Value* b, int channels_a, int channels, int channel,
+                             long long first_pixel) {
+        bool from_a = channel < channels_a;
+        stride = from_a ? channels_a : channels - channels_a;
+        data = (from_a ? a + channel : b + (channel - channels_a)) + first_pixel * stride;
+    }
+
+    __device__ inline const Value* at(int pixel) const { return data + static_cast<long long>(pixel) * stride; }
+};
+
+// Reads of a thread that are on their way at the same time: 32 bytes. With more, 1024 threads lack registers.
 template <int WIDTH>
+constexpr int BATCH = Piece<WIDTH>::BYTES == 2 ? 8 : 32 / Piece<WIDTH>::BYTES;
+
+// A thread's share in the one-launch way: pixels row, row + step, ... of a column of WIDTH channels. Where a group has more
+// columns than the block has threads, a thread has several, and the block no other group; WIDTH is 1 there.
+template <int WIDTH>
+__device__ inline void whole(const Value* a, const Value* b, Value* joined, const Value* gamma, const Value* beta, Value* y,
+                             int pixels, int channels_a, int channels, unsigned per_group, unsigned groups, int kept,
+                             float eps, int with_silu) {
+    // Sums (x - pivot, its square) of each thread, of each warp, and of each group; then the values that are kept.
+    extern __shared__ float2 shared[];
+    float2* of_warp = shared + blockDim.x;
+    float2* of_group = of_warp + 32;
+    Value* values_kept = reinterpret_cast<Value*>(of_group + 32) + threadIdx.x * WIDTH;
+
+    unsigned slots = groups * per_group / WIDTH;
+    unsigned columns = min(slots, blockDim.x);
+    int step = blockDim.x / columns;
+    int row = threadIdx.x / columns;
+    unsigned own = threadIdx.x % columns;
+    int rounds = row < step ? (pixels - row + step - 1) / step : 0;
+    unsigned group = groups == 1 ? 0 : own * WIDTH / per_group;
+    int first_channel = blockIdx.x * groups * per_group;
+    long long first_pixel = static_cast<long long>(blockIdx.y) * pixels;
+
+    float pivot = to_float(*Source(a, b, channels_a, channels, first_channel + group * per_group, first_pixel).data);
+    Piece<WIDTH> scales = load_piece<WIDTH>(gamma + first_channel + own * WIDTH);
+    Piece<WIDTH> offsets = load_piece<WIDTH>(beta + first_channel + own * WIDTH);
+    float sum = 0.0f;
+    float squares = 0.0f;
+    unsigned slot = own;
+#pragma unroll 1
+    do {
+        int channel = first_channel + slot * WIDTH;
+        Source x(a, b, channels_a, channels, channel, first_pixel + row);
+        const Value* next = x.data;
+        Value* copy = joined + (first_pixel + row) * channels + channel;
+#pragma unroll 1
+        for (int i = 0; i < rounds; i += BATCH<WIDTH>) {
+            Piece<WIDTH> pieces[BATCH<WIDTH>];
+#pragma unroll
+            for (int j = 0; j < BATCH<WIDTH>; j++) {
+                if (j < rounds - i) {
+                    pieces[j] = load_piece<WIDTH>(next);
+                }
+                next += static_cast<long long>(step) * x.stride;
+            }
+#pragma unroll
+            for (int j = 0; j < BATCH<WIDTH>; j++) {
+                if (j < rounds - i) {
+                    float values[WIDTH];
+                    widen(values, pieces[j]);
+#pragma unroll
+                    for (int e = 0; e < WIDTH; e++) {
+                        float difference = values[e] - pivot;
+                        sum += difference;
+                        squares += difference * difference;
+                    }
+                    if (i < kept) {
+                        store_piece<WIDTH>(values_kept + (i + j) * blockDim.x * WIDTH, pieces[j]);
+                    }
+                    if (joined != nullptr) {
+                        store_piece<WIDTH>(copy, pieces[j]);
+                    }
+                }
+                copy += static_cast<long long>(step) * channels;
+            }
+        }
+        slot += columns;
+    } while (WIDTH == 1 && slot < slots);
+    shared[threadIdx.x] = make_float2(sum, squares);
+    __syncthreads();
+
+    // Each group's threads in equal parts to warps, and the parts together again.
+    unsigned warp = threadIdx.x / 32;
+    unsigned lane = threadIdx.x % 32;
+    unsigned warps = blockDim.x / 32;
+    unsigned parts = max(warps / groups, 1u);
+    unsigned group_columns = min(per_group / WIDTH, columns);
+#pragma unroll 1
+    for (unsigned share = warp; share < groups * parts; share += warps) {
+        unsigned start = share % groups * group_columns;
+        float2 total = make_float2(0.0f, 0.0f);
+#pragma unroll 1
+        for (unsigned i = share / groups * 32 + lane; i < group_columns * step; i += parts * 32) {
+            float2 both = shared[groups == 1 ? i : i / group_columns * columns + start + i % group_columns];
+            total.x += both.x;
+            total.y += both.y;
+        }
+        total.x = warp_sum(total.x);
+        total.y = warp_sum(total.y);
+        if (lane == 0) {
+            of_warp[share] = total;
+        }
+    }
+    __syncthreads();
+    float count = static_cast<float>(pixels) * per_group;
+#pragma unroll 1
+    for (unsigned g = warp; g < groups; g += warps) {
+        float2 total = lane < parts ? of_warp[lane * groups + g] : make_float2(0.0f, 0.0f);
+        float mean = warp_sum(total.x) / count;
+        float variance = fmaxf(warp_sum(total.y) / count - mean * mean, 0.0f);
+        if (lane == 0) {
+            of_group[g] = make_float2(mean, 1.0f / sqrtf(variance + eps));
+        }
+    }
+    __syncthreads();
+
+    // y = (x - mean) * factor + offset. The mean apart: x * factor + (offset - mean * factor) would lose what a large mean has
+    // in common with x.
+    float2 statistics = of_group[group];
+    float mean = pivot + statistics.x;
+    slot = own;
+#pragma unroll 1
+    do {
+        int channel = first_channel + slot * WIDTH;
+        if (WIDTH == 1 && slot != own) {
+            scales = load_piece<WIDTH>(gamma + channel);
+            offsets = load_piece<WIDTH>(beta + channel);
+        }
+        float factor[WIDTH];
+        float offset[WIDTH];
+        widen(factor, scales);
+        widen(offset, offsets);
+#pragma unroll
+        for (int e = 0; e < WIDTH; e++) {
+            factor[e] *= statistics.y;
+        }
+        Source x(a, b, channels_a, channels, channel, first_pixel + row);
+        const Value* next = x.data;
+        Value* target = y + (first_pixel + row) * channels + channel;
+#pragma unroll 1
+        for (int i = 0; i < rounds; i += BATCH<WIDTH>) {
+            Piece<WIDTH> pieces[BATCH<WIDTH>];
+            // Apart, so that each is a load of its own kind of memory.
+            if (i < kept) {
+#pragma unroll
+                for (int j = 0; j < BATCH<WIDTH>; j++) {
+                    if (j < rounds - i) {
+                        pieces[j] = load_piece<WIDTH>(values_kept + (i + j) * blockDim.x * WIDTH);
+                    }
+                }
+                next += static_cast<long long>(step) * x.stride * BATCH<WIDTH>;
+            } else {
+#pragma unroll
+                for (int j = 0; j < BATCH<WIDTH>; j++) {
+                    if (j < rounds - i) {
+                        pieces[j] = load_piece<WIDTH>(next);
+                    }
+                    next += static_cast<long long>(step) * x.stride;
+                }
+            }
+#pragma unroll
+            for (int j = 0; j < BATCH<WIDTH>; j++) {
+                if (j < rounds - i) {
+                    float values[WIDTH];
+                    widen(values, pieces[j]);
+#pragma unroll
+                    for (int e = 0; e < WIDTH; e++) {
+                        values[e] = (values[e] - mean) * factor[e] + offset[e];
+                        if (with_silu) {
+                            values[e] = Silu()(values[e]);
+                        }
+                    }
+                    store_piece<WIDTH>(target, narrow_piece<WIDTH>(values));
+                }
+                target += static_cast<long long>(step) * channels;
+            }
+        }
+        slot += columns;
+    } while (WIDTH == 1 && slot < slots);
+}
+
+#define GROUP_NORM(WIDTH)                                                                                             \
+    extern "C" __global__ void __launch_bounds__(1024)                                                               \
+    group_norm_##WIDTH(const Value* a, const Value* b, Value* joined, const Value* __restrict__ gamma,                \
+                       const Value* __restrict__ beta, Value* y, int pixels, int channels_a, int channels,            \
+                       int per_group, int groups_per_block, int kept, float eps, int with_silu) {                     \
+        whole<WIDTH>(a, b, joined, gamma, beta, y, pixels, channels_a, channels, per_group, groups_per_block, kept,  \
+                     eps, with_silu);                                                                                 \
+    }
+
+GROUP_NORM(1)
+GROUP_NORM(2)
+GROUP_NORM(4)
+#ifndef FLOAT32
+GROUP_NORM(8)
+#endif
+
+// What a thread of the two-launch way works on: a chunk of channels of the block's pixels row, row + step, ... A block is
+// whole warps, so up to 31 threads may be left over: they have no pixels.
 struct Slot {
     int channel;
     int row;
     int step;
 
     __device__ inline explicit Slot(int channels) {
-        unsigned slots = static_cast<unsigned>(channels) / WIDTH;
-        channel = threadIdx.x % slots * WIDTH;
+        unsigned slots = static_cast<unsigned>(channels) / CHUNK;
+        channel = threadIdx.x % slots * CHUNK;
         row = threadIdx.x / slots;
         step = blockDim.x / slots;
     }
@@ -42,37 +261,31 @@ struct Slot {
     }
 };
 
-template <int WIDTH>
-__device__ inline void load_values(float (&x)[WIDTH], const Value* source) {
-    if constexpr (WIDTH == CHUNK) {
-        widen(x, load_chunk(source, CHUNK, true));
-    } else {
-        x[0] = to_float(*source);
-    }
-}
-
-template <int WIDTH>
-__device__ inline void statistics(const Value* x, float2* partial, float2* result, unsigned* tickets, int pixels,
-                                  int channels, unsigned groups, int pixels_per_block, float eps) {
+extern "C" __global__ void __launch_bounds__(1024)
+group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, Value* __restrict__ joined, float2* partial,
+                      float2* result, unsigned* tickets, int pixels, int channels_a, int channels, int all_groups,
+                      int pixels_per_block, float eps) {
     // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
     extern __shared__ float2 shared_sums[];
-    float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * WIDTH);
+    float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * CHUNK);
 
     int image = blockIdx.y;
+    unsigned groups = all_groups;
     unsigned per_group = static_cast<unsigned>(channels) / groups;
-    const Value* data = x + static_cast<long long>(image) * pixels * channels;
+    long long first_pixel = static_cast<long long>(image) * pixels;
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
-        pivots[g] = to_float(data[g * per_group]);
+        pivots[g] = to_float(*Source(a, b, channels_a, channels, g * per_group, first_pixel).data);
     }
     __syncthreads();
 
-    Slot<WIDTH> slot(channels);
-    float pivot[WIDTH];
-    float sum[WIDTH];
-    float squares[WIDTH];
+    Slot slot(channels);
+    Source x(a, b, channels_a, channels, slot.channel, first_pixel);
+    float pivot[CHUNK];
+    float sum[CHUNK];
+    float squares[CHUNK];
 #pragma unroll
-    for (int e = 0; e < WIDTH; e++) {
+    for (int e = 0; e < CHUNK; e++) {
         pivot[e] = pivots[(slot.channel + e) / per_group];
         sum[e] = squares[e] = 0.0f;
     }
@@ -80,10 +293,14 @@ __device__ inline void statistics(const Value* x, float2* partial, float2* resul
     int end = slot.end(first, pixels_per_block, pixels);
 #pragma unroll 4
     for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
-        float values[WIDTH];
-        load_values(values, data + static_cast<long long>(pixel) * channels + slot.channel);
+        Chunk chunk = load_chunk(x.at(pixel), CHUNK, true);
+        if (joined != nullptr) {
+            store_chunk(joined + (first_pixel + pixel) * channels + slot.channel, chunk, CHUNK, true);
+        }
+        float values[CHUNK];
+        widen(values, chunk);
 #pragma unroll
-        for (int e = 0; e < WIDTH; e++) {
+        for (int e = 0; e < CHUNK; e++) {
             float difference = values[e] - pivot[e];
             sum[e] += difference;
             squares[e] += difference * difference;
@@ -91,7 +308,7 @@ __device__ inline void statistics(const Value* x, float2* partial, float2* resul
     }
     // Value e of every thread lies beside value e of its neighbours: consecutive threads, consecutive banks.
 #pragma unroll
-    for (int e = 0; e < WIDTH; e++) {
+    for (int e = 0; e < CHUNK; e++) {
         shared_sums[e * blockDim.x + threadIdx.x] = make_float2(sum[e], squares[e]);
     }
     __syncthreads();
@@ -99,15 +316,15 @@ __device__ inline void statistics(const Value* x, float2* partial, float2* resul
     unsigned warp = threadIdx.x / 32;
     unsigned lane = threadIdx.x % 32;
     unsigned warps = blockDim.x / 32;
-    unsigned slots = static_cast<unsigned>(channels) / WIDTH;
+    unsigned slots = static_cast<unsigned>(channels) / CHUNK;
     for (unsigned g = warp; g < groups; g += warps) {
         float total = 0.0f;
         float total_squares = 0.0f;
 #pragma unroll 1
         for (unsigned i = lane; i < per_group * slot.step; i += 32) {
             unsigned channel = g * per_group + i % per_group;
-            unsigned thread = i / per_group * slots + channel / WIDTH;
-            float2 both = shared_sums[channel % WIDTH * blockDim.x + thread];
+            unsigned thread = i / per_group * slots + channel / CHUNK;
+            float2 both = shared_sums[channel % CHUNK * blockDim.x + thread];
             total += both.x;
             total_squares += both.y;
         }
@@ -153,11 +370,13 @@ __device__ inline void statistics(const Value* x, float2* partial, float2* resul
     }
 }
 
-template <int WIDTH>
-__device__ inline void apply(const Value* x, const float2* statistics, const Value* gamma, const Value* beta,
-                             Value* y, int pixels, int channels, unsigned groups, int pixels_per_block, int with_silu) {
+extern "C" __global__ void __launch_bounds__(1024)
+group_norm_apply(const Value* x, const float2* __restrict__ statistics, const Value* __restrict__ gamma,
+                 const Value* __restrict__ beta, Value* y, int pixels, int channels, int all_groups, int pixels_per_block,
+                 int with_silu) {
     extern __shared__ float2 of_group[];
     int image = blockIdx.y;
+    unsigned groups = all_groups;
     unsigned per_group = static_cast<unsigned>(channels) / groups;
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
@@ -167,14 +386,14 @@ __device__ inline void apply(const Value* x, const float2* statistics, const Val
 
     // y = (x - mean) * factor + offset, per channel. The mean apart: x * factor + (offset - mean * factor) would lose what a
     // large mean has in common with x.
-    Slot<WIDTH> slot(channels);
-    float mean[WIDTH];
-    float factor[WIDTH];
-    float offset[WIDTH];
-    load_values(factor, gamma + slot.channel);
-    load_values(offset, beta + slot.channel);
+    Slot slot(channels);
+    float mean[CHUNK];
+    float factor[CHUNK];
+    float offset[CHUNK];
+    widen(factor, load_chunk(gamma + slot.channel, CHUNK, true));
+    widen(offset, load_chunk(beta + slot.channel, CHUNK, true));
 #pragma unroll
-    for (int e = 0; e < WIDTH; e++) {
+    for (int e = 0; e < CHUNK; e++) {
         float2 both = of_group[(slot.channel + e) / per_group];
         mean[e] = both.x;
         factor[e] *= both.y;
@@ -185,91 +404,15 @@ __device__ inline void apply(const Value* x, const float2* statistics, const Val
 #pragma unroll 4
     for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
         long long place = start + static_cast<long long>(pixel) * channels;
-        float values[WIDTH];
-        load_values(values, x + place);
+        float values[CHUNK];
+        widen(values, load_chunk(x + place, CHUNK, true));
 #pragma unroll
-        for (int e = 0; e < WIDTH; e++) {
+        for (int e = 0; e < CHUNK; e++) {
             values[e] = (values[e] - mean[e]) * factor[e] + offset[e];
             if (with_silu) {
                 values[e] = Silu()(values[e]);
             }
         }
-        if constexpr (WIDTH == CHUNK) {
-            store_chunk(y + place, narrow(values), CHUNK, true);
-        } else {
-            y[place] = to_value(values[0]);
-        }
-    }
-}
-
-#define GROUP_NORM(suffix, WIDTH)                                                                                    \
-    extern "C" __global__ void __launch_bounds__(1024)                                                               \
-    group_norm_statistics##suffix(const Value* __restrict__ x, float2* partial, float2* result, unsigned* tickets,  \
-                                  int pixels, int channels, int groups, int pixels_per_block, float eps) {           \
-        statistics<WIDTH>(x, partial, result, tickets, pixels, channels, groups, pixels_per_block, eps);             \
-    }                                                                                                                \
-    extern "C" __global__ void __launch_bounds__(1024)                                                               \
-    group_norm_apply##suffix(const Value* x, const float2* __restrict__ statistics,                                 \
-                             const Value* __restrict__ gamma, const Value* __restrict__ beta, Value* y,           \
-                             int pixels, int channels, int groups, int pixels_per_block, int with_silu) {            \
-        apply<WIDTH>(x, statistics, gamma, beta, y, pixels, channels, groups, pixels_per_block, with_silu);          \
-    }
-
-GROUP_NORM(, CHUNK)
-GROUP_NORM(_any, 1)
-
-// Any size in one launch, three times through the values: a block per group (x) of an image (y), its warps each a pixel.
-extern "C" __global__ void __launch_bounds__(256)
-group_norm_wide(const Value* x, const Value* __restrict__ gamma, const Value* __restrict__ beta, Value* y, int pixels,
-                int channels, int groups, float eps, int with_silu) {
-    __shared__ float sums[2][8];
-    int warp = threadIdx.x / 32;
-    int lane = threadIdx.x % 32;
-    int per_group = channels / groups;
-    int first = blockIdx.x * per_group;
-    long long start = static_cast<long long>(blockIdx.y) * pixels * channels + first;
-    float count = static_cast<float>(pixels) * per_group;
-    // The sum over the block, the same in all threads; once for each place.
-    auto total = [&](float x, int place) {
-        x = warp_sum(x);
-        if (lane == 0) {
-            sums[place][warp] = x;
-        }
-        __syncthreads();
-        float all = sums[place][0];
-#pragma unroll
-        for (int w = 1; w < 8; w++) {
-            all += sums[place][w];
-        }
-        return all;
-    };
-
-    float sum = 0.0f;
-#pragma unroll 1
-    for (int pixel = warp; pixel < pixels; pixel += 8) {
-#pragma unroll 1
-        for (int c = lane; c < per_group; c += 32) {
-            sum += to_float(x[start + static_cast<long long>(pixel) * channels + c]);
-        }
-    }
-    float mean = total(sum, 0) / count;
-    float squares = 0.0f;
-#pragma unroll 1
-    for (int pixel = warp; pixel < pixels; pixel += 8) {
-#pragma unroll 1
-        for (int c = lane; c < per_group; c += 32) {
-            float difference = to_float(x[start + static_cast<long long>(pixel) * channels + c]) - mean;
-            squares += difference * difference;
-        }
-    }
-    float rstd = 1.0f / sqrtf(total(squares, 1) / count + eps);
-#pragma unroll 1
-    for (int pixel = warp; pixel < pixels; pixel += 8) {
-#pragma unroll 1
-        for (int c = lane; c < per_group; c += 32) {
-            long long place = start + static_cast<long long>(pixel) * channels + c;
-            float value = (to_float(x[place]) - mean) * rstd * to_float(gamma[first + c]) + to_float(beta[first + c]);
-            y[place] = to_value(with_silu ? Silu()(value) : value);
-        }
+        store_chunk(y + place, narrow(values), CHUNK, true);
     }
 }

@@ -43,14 +43,25 @@ final class ResnetBlock {
      */
     Tensor forward(Tensor x, Tensor projected) {
         try (Scope scope = device.scope()) {
-            Tensor normed = device.groupNorm(x, norm1, groups, epsilon, true);
-            Tensor shift = time == null ? null : time.of(projected);
-            Tensor h = device.conv2d(normed, conv1, shift, null);
-            scope.release(normed);
-            Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);
-            scope.release(h);
-            Tensor residual = shortcut == null ? x : device.linear(x, shortcut, Device.Activation.NONE, null);
-            return scope.keep(device.conv2d(normed2, conv2, null, residual));
+            return scope.keep(forward(x, device.groupNorm(x, norm1, groups, epsilon, true), projected, scope));
         }
+    }
+
+    /** The same on two maps side by side. */
+    Tensor forward(Tensor x, Tensor skip, Tensor projected) {
+        try (Scope scope = device.scope()) {
+            Device.Joined both = device.joinedGroupNorm(x, skip, norm1, groups, epsilon, true);
+            return scope.keep(forward(both.map(), both.normed(), projected, scope));
+        }
+    }
+
+    private Tensor forward(Tensor x, Tensor normed, Tensor projected, Scope scope) {
+        Tensor shift = time == null ? null : time.of(projected);
+        Tensor h = device.conv2d(normed, conv1, shift, null);
+        scope.release(normed);
+        Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);
+        scope.release(h);
+        Tensor residual = shortcut == null ? x : device.linear(x, shortcut, Device.Activation.NONE, null);
+        return device.conv2d(normed2, conv2, null, residual);
     }
 }

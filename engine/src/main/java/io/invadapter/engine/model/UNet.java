@@ -247,7 +247,7 @@ public final class UNet {
 
             for (UpBlock block : upBlocks) {
                 for (int i = 0; i < block.resnets.size(); i++) {
-                    h = joined(h, skips.pop(), block.resnets.get(i), time);
+                    h = block.resnets.get(i).forward(h, skips.pop(), time);
                     if (!block.attentions.isEmpty()) {
                         h = block.attentions.get(i).forward(h, text, identity);
                     }
@@ -258,12 +258,6 @@ public final class UNet {
             }
             h = device.groupNorm(h, normOut, config.groups(), config.normEpsilon(), true);
             return scope.keep(device.conv2d(h, convOut, null, null));
-        }
-    }
-
-    private Tensor joined(Tensor h, Tensor skip, ResnetBlock resnet, Tensor time) {
-        try (Scope scope = device.scope()) {
-            return scope.keep(resnet.forward(device.concatChannels(h, skip), time));
         }
     }
 

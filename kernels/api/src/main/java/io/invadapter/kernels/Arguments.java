@@ -124,6 +124,14 @@ public record Arguments(DataType type) {
                 "a group norm of %s channels in %s groups is given %s", layer.channels(), groups, x);
     }
 
+    /** @return the shape of the results */
+    public int[] joinedGroupNorm(Tensor a, Tensor b, Device.Norm layer, int groups) {
+        int[] shape = concatChannels(a, b);
+        check(a.channels() + b.channels() == layer.channels() && groups > 0 && layer.channels() % groups == 0,
+                "a group norm of %s channels in %s groups is given %s and %s", layer.channels(), groups, a, b);
+        return shape;
+    }
+
     public void layerNorm(Tensor x, Device.Norm layer) {
         check(areActivations(x) && x.channels() == layer.channels(), "a layer norm of %s channels is given %s", layer.channels(), x);
     }

@@ -106,6 +106,10 @@ public interface Device extends AutoCloseable {
         }
     }
 
+    /** A map and its group norm, of one shape. */
+    record Joined(Tensor map, Tensor normed) {
+    }
+
     /** A fixed sequence of operators, made by {@link #record}. */
     interface Recording extends AutoCloseable {
         /** Does the work once more. May return before it is done; at most two runs ahead of the device. */
@@ -275,6 +279,12 @@ public interface Device extends AutoCloseable {
 
     /** Group norm of {@code x [B, .., C]} over positions and the channels of a group, then SiLU when asked for. */
     Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu);
+
+    /** {@link #concatChannels} of two maps, and {@link #groupNorm} of that. */
+    default Joined joinedGroupNorm(Tensor a, Tensor b, Norm weights, int groups, float epsilon, boolean silu) {
+        Tensor map = concatChannels(a, b);
+        return new Joined(map, groupNorm(map, weights, groups, epsilon, silu));
+    }
 
     /** Layer norm over the last axis. */
     Tensor layerNorm(Tensor x, Norm weights, float epsilon);

@@ -32,6 +32,22 @@ abstract class NormContract extends DeviceFixture {
                 device.groupNorm(put(x), norm, groups, EPSILON, true));
     }
 
+    @ParameterizedTest
+    @CsvSource({"2, 3, 5, 4, 8, 3", "1, 1, 1, 5, 25, 5", "3, 2, 2, 7, 7, 1", "1, 37, 29, 4, 6, 5", "1, 9, 7, 224, 128, 32"})
+    void joinedGroupNorm(int batch, int height, int width, int first, int second, int groups) {
+        Values a = activations(batch, height, width, first).map(v -> v + 2).rounded(type);
+        Values b = activations(batch, height, width, second);
+        Values scale = floats(first + second);
+        Values shift = floats(first + second);
+        Device.Norm norm = device.norm(host(scale), host(shift));
+        for (boolean silu : new boolean[] {false, true}) {
+            Device.Joined both = device.joinedGroupNorm(put(a), put(b), norm, groups, EPSILON, silu);
+            Values joined = Reference.concatChannels(a, b);
+            assertExact(joined, both.map());
+            assertClose("SiLU: " + silu, Reference.groupNorm(joined, scale, shift, groups, EPSILON, silu), both.normed());
+        }
+    }
+
     @Test
     void groupNormOfTokens() {
         Values x = activations(2, 15, 12);
@@ -83,6 +99,8 @@ abstract class NormContract extends DeviceFixture {
         assertRefused(() -> device.groupNorm(x, norm, 4, EPSILON, false), x.shape());
         assertRefused(() -> device.groupNorm(right, norm, 5, EPSILON, false), right.shape());
         assertRefused(() -> device.groupNorm(right, norm, 0, EPSILON, false), right.shape());
+        assertRefused(() -> device.joinedGroupNorm(x, right, norm, 4, EPSILON, false));
+        assertRefused(() -> device.joinedGroupNorm(zeros(2, 3, 4, 1), x, norm, 4, EPSILON, false), new int[] {2, 3, 4, 1}, x.shape());
         assertRefused(() -> device.layerNorm(x, norm, EPSILON), x.shape());
     }
 }

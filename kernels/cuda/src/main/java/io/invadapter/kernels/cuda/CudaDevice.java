@@ -38,9 +38,6 @@ final class CudaDevice implements Device {
     private record CudaTable(int rows, int channels, long address) implements Table {
     }
 
-    private record NormWorkspace(long address, long bytes) {
-    }
-
     private final String name;
     private final Precision precision;
     private final DataType type;
@@ -64,12 +61,12 @@ final class CudaDevice implements Device {
     private final Chooser chooser;
     private final Products products;
     private final ConvolutionPlans convolutions;
+    private final long normWorkspace;
     /** Why something could not be recorded, or null. */
     private String notRecordable;
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
-    private final Map<Integer, NormWorkspace> normWorkspaces = new HashMap<>();
     /** Scales of 1 with shifts of 0, by channels. */
     private final Map<Integer, Norm> plainNorms = new HashMap<>();
     private TensorPool pool;
@@ -118,6 +115,9 @@ final class CudaDevice implements Device {
             closing.push(products::close);
             convolutions = new ConvolutionPlans(this, dnn, this::addBias);
             closing.push(convolutions::close);
+            long normBytes = normalisation.groupNormWorkspaceBytes();
+            normWorkspace = lasting(normBytes);
+            driver.fill(normWorkspace, (byte) 0, normBytes);
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -481,25 +481,19 @@ final class CudaDevice implements Device {
         CudaNorm w = (CudaNorm) layer;
         arguments.groupNorm(x, w, groups);
         Tensor y = allocate(type, x.shape());
-        long workspace = normWorkspace(x.batch(),
-                normalisation.groupNormWorkspaceBytes(x.batch(), x.positions(), w.channels, groups));
-        normalisation.groupNorm(x.address(), w.scale, w.shift, y.address(), workspace, x.batch(), x.positions(), w.channels,
+        normalisation.groupNorm(x.address(), w.scale, w.shift, y.address(), normWorkspace, x.batch(), x.positions(), w.channels,
                 groups, epsilon, silu, stream);
         return y;
     }
 
-    /**
-     * The kernel counts on zeros before the first use and leaves them behind, at a place that depends on the batch only: so
-     * each batch has its own.
-     */
-    private long normWorkspace(int batch, long bytes) {
-        NormWorkspace known = normWorkspaces.get(batch);
-        if (known == null || known.bytes < bytes) {
-            known = new NormWorkspace(lasting(bytes), bytes);
-            driver.fill(known.address, (byte) 0, bytes);
-            normWorkspaces.put(batch, known);
-        }
-        return known.address;
+    @Override
+    public Joined joinedGroupNorm(Tensor a, Tensor b, Norm layer, int groups, float epsilon, boolean silu) {
+        CudaNorm w = (CudaNorm) layer;
+        int[] shape = arguments.joinedGroupNorm(a, b, w, groups);
+        Joined both = new Joined(allocate(type, shape), allocate(type, shape));
+        normalisation.joinedGroupNorm(a.address(), a.channels(), b.address(), b.channels(), both.map().address(), w.scale, w.shift,
+                both.normed().address(), normWorkspace, a.batch(), a.positions(), groups, epsilon, silu, stream);
+        return both;
     }
 
     @Override

@@ -7,11 +7,6 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 /** Launches of group_norm.cu and layer_norm.cu. Arrays are of the library's type, statistics float32. */
 public final class Normalisation {
     private static final int WARP = 32;
-    private static final int MOST_THREADS = 1024;
-    /** Threads that a block of the group norm has at least about. */
-    private static final int USUAL_THREADS = 256;
-    /** Pixels that each of its threads goes through. */
-    private static final int PIXELS_PER_THREAD = 16;
 
     private static final int LAYER_NORM_WARPS = 8;
     private static final int LAYER_NORM_MOST_CHANNELS = 2048;
@@ -19,10 +14,12 @@ public final class Normalisation {
     private static final int MANY_BLOCKS = 1024;
 
     private final KernelLibrary library;
+    private final GroupNormPlan.Chip chip;
 
     /** On the library's driver. */
     public Normalisation(KernelLibrary library) {
         this.library = library;
+        this.chip = new GroupNormPlan.Chip(library.driver().multiprocessors(), library.driver().sharedBytesPerBlock());
     }
 
     /** Begins to load the kernels. */
@@ -30,47 +27,12 @@ public final class Normalisation {
         library.prepare("group_norm", "layer_norm");
     }
 
-    /** How a group norm is cut up: {@code width} channels per thread. */
-    private record Plan(int width, int threads, int pixelsPerBlock, int blocks) {
-        /** Null when a block cannot cover that many channels. */
-        static Plan of(int pixels, int channels, int width) {
-            int slots = channels / width;
-            if (channels % width != 0 || slots > MOST_THREADS) {
-                return null;
-            }
-            int perPass = Math.max(1, USUAL_THREADS / slots);
-            int threads = Math.ceilDiv(slots * perPass, WARP) * WARP;
-            // Rounding up to whole warps may have made room for another row of slots.
-            int pixelsPerBlock = threads / slots * PIXELS_PER_THREAD;
-            return new Plan(width, threads, pixelsPerBlock, Math.ceilDiv(pixels, pixelsPerBlock));
-        }
-
-        String suffix() {
-            return width == 1 ? "_any" : "";
-        }
-    }
-
     /**
-     * The workspace that {@link #groupNorm} needs for this size, in bytes. Before its first use it must be filled with
-     * zeros; every launch leaves it fit for the next one of the same or a smaller size, on the same stream.
+     * The workspace that the group norms need, in bytes. Before its first use it must be filled with zeros; every launch leaves
+     * it fit for the next one of any size, on the same stream.
      */
-    public long groupNormWorkspaceBytes(int images, int pixels, int channels, int groups) {
-        Check.positive("images", images);
-        Check.positive("pixels", pixels);
-        Check.positive("channels", channels);
-        Check.positive("groups", groups);
-        // Either way of cutting, as the addresses are not known here.
-        int blocks = 1;
-        for (int width : new int[] {1, library.chunk()}) {
-            Plan plan = Plan.of(pixels, channels, width);
-            blocks = plan == null ? blocks : Math.max(blocks, plan.blocks);
-        }
-        return ticketBytes(images) + 8L * images * groups * (1 + blocks);
-    }
-
-    /** A ticket counter for each warp of a block, for each image. */
-    private static long ticketBytes(int images) {
-        return (long) images * WARP * Integer.BYTES;
+    public long groupNormWorkspaceBytes() {
+        return GroupNormPlan.TwoLaunches.workspaceBytes(chip);
     }
 
     /**
@@ -84,8 +46,7 @@ public final class Normalisation {
      * @param workspace address of {@link #groupNormWorkspaceBytes} bytes; it must be a multiple of 16
      * @param images    1 to 65535
      * @param pixels    height times width
-     * @param channels  a multiple of {@code groups}; slower with more than 1024 that are no multiple of 16 bytes, or more than
-     *                  16 KiB
+     * @param channels  a multiple of {@code groups}; fast where the channels of a group are an even number
      * @param groups    how many groups
      * @param eps       positive or 0
      * @param silu      whether {@code act} is SiLU instead of nothing
@@ -94,7 +55,33 @@ public final class Normalisation {
      */
     public void groupNorm(long x, long gamma, long beta, long y, long workspace, int images, int pixels, int channels,
                           int groups, float eps, boolean silu, CudaDriver.Stream stream) {
-        Check.address("x", x, library.bytes());
+        groupNorm(x, channels, 0, 0, gamma, beta, y, workspace, images, pixels, channels, groups, eps, silu, stream);
+    }
+
+    /**
+     * The same of two maps side by side, which are also written side by side.
+     *
+     * @param a         address of {@code [images, pixels, channelsA]}
+     * @param channelsA at least 1
+     * @param b         address of {@code [images, pixels, channelsB]}
+     * @param channelsB at least 1; {@code channelsA + channelsB} a multiple of {@code groups}
+     * @param joined    address of {@code [images, pixels, channelsA + channelsB]}: must not overlap anything else
+     * @param y         address like {@code joined}: must not overlap anything else
+     */
+    public void joinedGroupNorm(long a, int channelsA, long b, int channelsB, long joined, long gamma, long beta, long y,
+                                long workspace, int images, int pixels, int groups, float eps, boolean silu,
+                                CudaDriver.Stream stream) {
+        Check.address("b", b, library.bytes());
+        Check.address("joined", joined, library.bytes());
+        Check.positive("channels of a", channelsA);
+        Check.positive("channels of b", channelsB);
+        groupNorm(a, channelsA, b, joined, gamma, beta, y, workspace, images, pixels, channelsA + channelsB, groups, eps, silu,
+                stream);
+    }
+
+    private void groupNorm(long a, int channelsA, long b, long joined, long gamma, long beta, long y, long workspace, int images,
+                           int pixels, int channels, int groups, float eps, boolean silu, CudaDriver.Stream stream) {
+        Check.address("x", a, library.bytes());
         Check.address("gamma", gamma, library.bytes());
         Check.address("beta", beta, library.bytes());
         Check.address("y", y, library.bytes());
@@ -107,31 +94,41 @@ public final class Normalisation {
             throw Check.wrong("channels", channels, "a multiple of groups (" + groups + ")");
         }
         Check.eps(eps);
-        Plan plan = null;
-        if ((x | gamma | beta | y) % 16 == 0) {
-            plan = Plan.of(pixels, channels, library.chunk());
-        }
-        if (plan == null) {
-            plan = Plan.of(pixels, channels, 1);
-        }
-        if (plan == null) {
-            library.driver().launch(library.function("group_norm", "group_norm_wide", 0), new Grid(groups, images, 1),
-                    USUAL_THREADS, 0, stream, new Parameters().int64(x).int64(gamma).int64(beta).int64(y).int32(pixels)
-                            .int32(channels).int32(groups).float32(eps).int32(silu ? 1 : 0));
-            return;
-        }
-        long result = workspace + ticketBytes(images);
-        long partial = result + 8L * images * groups;
-        Grid grid = new Grid(plan.blocks, images, 1);
+        int aligned = (int) Long.lowestOneBit(a | b | joined | gamma | beta | y | 16);
+        GroupNormPlan.Map map = new GroupNormPlan.Map(images, pixels, channels, channelsA, groups, library.bytes(), aligned);
+        groupNorm(GroupNormPlan.of(map, chip), map, a, b, joined, gamma, beta, y, workspace, eps, silu, stream);
+    }
 
-        int sums = plan.threads * plan.width * 8 + groups * 4;
-        library.driver().launch(library.function("group_norm", "group_norm_statistics" + plan.suffix(), sums), grid,
-                plan.threads, sums, stream, new Parameters().int64(x).int64(partial).int64(result).int64(workspace)
-                        .int32(pixels).int32(channels).int32(groups).int32(plan.pixelsPerBlock).float32(eps));
-        int statistics = groups * 8;
-        library.driver().launch(library.function("group_norm", "group_norm_apply" + plan.suffix(), statistics), grid,
-                plan.threads, statistics, stream, new Parameters().int64(x).int64(result).int64(gamma).int64(beta).int64(y)
-                        .int32(pixels).int32(channels).int32(groups).int32(plan.pixelsPerBlock).int32(silu ? 1 : 0));
+    /** As that plan has it. */
+    void groupNorm(GroupNormPlan plan, GroupNormPlan.Map map, long a, long b, long joined, long gamma, long beta, long y,
+                   long workspace, float eps, boolean silu, CudaDriver.Stream stream) {
+        switch (plan) {
+            case GroupNormPlan.OneLaunch one -> {
+                Grid grid = new Grid(map.groups() / one.groupsPerBlock(), map.images(), 1);
+                launch("group_norm_" + one.width(), grid, one.threads(), one.sharedBytes(), stream, new Parameters().int64(a)
+                        .int64(b).int64(joined).int64(gamma).int64(beta).int64(y).int32(map.pixels()).int32(map.first())
+                        .int32(map.channels()).int32(map.perGroup()).int32(one.groupsPerBlock()).int32(one.kept())
+                        .float32(eps).int32(silu ? 1 : 0));
+            }
+            case GroupNormPlan.TwoLaunches two -> {
+                Grid grid = new Grid(two.blocks(), map.images(), 1);
+                long statistics = workspace + GroupNormPlan.TwoLaunches.ticketBytes();
+                long partial = workspace + GroupNormPlan.TwoLaunches.partialOffset();
+                launch("group_norm_statistics", grid, two.threads(), two.threads() * library.chunk() * 8 + map.groups() * 4,
+                        stream, new Parameters().int64(a).int64(b).int64(joined).int64(partial).int64(statistics).int64(workspace)
+                                .int32(map.pixels()).int32(map.first()).int32(map.channels()).int32(map.groups())
+                                .int32(two.pixelsPerBlock()).float32(eps));
+                launch("group_norm_apply", grid, two.threads(), map.groups() * 8, stream, new Parameters()
+                        .int64(joined == 0 ? a : joined).int64(statistics).int64(gamma).int64(beta).int64(y)
+                        .int32(map.pixels()).int32(map.channels()).int32(map.groups()).int32(two.pixelsPerBlock())
+                        .int32(silu ? 1 : 0));
+            }
+        }
+    }
+
+    private void launch(String kernel, Grid grid, int threads, int sharedBytes, CudaDriver.Stream stream, Parameters parameters) {
+        library.driver().launch(library.function("group_norm", kernel, sharedBytes), grid, threads, sharedBytes, stream,
+                parameters);
     }
 
     /**

@@ -38,8 +38,9 @@ final class EmulatorSpeed {
         long wide = filled(driver, 16L * count);
         long y = filled(driver, 8L * count);
         long vector = filled(driver, 2L * 8 * CHANNELS);
-        long workspace = driver.allocate(1 << 20);
-        driver.fill(workspace, (byte) 0, 1 << 20);
+        Normalisation norms = new Normalisation(library);
+        long workspace = driver.allocate(norms.groupNormWorkspaceBytes());
+        driver.fill(workspace, (byte) 0, norms.groupNormWorkspaceBytes());
         Strided q = Strided.contiguous(x, TOKENS, HEADS, CHANNELS / HEADS);
         Strided out = Strided.contiguous(y, TOKENS, HEADS, CHANNELS / HEADS);
         Attention.Shape shape = new Attention.Shape(BATCH, HEADS, TOKENS, TOKENS, CHANNELS / HEADS, 0.25f);
@@ -49,9 +50,9 @@ final class EmulatorSpeed {
                 1, 1, false)).candidates().getLast().prepare();
         CudaDriver.Stream stream = null;
         Map<String, Runnable> work = new LinkedHashMap<>();
-        work.put("group norm", () -> new Normalisation(library).groupNorm(x, vector, vector, y, workspace, BATCH, TOKENS,
+        work.put("group norm", () -> norms.groupNorm(x, vector, vector, y, workspace, BATCH, TOKENS,
                 CHANNELS, 32, 1e-5f, true, stream));
-        work.put("layer norm", () -> new Normalisation(library).layerNorm(x, vector, vector, y, BATCH * TOKENS, CHANNELS, 1e-5f,
+        work.put("layer norm", () -> norms.layerNorm(x, vector, vector, y, BATCH * TOKENS, CHANNELS, 1e-5f,
                 stream));
         work.put("attention", () -> new Attention(library).attention(q, q, q, out, shape, false, stream));
         work.put("geglu", () -> new Pointwise(library).geglu(wide, vector, y, BATCH * TOKENS, 4 * CHANNELS, stream));

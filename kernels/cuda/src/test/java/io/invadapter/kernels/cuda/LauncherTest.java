@@ -90,7 +90,15 @@ class LauncherTest {
         refused("workspace is null, expected a device address",
                 () -> norms.groupNorm(A, A, A, A, 0, 1, 4, 32, 32, 1e-5f, false, null));
         refused("rows is 0, expected at least 1", () -> norms.layerNorm(A, A, A, A, 0, 32, 1e-5f, null));
-        refused("pixels is 0, expected at least 1", () -> norms.groupNormWorkspaceBytes(1, 0, 32, 32));
+        refused("pixels is 0, expected at least 1", () -> norms.groupNorm(A, A, A, A, A, 1, 0, 32, 32, 1e-5f, false, null));
+        refused("images is 65536, expected 1 to 65535",
+                () -> norms.groupNorm(A, A, A, A, A, 65536, 4, 32, 32, 1e-5f, false, null));
+        refused("joined is null, expected a device address",
+                () -> norms.joinedGroupNorm(A, 16, A, 16, 0, A, A, A, A, 1, 4, 32, 1e-5f, false, null));
+        refused("channels of b is 0, expected at least 1",
+                () -> norms.joinedGroupNorm(A, 16, A, 0, A, A, A, A, A, 1, 4, 16, 1e-5f, false, null));
+        refused("channels is 33, expected a multiple of groups (32)",
+                () -> norms.joinedGroupNorm(A, 16, A, 17, A, A, A, A, A, 1, 4, 32, 1e-5f, false, null));
     }
 
     @Test

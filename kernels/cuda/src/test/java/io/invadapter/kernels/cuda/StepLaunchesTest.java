@@ -53,11 +53,11 @@ class StepLaunchesTest {
 
     @Test
     void ofAPlainPictureWithGuidance() {
-        assertAtMost(399, lastStep(false));
+        assertAtMost(326, lastStep(false));
     }
 
     @Test
     void withANewFace() {
-        assertAtMost(448, lastStep(true));
+        assertAtMost(375, lastStep(true));
     }
 }
