@@ -7,11 +7,9 @@ import io.invadapter.kernels.cuda.choice.Offer;
 import io.invadapter.kernels.cuda.choice.TrialMemory;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
@@ -182,17 +180,6 @@ final class ConvolutionPlans implements AutoCloseable {
     /** A graph that used those is gone. */
     void release(Set<Entry> used) {
         used.forEach(entry -> entry.recordings--);
-    }
-
-    /** What was chosen that cannot be recorded, for people. */
-    List<String> unrecordable() {
-        List<String> found = new ArrayList<>();
-        for (Entry entry : entries.values()) {
-            if (!entry.choice.recordable()) {
-                found.add(entry.shape + ": " + entry.choice.description());
-            }
-        }
-        return found;
     }
 
     @Override
