@@ -11,7 +11,7 @@ import java.util.Map;
 
 /** What {@link GenerationBench} found, as a table and as JSON. */
 public final class BenchReport {
-    private final String device;
+    private String device;
     private final int size;
     private final int steps;
     private final List<Case> cases = new ArrayList<>();
@@ -77,6 +77,11 @@ public final class BenchReport {
      */
     public record Operator(Kind kind, int batch, Part part, String name, int calls, double milliseconds, double share,
             double teraflops, double gigabytes) {
+    }
+
+    /** Says it again at the end: what a device is may show in its work. */
+    void device(String description) {
+        device = description;
     }
 
     BenchReport(String device, int size, int steps) {

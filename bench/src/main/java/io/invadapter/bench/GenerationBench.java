@@ -81,6 +81,7 @@ public final class GenerationBench implements AutoCloseable {
             store.close();
             device.trim();
         }
+        report.device(device.description());
         return report;
     }
 

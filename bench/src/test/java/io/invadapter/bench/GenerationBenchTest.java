@@ -13,6 +13,7 @@ import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
 import io.invadapter.weights.Json;
 import io.invadapter.weights.JsonValue;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -53,6 +54,23 @@ class GenerationBenchTest {
         report.leftOut(Kind.FIRST, 16, "out of memory");
         assertTrue(report.table().contains("new face, batch 16: left out: out of memory"), report.table());
         assertEquals(1, Json.parse(JsonText.of(report.json())).get("left_out").asList().size());
+    }
+
+    @Test
+    void theDeviceIsDescribedAsItIsAfterItsWork() {
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
+            boolean[] worked = {false};
+            Device changing = (Device) Proxy.newProxyInstance(Device.class.getClassLoader(), new Class<?>[] {Device.class},
+                    (self, method, arguments) -> {
+                        worked[0] |= method.getName().equals("conv2d");
+                        return method.getName().equals("description") ? worked[0] ? "a tired device" : "a fresh device"
+                                : method.invoke(device, arguments);
+                    });
+            GenerationBench.Options options = new GenerationBench.Options(1, List.of(1), 64, 1, 60);
+            try (GenerationBench bench = new GenerationBench(changing, TINY, options, progress -> { })) {
+                assertTrue(bench.run().table().contains("a tired device"));
+            }
+        }
     }
 
     private static int calls(BenchReport report, Kind kind, String operator) {

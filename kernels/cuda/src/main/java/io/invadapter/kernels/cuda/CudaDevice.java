@@ -32,6 +32,9 @@ import java.util.Map;
  * stream. Feature maps are channels-last throughout.
  */
 final class CudaDevice implements Device {
+    /** In the book, why something could not be recorded. */
+    static final String NOT_RECORDABLE = "what cannot be recorded as a graph";
+
     private record CudaNorm(int channels, long scale, long shift) implements Norm {
     }
 
@@ -62,6 +65,7 @@ final class CudaDevice implements Device {
     private final Products products;
     private final ConvolutionPlans convolutions;
     private final long normWorkspace;
+    private final ChoiceBook book;
     /** Why something could not be recorded, or null. */
     private String notRecordable;
     /** Memory that may be named by recorded graphs: freed with the device only. */
@@ -85,6 +89,7 @@ final class CudaDevice implements Device {
         this.driver = driver;
         this.blas = blas;
         this.dnn = dnn;
+        this.book = book;
         closing.push(driver::close);
         closing.push(blas::close);
         closing.push(dnn::close);
@@ -137,9 +142,10 @@ final class CudaDevice implements Device {
                 + (notRecordable == null ? "" : ", launching one by one what cannot be recorded as a graph (" + notRecordable + ")");
     }
 
-    /** Something cannot be recorded and is done without from now on. */
+    /** Something cannot be recorded and is done without from now on; the book keeps it for who asks what devices there are. */
     void notRecordable(String reason) {
-        notRecordable = reason;
+        notRecordable = reason.replaceAll("\\s+", " ");
+        book.put(NOT_RECORDABLE, new ChoiceBook.Entry(notRecordable, Double.NaN));
     }
 
     @Override

@@ -1,6 +1,5 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.base.CacheFolder;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceProvider;
 import io.invadapter.kernels.Precision;
@@ -11,6 +10,7 @@ import io.invadapter.kernels.cuda.driver.GpuHardware;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 
 /** Opens NVIDIA GPUs. */
@@ -55,7 +55,7 @@ public final class CudaDeviceProvider implements DeviceProvider {
             driver.close();
             throw e;
         }
-        return open("cuda:" + index, precision, driver, libraries, choices(CacheFolder.path().resolve("choices"), driver, libraries));
+        return open("cuda:" + index, precision, driver, libraries, choices(ChoiceBook.folder(), driver, libraries));
     }
 
     /** What was chosen with these libraries on this GPU, as kept in a folder. */
@@ -71,6 +71,9 @@ public final class CudaDeviceProvider implements DeviceProvider {
 
     @Override
     public List<String> report() {
-        return CudaLibraries.report();
+        List<String> lines = new ArrayList<>(CudaLibraries.report());
+        ChoiceBook.findAll(ChoiceBook.folder(), CudaDevice.NOT_RECORDABLE).forEach((owner, entry) -> lines.add(
+                "launched one by one, for it could not be recorded as a graph: " + entry.name() + " (" + owner + ")"));
+        return lines;
     }
 }

@@ -197,6 +197,7 @@ class ConvolutionPlansTest {
                     + " while a graph is recorded)"), device.description());
             assertTrue(scope != null);
         }
+        assertEquals("engine cannot be done while a graph is recorded", book.find(CudaDevice.NOT_RECORDABLE).orElseThrow().name());
         assertTrue(book.find(key(1)).isEmpty(), "nothing to rely on: the next process looks again");
     }
 

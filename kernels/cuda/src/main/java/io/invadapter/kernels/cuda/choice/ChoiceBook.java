@@ -1,13 +1,17 @@
 package io.invadapter.kernels.cuda.choice;
 
+import io.invadapter.base.CacheFolder;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 
 /**
  * What was chosen for each piece of work, in memory and, where it may write, on disk for the next process. One file for each GPU,
@@ -18,6 +22,11 @@ public final class ChoiceBook {
     private static final String FORMAT = "invadapter choices 1";
     private static final String SUFFIX = ".choices";
     private static final int MOST_LETTERS = 80;
+
+    /** Where the books of all processes are. */
+    public static Path folder() {
+        return CacheFolder.path().resolve("choices");
+    }
 
     /**
      * @param name         of the candidate
@@ -53,6 +62,23 @@ public final class ChoiceBook {
         ChoiceBook book = new ChoiceBook(folder.resolve(name + SUFFIX), FORMAT + "\t" + owner);
         book.entries.putAll(book.read());
         return book;
+    }
+
+    /** What the books in a folder say of one key, by the books' owners; those that are damaged say nothing. */
+    public static Map<String, Entry> findAll(Path folder, String key) {
+        Map<String, Entry> found = new TreeMap<>();
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*" + SUFFIX)) {
+            for (Path file : files) {
+                try (Stream<String> lines = Files.lines(file)) {
+                    lines.findFirst().filter(line -> line.startsWith(FORMAT + "\t")).ifPresent(header -> Optional
+                            .ofNullable(new ChoiceBook(file, header).read().get(key))
+                            .ifPresent(entry -> found.put(header.substring(FORMAT.length() + 1), entry)));
+                }
+            }
+        } catch (IOException | UncheckedIOException e) {
+            // There is no such folder, or something else in it.
+        }
+        return found;
     }
 
     /** What was chosen for that work. */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.invadapter.kernels.cuda.ChildJvm;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.OpenedDevices;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -99,6 +100,24 @@ class OpeningTest {
                 "cuda:1: Fake GPU (compute capability 8.9), fp16, " + libraries,
                 "There is no GPU 2: the driver knows GPUs 0 to 1"),
                 run("12040 2 8 9", "12 cudnn", Map.of(), "report", "cuda", "cuda:1", "cuda:2"));
+    }
+
+    @Test
+    void whatCouldNotBeRecordedInAnEarlierProcessIsTold() throws Exception {
+        Path books = folder.resolve("home/invadapter/choices");
+        ChoiceBook.onDisk(books, "Other GPU, driver 12040").put("some work", new ChoiceBook.Entry("engine 5", 3));
+        ChoiceBook.onDisk(books, "Fake GPU, driver 12040").put("what cannot be recorded as a graph",
+                new ChoiceBook.Entry("engine 7 cannot be captured", Double.NaN));
+        try {
+            assertEquals("launched one by one, for it could not be recorded as a graph: engine 7 cannot be captured (Fake GPU, driver"
+                    + " 12040)", run("12040 1 8 9", "12 cudnn", Map.of(), "report").getLast());
+        } finally {
+            try (Stream<Path> files = Files.list(books)) {
+                for (Path file : files.toList()) {
+                    Files.delete(file);
+                }
+            }
+        }
     }
 
     @Test
