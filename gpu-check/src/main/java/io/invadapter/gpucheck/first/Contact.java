@@ -10,6 +10,7 @@ import io.invadapter.kernels.cuda.choice.Stopwatch;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
@@ -23,7 +24,7 @@ final class Contact implements AutoCloseable {
     private final Path choices;
     private CudaDriver driver;
     private CudaLibraries libraries;
-    private WatchedDriver watched;
+    private final List<Integer> graphNodes = new ArrayList<>();
     private Device device;
 
     /** @param choices folder where choices are kept */
@@ -104,15 +105,19 @@ final class Contact implements AutoCloseable {
     /** A device of that precision on this driver and these libraries, of which a section takes one. */
     Device device(Precision precision) {
         if (device == null) {
-            watched = new WatchedDriver(driver());
-            device = CudaDeviceProvider.open("cuda:0", precision, watched.driver(), libraries(), choices());
+            CudaDriver overheard = Listening.to(CudaDriver.class, driver(), (arguments, result) -> {
+                if (result instanceof CudaDriver.Graph graph) {
+                    graphNodes.add(graph.nodes());
+                }
+            });
+            device = CudaDeviceProvider.open("cuda:0", precision, overheard, libraries(), choices());
         }
         return device;
     }
 
     /** Nodes of each graph that the device recorded so far. */
     List<Integer> graphNodes() {
-        return watched.nodes();
+        return graphNodes;
     }
 
     @Override

@@ -5,16 +5,13 @@ import io.invadapter.engine.Diffusion;
 import io.invadapter.engine.SeededNoise;
 import io.invadapter.engine.StableDiffusion;
 import io.invadapter.engine.model.Latents;
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.CudaDeviceProvider;
 import io.invadapter.kernels.cuda.EmulatedGpu;
 import io.invadapter.kernels.cuda.blas.Blas;
-import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.dnn.Dnn;
-import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -36,7 +33,8 @@ final class StepWork {
         EmulatedGpu gpu = EmulatedGpu.counting();
         CudaLibraries libraries = gpu.libraries();
         try (Device device = CudaDeviceProvider.open("cuda:0", Precision.FP16, gpu.driver(),
-                new CudaLibraries(new ListeningBlas(libraries.blas()), new ListeningDnn(libraries.dnn())), ChoiceBook.inMemory())) {
+                new CudaLibraries(Listening.to(Blas.class, libraries.blas(), this::hear), Listening.to(Dnn.class, libraries.dnn(), this::hear)),
+                ChoiceBook.inMemory())) {
             StableDiffusion model = SyntheticModel.load(sizes.structure(), sizes.picture(), device).model();
             int size = sizes.picture() / model.vae().factor();
             float[] text = new float[sizes.structure().textEncoder().maxTokens() * sizes.structure().unet().contextChannels()];
@@ -56,6 +54,16 @@ final class StepWork {
 
     static StepWork of(Sizes sizes) {
         return new StepWork(sizes);
+    }
+
+    private void hear(Object[] arguments, Object result) {
+        for (Object argument : arguments == null ? new Object[0] : arguments) {
+            if (argument instanceof Dnn.Shape shape) {
+                convolutions.add(shape);
+            } else if (argument instanceof Blas.Product product) {
+                products.add(product);
+            }
+        }
     }
 
     /** In the order in which they come up, those of decoding last. */
@@ -80,64 +88,5 @@ final class StepWork {
 
     private long times(String name) {
         return step.stream().filter(name::equals).count();
-    }
-
-    private final class ListeningDnn implements Dnn {
-        private final Dnn dnn;
-
-        ListeningDnn(Dnn dnn) {
-            this.dnn = dnn;
-        }
-
-        @Override
-        public String description() {
-            return dnn.description();
-        }
-
-        @Override
-        public Proposals propose(Shape shape) {
-            convolutions.add(shape);
-            return dnn.propose(shape);
-        }
-
-        @Override
-        public void close() {
-            dnn.close();
-        }
-    }
-
-    private final class ListeningBlas implements Blas {
-        private final Blas blas;
-
-        ListeningBlas(Blas blas) {
-            this.blas = blas;
-        }
-
-        @Override
-        public String description() {
-            return blas.description();
-        }
-
-        @Override
-        public void setWorkspace(long address, long bytes) {
-            blas.setWorkspace(address, bytes);
-        }
-
-        @Override
-        public void multiply(boolean transposeA, boolean transposeB, int m, int n, int k, float alpha, Matrix a, Matrix b, float beta,
-                Matrix c, DataType type, int batch, CudaDriver.Stream stream) {
-            blas.multiply(transposeA, transposeB, m, n, k, alpha, a, b, beta, c, type, batch, stream);
-        }
-
-        @Override
-        public List<Candidate<ProductWay>> candidates(Product product) {
-            products.add(product);
-            return blas.candidates(product);
-        }
-
-        @Override
-        public void close() {
-            blas.close();
-        }
     }
 }
