@@ -1,7 +1,7 @@
 package io.invadapter.gpucheck.first;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.cuda.ClassicProduct;
 import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.blas.Blas;
@@ -17,7 +17,6 @@ final class LinearProducts {
     private static final int BIAS = 3;
     private static final int RESIDUAL = 4;
     private static final int POINTS = 16;
-    private static final long WORKSPACE_BYTES = 32L << 20;
 
     private LinearProducts() {
     }
@@ -46,7 +45,7 @@ final class LinearProducts {
 
         @Override
         public String key() {
-            return "product " + product;
+            return product.key();
         }
 
         @Override
@@ -63,7 +62,7 @@ final class LinearProducts {
         public List<Candidate<Blas.ProductWay>> candidates() {
             Blas blas = contact.libraries().blas();
             List<Candidate<Blas.ProductWay>> candidates = new ArrayList<>(blas.candidates(product));
-            candidates.add(new Classic(blas, new Pointwise(new KernelLibrary(contact.driver(), product.type())), product));
+            candidates.add(new ClassicProduct(blas, new Pointwise(new KernelLibrary(contact.driver(), product.type())), product));
             return candidates;
         }
 
@@ -133,55 +132,6 @@ final class LinearProducts {
         @Override
         public void close() {
             memory.close();
-        }
-    }
-
-    /** cuBLAS's product, and what is added by a kernel of its own: under the name that the device knows it by. */
-    private record Classic(Blas blas, Pointwise pointwise, Blas.Product product) implements Candidate<Blas.ProductWay>, Blas.ProductWay {
-        private boolean adds() {
-            return product.bias() || product.residual();
-        }
-
-        @Override
-        public String name() {
-            return adds() ? "cuBLAS, then add" : "cuBLAS";
-        }
-
-        @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
-        public Blas.ProductWay prepare() {
-            return this;
-        }
-
-        @Override
-        public long workspaceBytes() {
-            return WORKSPACE_BYTES;
-        }
-
-        @Override
-        public void run(long x, long weight, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
-            int in = product.inFeatures();
-            int out = product.outFeatures();
-            blas.setWorkspace(workspace, WORKSPACE_BYTES);
-            blas.multiply(true, false, out, product.rows(), in, 1, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x, in, 0), 0,
-                    new Blas.Matrix(y, out, 0), product.type(), 1, stream);
-            if (adds()) {
-                pointwise.add(y, bias, Activation.NONE, 0, residual, y, 1, product.rows(), out, stream);
-            }
-        }
-
-        @Override
-        public void close() {
-            // It holds nothing.
         }
     }
 }

@@ -1,7 +1,6 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.choice.Choice;
@@ -20,9 +19,6 @@ import java.util.Map;
  * a kernel that adds; which, is chosen once for each size.
  */
 final class Products implements AutoCloseable {
-    /** What NVIDIA recommends for compute capability 9.0; older chips need less. */
-    private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
-
     private final CudaDriver driver;
     private final CudaDriver.Stream stream;
     private final Blas blas;
@@ -31,8 +27,6 @@ final class Products implements AutoCloseable {
     private final Chooser chooser;
     private final DataType type;
     private final Map<Blas.Product, Choice<Blas.ProductWay>> choices = new HashMap<>();
-    /** What cuBLAS was given last. */
-    private long blasWorkspace;
 
     /** @param pointwise of the type of all matrices */
     Products(CudaDriver driver, CudaDriver.Stream stream, Blas blas, Pointwise pointwise, Workspace workspace, Chooser chooser,
@@ -67,16 +61,8 @@ final class Products implements AutoCloseable {
 
     /** {@code C = A B} in columns for each of a batch. */
     void multiply(int m, int n, int k, Blas.Matrix a, Blas.Matrix b, Blas.Matrix c, int batch) {
-        multiply(false, m, n, k, a, b, c, batch, workspace.address(BLAS_WORKSPACE_BYTES), stream);
-    }
-
-    private void multiply(boolean transposeA, int m, int n, int k, Blas.Matrix a, Blas.Matrix b, Blas.Matrix c, int batch, long scratch,
-                          CudaDriver.Stream on) {
-        if (scratch != blasWorkspace) {
-            blas.setWorkspace(scratch, BLAS_WORKSPACE_BYTES);
-            blasWorkspace = scratch;
-        }
-        blas.multiply(transposeA, false, m, n, k, 1, a, b, 0, c, type, batch, on);
+        blas.setWorkspace(workspace.address(ClassicProduct.WORKSPACE_BYTES), ClassicProduct.WORKSPACE_BYTES);
+        blas.multiply(false, false, m, n, k, 1, a, b, 0, c, type, batch, stream);
     }
 
     /** A product that can be computed in more than one way. */
@@ -89,13 +75,13 @@ final class Products implements AutoCloseable {
 
         @Override
         public String key() {
-            return "product " + product;
+            return product.key();
         }
 
         @Override
         public Iterable<Candidate<Blas.ProductWay>> candidates() {
             List<Candidate<Blas.ProductWay>> all = new ArrayList<>(blas.candidates(product));
-            all.add(new Classic(product));
+            all.add(new ClassicProduct(blas, pointwise, product));
             return all;
         }
 
@@ -119,61 +105,6 @@ final class Products implements AutoCloseable {
                     memory.close();
                 }
             };
-        }
-    }
-
-    /** cuBLAS's product, and what is added by a kernel of its own. */
-    private final class Classic implements Candidate<Blas.ProductWay>, Blas.ProductWay {
-        private final Blas.Product product;
-
-        Classic(Blas.Product product) {
-            this.product = product;
-        }
-
-        private boolean adds() {
-            return product.bias() || product.residual();
-        }
-
-        @Override
-        public String name() {
-            return adds() ? "cuBLAS, then add" : "cuBLAS";
-        }
-
-        @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
-        public Blas.ProductWay prepare() {
-            return this;
-        }
-
-        @Override
-        public long workspaceBytes() {
-            return BLAS_WORKSPACE_BYTES;
-        }
-
-        @Override
-        public void run(long x, long weight, long bias, long residual, long y, long scratch, CudaDriver.Stream on) {
-            int in = product.inFeatures();
-            int out = product.outFeatures();
-            // y = x W^T: to cuBLAS, which thinks in columns, y^T = W x^T.
-            multiply(true, out, product.rows(), in, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x, in, 0), new Blas.Matrix(y, out, 0),
-                    1, scratch, on);
-            if (adds()) {
-                pointwise.add(y, bias, Activation.NONE, 0, residual, y, 1, product.rows(), out, on);
-            }
-        }
-
-        @Override
-        public void close() {
-            // It holds nothing.
         }
     }
 

@@ -36,6 +36,11 @@ public interface Blas extends AutoCloseable {
      * @param alignment in bytes; the address of every operand is a multiple of it
      */
     record Product(DataType type, int rows, int inFeatures, int outFeatures, boolean bias, boolean residual, int alignment) {
+        /** Of the choice among its ways. */
+        public String key() {
+            return "product " + this;
+        }
+
         /** E.g. {@code FLOAT16 8192 x 320 -> 1280 + bias + residual}, and the alignment unless it is 16. */
         @Override
         public String toString() {

@@ -138,6 +138,9 @@ public final class Cublas implements Blas {
 
     @Override
     public synchronized void setWorkspace(long address, long bytes) {
+        if (address == workspace && bytes == workspaceBytes) {
+            return;
+        }
         workspace = address;
         workspaceBytes = bytes;
         driver.makeCurrent();

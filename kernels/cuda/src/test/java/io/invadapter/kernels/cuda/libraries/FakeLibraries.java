@@ -43,6 +43,8 @@ final class FakeLibraries {
         Blas.Matrix c = new Blas.Matrix(0xc000, 31, 5_000_000_000L);
         blas.multiply(true, false, 2, 3, 4, 0.5f, a, b, 0, c, DataType.FLOAT16, 6, null);
         blas.setWorkspace(0x77000, 4096);
+        // The same again is no call.
+        blas.setWorkspace(0x77000, 4096);
         blas.multiply(false, true, 2, 3, 4, 1, a, b, 0.25f, c, DataType.BFLOAT16, 1, stream);
         blas.multiply(false, false, 2, 3, 4, 1, a, b, 0, c, DataType.FLOAT32, 1, stream);
     }
