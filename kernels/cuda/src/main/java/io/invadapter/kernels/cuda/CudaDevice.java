@@ -23,7 +23,6 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -55,7 +54,6 @@ final class CudaDevice implements Device {
     private final Pointwise pointwise;
     private final Pointwise floats;
     private final Normalisation normalisation;
-    private final GatedProduct gatedProduct;
     private final Attention attention;
     private final Embeddings embeddings;
     private final Sampling sampling;
@@ -63,6 +61,7 @@ final class CudaDevice implements Device {
     private final Workspace workspace;
     private final Chooser chooser;
     private final Products products;
+    private final GatedWays gatedWays;
     private final ConvolutionPlans convolutions;
     private final long normWorkspace;
     private final ChoiceBook book;
@@ -71,8 +70,6 @@ final class CudaDevice implements Device {
     /** Memory that may be named by recorded graphs: freed with the device only. */
     private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
-    /** Scales of 1 with shifts of 0, by channels. */
-    private final Map<Integer, Norm> plainNorms = new HashMap<>();
     private TensorPool pool;
     private boolean closed;
 
@@ -99,7 +96,6 @@ final class CudaDevice implements Device {
             pointwise = new Pointwise(library);
             floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
             normalisation = new Normalisation(library);
-            gatedProduct = new GatedProduct(library);
             attention = new Attention(library);
             embeddings = new Embeddings(library);
             sampling = new Sampling(library);
@@ -118,6 +114,7 @@ final class CudaDevice implements Device {
             chooser = new Chooser(driver, stream, workspace, book, this::trim);
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
+            gatedWays = new GatedWays(stream, library, products, chooser, weights);
             convolutions = new ConvolutionPlans(this, dnn, this::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
@@ -399,8 +396,8 @@ final class CudaDevice implements Device {
         return ((CudaGatedLinear) layer).run(arguments, x);
     }
 
-    GatedProduct gatedProduct() {
-        return gatedProduct;
+    GatedWays gatedWays() {
+        return gatedWays;
     }
 
     /** {@code y = (value + bias) gelu(gate + bias)} of values and gates beside one another. */
@@ -509,15 +506,6 @@ final class CudaDevice implements Device {
         Tensor y = allocate(type, x.shape());
         normalisation.layerNorm(x.address(), w.scale, w.shift, y.address(), rows(x), w.channels, epsilon, stream);
         return y;
-    }
-
-    /** Scale and shift that change nothing. */
-    Norm plainNorm(int channels) {
-        return plainNorms.computeIfAbsent(channels, n -> {
-            float[] ones = new float[n];
-            Arrays.fill(ones, 1);
-            return norm(HostTensor.of(ones, n), HostTensor.of(new float[n], n));
-        });
     }
 
     @Override

@@ -6,19 +6,15 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 
-/**
- * The gated feed-forward's first half. A layer norm in front of it is folded into its weights, which serve two ways of doing
- * it: one launch of gated_linear.cu, or a layer norm without scale and shift, cuBLAS's product and GEGLU.
- */
+/** The gated feed-forward's first half. A layer norm in front of it is folded into its weights, which serve both {@link GatedWays}. */
 final class CudaGatedLinear implements Device.GatedLinear {
     private final CudaDevice device;
     private final int inFeatures;
     private final int outFeatures;
     private final long weight;
     private final long bias;
-    /** Those three only where there is a norm. */
+    /** 0 without a norm. */
     private final long sums;
-    private final Device.Norm plain;
     private final float epsilon;
 
     /** @param norm may be {@code null} */
@@ -31,16 +27,14 @@ final class CudaGatedLinear implements Device.GatedLinear {
             this.weight = memory.store(type, weight);
             this.bias = memory.store(type, bias);
             this.sums = 0;
-            this.plain = null;
             this.epsilon = 0;
         } else {
             FoldedNorm folded = FoldedNorm.of(type, weight, bias, norm);
             this.weight = memory.store(type, folded.weight());
             this.bias = memory.store(type, folded.bias());
             this.sums = memory.store(DataType.FLOAT32, folded.sums());
-            this.plain = device.plainNorm(inFeatures);
             this.epsilon = norm.epsilon();
-            device.gatedProduct().prepare(inFeatures, outFeatures);
+            device.gatedWays().prepare(inFeatures, outFeatures);
         }
     }
 
@@ -57,14 +51,18 @@ final class CudaGatedLinear implements Device.GatedLinear {
     Tensor run(Arguments arguments, Tensor x) {
         Tensor y = device.allocate(x.type(), arguments.gatedLinear(x, this));
         int rows = Math.toIntExact(x.elements() / inFeatures);
-        if (plain != null && device.gatedProduct().serves(inFeatures, outFeatures) && x.address() % 16 == 0) {
-            device.gatedProduct().normedGeglu(x.address(), weight, sums, bias, y.address(), rows, inFeatures, outFeatures, epsilon,
-                    device.stream());
-        } else {
+        if (sums == 0) {
             Tensor both = device.allocate(x.type(), rows, 2 * outFeatures);
-            device.multiply(plain == null ? x : device.layerNorm(x, plain, epsilon), weight, both);
+            device.multiply(x, weight, both);
             device.geglu(both, bias, y);
+            return y;
         }
+        GatedWays.How how = device.gatedWays().choose(rows, inFeatures, outFeatures, x.address() % 16 == 0);
+        boolean together = how == GatedWays.How.TOGETHER;
+        long normed = together ? 0 : device.allocate(x.type(), rows, inFeatures).address();
+        long both = together ? 0 : device.allocate(x.type(), rows, 2 * outFeatures).address();
+        device.gatedWays().run(how, new GatedWays.Size(x.type(), rows, inFeatures, outFeatures),
+                new GatedWays.Places(x.address(), weight, bias, sums, normed, both, y.address()), epsilon);
         return y;
     }
 }

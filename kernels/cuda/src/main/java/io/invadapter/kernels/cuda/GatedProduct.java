@@ -26,13 +26,6 @@ public final class GatedProduct {
         return library.type() != DataType.FLOAT32 && depth % DEPTH == 0 && columns % library.chunk() == 0;
     }
 
-    /** Loads the kernel if it serves those sizes. */
-    void prepare(int depth, int columns) {
-        if (serves(depth, columns)) {
-            library.prepare("gated_linear");
-        }
-    }
-
     /**
      * {@code y = value gelu(gate)}, {@code value = rstd (x Wv^T - mean sv) + bv} and {@code gate} likewise, with mean and rstd
      * of each row of x: the layer norm is in the weights, see {@link FoldedNorm}.

@@ -33,8 +33,8 @@ public final class EmulatorDriver implements CudaDriver {
     private static final int DEFAULT_MULTIPROCESSORS = 108;
     /** A driver hands memory out in multiples of this. */
     private static final int GRANULE = 512;
-    /** What a kernel or a copy pretends to take. */
-    private static final long DEVICE_NANOS = 3_000;
+    /** What a kernel or a copy pretends to take: so long that few runs of it are enough to time it. */
+    private static final long DEVICE_NANOS = 100_000_000;
     private static final long HOST_NANOS = 4_000;
     private static final long ALLOCATION_NANOS = 100_000;
 

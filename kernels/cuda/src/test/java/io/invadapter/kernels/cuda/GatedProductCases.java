@@ -19,26 +19,26 @@ final class GatedProductCases {
     /** What the types beside float16 are tried with; float32 has no such kernel. */
     static List<KernelCase> few(DataType type) {
         return type == DataType.FLOAT32 ? List.of()
-                : List.of(product(130, 64, 72, 0.3, 1), product(20, 128, 8, 100, 1), product(3, 32, 64, -2, 0.5));
+                : List.of(rows(130, 64, 72, 0.3, 1), rows(20, 128, 8, 100, 1), rows(3, 32, 64, -2, 0.5));
     }
 
     static List<KernelCase> all() {
         List<KernelCase> cases = new ArrayList<>(few(DataType.FLOAT16));
         // One tile of the depth to more than the buffers hold twice.
         for (int tiles = 1; tiles <= 7; tiles++) {
-            cases.add(product(17, tiles * 32, 40, 0.5, 1.5));
+            cases.add(rows(17, tiles * 32, 40, 0.5, 1.5));
         }
         // Each end of a tile of rows, and of a block; each end of a block's columns.
         for (int rows : new int[] {1, 8, 63, 64, 65, 127, 128, 129, 257}) {
-            cases.add(product(rows, 32, 16, 0, 1));
+            cases.add(rows(rows, 32, 16, 0, 1));
         }
         for (int columns = 8; columns <= 136; columns += 16) {
-            cases.add(product(5, 32, columns, 0, 1));
+            cases.add(rows(5, 32, columns, 0, 1));
         }
-        cases.add(product(256, 320, 64, 0.2, 1));
+        cases.add(rows(256, 320, 64, 0.2, 1));
         // As float16 can hardly tell apart.
-        cases.add(product(40, 64, 24, 1000, 2));
-        cases.add(product(40, 640, 8, -300, 0.7));
+        cases.add(rows(40, 64, 24, 1000, 2));
+        cases.add(rows(40, 640, 8, -300, 0.7));
         cases.add(new KernelCase("gated product of rows without deviation", bench -> {
             float[] x = new float[9 * 64];
             Arrays.fill(x, 2.5f);
@@ -55,7 +55,7 @@ final class GatedProductCases {
         return cases;
     }
 
-    private static KernelCase product(int rows, int depth, int columns, double mean, double deviation) {
+    private static KernelCase rows(int rows, int depth, int columns, double mean, double deviation) {
         return new KernelCase("gated product, " + rows + " x " + depth + " to " + columns + ", mean " + mean + ", deviation "
                 + deviation, bench -> run(bench, bench.random(new Random(rows), rows * depth, mean, deviation), rows, depth, columns));
     }
@@ -88,7 +88,12 @@ final class GatedProductCases {
         int depth = x.length / rows;
         float[] ones = new float[depth];
         Arrays.fill(ones, 1);
-        double[] normed = NormalisationCases.layerReference(x, ones, new float[depth], rows, EPSILON);
+        return product(NormalisationCases.layerReference(x, ones, new float[depth], rows, EPSILON), weight, bias, rows, columns);
+    }
+
+    /** {@code (normed Wv^T + bv) gelu(normed Wg^T + bg)}. */
+    static double[] product(double[] normed, float[] weight, float[] bias, int rows, int columns) {
+        int depth = normed.length / rows;
         double[] expected = new double[rows * columns];
         for (int r = 0; r < rows; r++) {
             for (int c = 0; c < columns; c++) {

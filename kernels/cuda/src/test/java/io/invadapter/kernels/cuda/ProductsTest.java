@@ -148,7 +148,7 @@ class ProductsTest {
 
     @Test
     void theFasterWayIsTaken() {
-        gpu.fusedTakes(1.5);
+        gpu.fusedTakes(2);
         try (CudaDevice device = open()) {
             Layer layer = new Layer(device, 20, 16, true, 0);
             layer.check(device, true);
