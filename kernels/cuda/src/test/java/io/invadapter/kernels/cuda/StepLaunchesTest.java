@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -13,7 +14,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** How many kernels, products and convolutions a step of Stable Diffusion 1.5 starts at 512 x 512: each costs microseconds of its own. */
+/** How many kernels, products and convolutions a step of Stable Diffusion 1.5 starts at 512 x 512: each costs microseconds more. */
 class StepLaunchesTest {
     private static final EmulatedGpu GPU = EmulatedGpu.counting();
     private static Device device;
@@ -54,6 +55,15 @@ class StepLaunchesTest {
     @Test
     void ofAPlainPictureWithGuidance() {
         assertAtMost(326, lastStep(false));
+    }
+
+    /** What the README's table is made from. */
+    @Test
+    void theRooflineCountsTheSame() {
+        List<StepRoofline.Call> calls = StepRoofline.step(false);
+        assertEquals(lastStep(false).values().stream().mapToInt(n -> n).sum(), StepRoofline.launches(calls));
+        // Of one row of the batch this network is known to need 0.8 TFLOP.
+        assertEquals(1.6e12, calls.stream().mapToDouble(StepRoofline.Call::operations).sum(), 0.01e12);
     }
 
     @Test
