@@ -14,7 +14,7 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** How many kernels, products and convolutions a step of Stable Diffusion 1.5 starts at 512 x 512: each costs microseconds more. */
+/** How many kernels, products and convolutions a step of Stable Diffusion 1.5 starts at 512 x 512: each costs microseconds. */
 class StepLaunchesTest {
     private static final EmulatedGpu GPU = EmulatedGpu.counting();
     private static Device device;
