@@ -26,6 +26,7 @@ public final class MeasuringDevice implements InvocationHandler {
     private static final Set<String> NO_WORK = Set.of("allocate", "keep", "upload");
     /** These work on what they are given. */
     private static final Set<String> IN_PLACE = Set.of("ddimStep", "copy", "linearInto");
+    private static final Set<Class<?>> RESULTS = Set.of(Tensor.class, Device.Joined.class);
 
     private final Device target;
     private final Map<Device.Convolution, Integer> kernelSizes = new IdentityHashMap<>();
@@ -99,7 +100,7 @@ public final class MeasuringDevice implements InvocationHandler {
             return unrecorded((Runnable) arguments[0]);
         }
         boolean operator = measuring && !NO_WORK.contains(name)
-                && (method.getReturnType() == Tensor.class || IN_PLACE.contains(name));
+                && (RESULTS.contains(method.getReturnType()) || IN_PLACE.contains(name));
         Device.Mark before = operator ? target.mark() : null;
         Object result;
         try {
@@ -108,10 +109,14 @@ public final class MeasuringDevice implements InvocationHandler {
             throw e.getCause();
         }
         if (operator) {
-            Tensor y = result == null && arguments[1] instanceof Device.Linear ? (Tensor) arguments[2] : (Tensor) result;
-            boolean identity = arguments.length == 6 && arguments[5] != null;
+            Tensor y = switch (result) {
+                case Tensor tensor -> tensor;
+                case Device.Joined joined -> joined.map();
+                case null, default -> arguments[1] instanceof Device.Linear ? (Tensor) arguments[2] : null;
+            };
+            boolean identity = arguments.length == 6 && arguments[5] instanceof Device.Identity;
             pending.add(new Timed(identity ? name + " with identity" : name, before, target.mark(), operations(y, arguments),
-                    bytes(arguments) + (result == null ? 0 : y.bytes())));
+                    bytes(arguments) + bytes(result)));
         } else if (result instanceof Device.Convolution convolution) {
             int[] shape = ((HostTensor) arguments[0]).shape();
             kernelSizes.put(convolution, shape[2] * shape[3]);
@@ -141,20 +146,21 @@ public final class MeasuringDevice implements InvocationHandler {
             case Device.GatedLinear gated -> 4.0 * y.elements() * gated.inFeatures();
             case Device.TokenMixer mixer -> 2.0 * y.elements() * mixer.inTokens();
             case Device.Convolution convolution -> 2.0 * y.elements() * convolution.inChannels() * kernelSizes.get(convolution);
-            // Only attention takes six arguments, the keys second.
-            case Tensor keys when arguments.length == 6 -> 4.0 * y.elements() * keys.size(1)
+            // Only attention is given keys and values.
+            case Tensor keys when arguments.length == 6 && arguments[2] instanceof Tensor -> 4.0 * y.elements() * keys.size(1)
                     + (arguments[5] instanceof Device.Identity identity
                             ? 4.0 * y.elements() / y.batch() * attendingRows * identity.keys().size(1) : 0);
             case null, default -> 0;
         };
     }
 
-    private double bytes(Object[] arguments) {
+    private double bytes(Object... values) {
         double sum = 0;
-        for (Object argument : arguments) {
-            sum += switch (argument) {
+        for (Object value : values) {
+            sum += switch (value) {
                 case Tensor tensor -> tensor.bytes();
-                case Tensor[] tensors -> bytes(tensors);
+                case Tensor[] tensors -> bytes((Object[]) tensors);
+                case Device.Joined joined -> joined.map().bytes() + joined.normed().bytes();
                 case Device.Identity identity -> identity.keys().bytes() + identity.values().bytes();
                 case Device.Linear linear -> weights((double) linear.inFeatures() * linear.outFeatures());
                 case Device.GatedLinear gated -> weights(2.0 * gated.inFeatures() * gated.outFeatures());

@@ -97,6 +97,8 @@ class EveryKernelTest {
                 device.groupNorm(zeros(shape), norm, channels / 2, 1e-5f, true);
                 device.layerNorm(zeros(2, 64, channels), norm, 1e-5f);
             }
+            // Four channels to a group.
+            device.groupNorm(zeros(2, 8, 8, 64), device.norm(weights(64), weights(64)), 16, 1e-5f, true);
             device.layerNorm(zeros(2, 64, 65), device.norm(weights(65), weights(65)), 1e-5f);
         }
 
