@@ -157,6 +157,11 @@ final class Convolutions {
         }
 
         @Override
+        public void spoil() {
+            memory.spoil(y, pixels() * shape.outChannels() * shape.type().bytes());
+        }
+
+        @Override
         public byte[] result() {
             return memory.bytes(y, pixels() * shape.outChannels() * shape.type().bytes());
         }

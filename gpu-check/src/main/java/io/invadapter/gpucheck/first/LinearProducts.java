@@ -125,6 +125,11 @@ final class LinearProducts {
         }
 
         @Override
+        public void spoil() {
+            memory.spoil(y, results() * product.type().bytes());
+        }
+
+        @Override
         public byte[] result() {
             return memory.bytes(y, results() * product.type().bytes());
         }

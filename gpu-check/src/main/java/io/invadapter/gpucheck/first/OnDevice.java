@@ -66,6 +66,11 @@ final class OnDevice implements AutoCloseable {
         return address;
     }
 
+    /** Makes bytes such that they are no numbers, in any type. */
+    void spoil(long address, long bytes) {
+        driver.fill(address, (byte) 0xff, bytes);
+    }
+
     /** {@code count} values from there on. */
     float[] read(DataType type, long address, int count) {
         try (Arena arena = Arena.ofConfined()) {

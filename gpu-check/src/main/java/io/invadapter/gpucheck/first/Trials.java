@@ -7,6 +7,7 @@ import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.choice.Stopwatch;
 import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -48,6 +49,9 @@ final class Trials<W extends Way> {
 
     /** Memory with known values. */
     interface Operands<W extends Way> extends AutoCloseable {
+        /** Makes the result no numbers, so that it is nobody else's. */
+        void spoil();
+
         void run(W way, long workspace, CudaDriver.Stream stream);
 
         /** Of the last result at some places. */
@@ -74,12 +78,14 @@ final class Trials<W extends Way> {
         }
         for (boolean compiled : new boolean[] {false, true}) {
             for (Subject<W> subject : subjects) {
+                List<Operands<W>> operands = new ArrayList<>();
                 for (Candidate<W> candidate : candidates.get(subject)) {
                     if (candidate.compiledAtRunTime() == compiled) {
                         contact.item(subject.label() + ": " + candidate.name(), LONG * contact.sizes().limit(),
-                                () -> tried(subject, candidate, limit));
+                                () -> tried(subject, candidate, operands, limit));
                     }
                 }
+                operands.forEach(Operands::close);
             }
         }
         for (Subject<W> subject : subjects) {
@@ -87,7 +93,8 @@ final class Trials<W extends Way> {
         }
     }
 
-    private Outcome tried(Subject<W> subject, Candidate<W> candidate, double limit) {
+    /** @param kept the subject's operands, if any candidate has needed them */
+    private Outcome tried(Subject<W> subject, Candidate<W> candidate, List<Operands<W>> kept, double limit) {
         Map<String, Object> data = new LinkedHashMap<>();
         data.put("work", subject.key());
         data.put("candidate", candidate.name());
@@ -109,15 +116,19 @@ final class Trials<W extends Way> {
             data.put("workspace_bytes", way.workspaceBytes());
             // Known even if it crashes.
             contact.journal().more(data);
-            return run(subject, candidate, way, limit, milliseconds, data);
+            if (kept.isEmpty()) {
+                kept.add(subject.operands());
+            }
+            return run(subject, candidate, way, kept.getFirst(), limit, milliseconds, data);
         }
     }
 
-    private Outcome run(Subject<W> subject, Candidate<W> candidate, W way, double limit, double prepared, Map<String, Object> data) {
+    private Outcome run(Subject<W> subject, Candidate<W> candidate, W way, Operands<W> operands, double limit, double prepared,
+            Map<String, Object> data) {
         CudaDriver driver = contact.driver();
-        try (Operands<W> operands = subject.operands(); OnDevice scratch = new OnDevice(driver);
-                CudaDriver.Stream stream = driver.newStream()) {
+        try (OnDevice scratch = new OnDevice(driver); CudaDriver.Stream stream = driver.newStream()) {
             long workspace = way.workspaceBytes() == 0 ? 0 : scratch.room(way.workspaceBytes());
+            operands.spoil();
             operands.run(way, workspace, stream);
             stream.synchronize();
             double error = operands.error();

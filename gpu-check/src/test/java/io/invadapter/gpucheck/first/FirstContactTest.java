@@ -220,6 +220,16 @@ class FirstContactTest {
     }
 
     @Test
+    void theWorkOfAStepIsThatOfStableDiffusion15() {
+        StepWork work = StepWork.of(Sizes.real(List::of));
+        assertEquals(52, work.convolutions().stream().mapToLong(work::timesPerStep).sum());
+        assertEquals(25, work.convolutions().stream().filter(shape -> work.timesPerStep(shape) > 0).count());
+        assertTrue(work.convolutions().stream().anyMatch(shape -> shape.height() == 512), "the decoder's too");
+        assertTrue(work.products().stream().anyMatch(product -> product.rows() == 8192 && product.residual()
+                && work.timesPerStep(product) == 15));
+    }
+
+    @Test
     void whatThereIsNoTimeForIsSaid() throws Exception {
         List<Section> sections = List.of(new Section("slow", 1, contact -> {
             for (int i = 0; i < 4; i++) {
