@@ -1,4 +1,4 @@
-// What every kernel shares: vector accesses, activations, warp reductions.
+// What every kernel shares: vector accesses, asynchronous copies, activations, warp reductions.
 //
 // Everything here exists on compute capability 8.0 and is the same instruction on every later chip.
 #pragma once
@@ -54,6 +54,22 @@ __device__ inline Chunk load_shared_chunk(uint32_t address) {
 __device__ inline void store_shared_chunk(uint32_t address, const Chunk& c) {
     asm volatile("st.shared.v4.b32 [%0], {%1,%2,%3,%4};" ::"r"(address), "r"(c.word[0]), "r"(c.word[1]),
                  "r"(c.word[2]), "r"(c.word[3]) : "memory");
+}
+
+// ---- asynchronous copies from global to shared memory -------------------------------------------------------------
+
+// Copies 16 bytes past the L1 cache; with `valid` false nothing is read and zeros are written.
+__device__ inline void copy_async(uint32_t shared, const void* global, bool valid) {
+    int bytes = valid ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
+}
+
+__device__ inline void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+
+// Waits until at most `pending` of this thread's committed groups are still under way.
+template <int pending>
+__device__ inline void copy_wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
 // ---- float32 arithmetic -------------------------------------------------------------------------------------------

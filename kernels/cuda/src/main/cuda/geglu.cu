@@ -1,20 +1,17 @@
 // GEGLU: y[r, c] = a gelu(b), a = x[r, c] + bias[c], b = x[r, D + c] + bias[D + c]; gelu with the exact error function.
 //
 // Layout   x [R, 2 D] (values, then gates), y [R, D], bias [2 D] or null.
-// Cost     3 R D values, plus the bias once per 8 rows; about 30 FLOPs per result; bound by memory.
-// Design   A thread has one chunk of results of 8 consecutive rows, so the bias is read once for them; neighbouring
-//          threads have neighbouring chunks. D no multiple of a chunk, or unaligned addresses: value by value.
+// Cost     3 R D values, plus the bias once per thread; about 30 FLOPs per result; bound by memory.
+// Design   A thread has one chunk of results of some consecutive rows: of one while there are multiprocessors to fill, of up to
+//          8 beyond, so that the bias is read once for them; neighbouring threads have neighbouring chunks. D no multiple of a chunk, or unaligned addresses: value by value.
 #include "common.cuh"
 
-namespace {
-constexpr int ROWS = 8;
-}
-
 extern "C" __global__ void __launch_bounds__(256)
-geglu(const Value* __restrict__ x, const Value* __restrict__ bias, Value* __restrict__ y, int rows, int channels) {
+geglu(const Value* __restrict__ x, const Value* __restrict__ bias, Value* __restrict__ y, int rows, int channels,
+      int rows_per_thread) {
     unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
-    int first = i / chunks * ROWS;
+    int first = i / chunks * rows_per_thread;
     int c = i % chunks * CHUNK;
     int count = channels - c;
     bool vectors = channels % CHUNK == 0 && aligned16(x) && aligned16(bias) && aligned16(y);
@@ -25,7 +22,7 @@ geglu(const Value* __restrict__ x, const Value* __restrict__ bias, Value* __rest
         widen(gate_bias, load_chunk(bias + channels + c, count, vectors));
     }
 #pragma unroll 2
-    for (int row = first; row < min(first + ROWS, rows); row++) {
+    for (int row = first; row < min(first + rows_per_thread, rows); row++) {
         const Value* source = x + static_cast<long long>(row) * channels * 2 + c;
         float value[CHUNK];
         float gate[CHUNK];

@@ -1,4 +1,4 @@
-// Tensor cores: the asynchronous copy to shared memory, matrix fragments and products of 16-bit values.
+// Tensor cores: matrix fragments and products of 16-bit values.
 #pragma once
 
 #include "common.cuh"
@@ -8,22 +8,6 @@
 #else
 #define MATRIX_TYPE "bf16"
 #endif
-
-// ---- asynchronous copies from global to shared memory -------------------------------------------------------------
-
-// Copies 16 bytes past the L1 cache; with `valid` false nothing is read and zeros are written.
-__device__ inline void copy_async(uint32_t shared, const void* global, bool valid) {
-    int bytes = valid ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "r"(bytes) : "memory");
-}
-
-__device__ inline void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-
-// Waits until at most `pending` of this thread's committed groups are still under way.
-template <int pending>
-__device__ inline void copy_wait() {
-    asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
-}
 
 // ---- matrix fragments ---------------------------------------------------------------------------------------------
 //

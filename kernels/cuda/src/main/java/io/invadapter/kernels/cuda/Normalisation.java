@@ -155,14 +155,24 @@ public final class Normalisation {
         Check.eps(eps);
         boolean vectors = channels % library.chunk() == 0 && channels <= LAYER_NORM_MOST_CHANNELS
                 && (x | gamma | beta | y) % 16 == 0;
+        int warps = layerNormWarps(rows);
         // With many rows several per warp, so that gamma and beta are read less often.
         int rowsPerWarp = Math.clamp(rows / (LAYER_NORM_WARPS * MANY_BLOCKS), 1, 4);
-        int rowsPerBlock = LAYER_NORM_WARPS * rowsPerWarp;
+        int rowsPerBlock = warps * rowsPerWarp;
         int sharedBytes = vectors ? 2 * channels * library.bytes() : 0;
         CudaDriver.Function function =
                 library.function("layer_norm", vectors ? "layer_norm" : "layer_norm_any", sharedBytes);
-        library.driver().launch(function, new Grid(Math.ceilDiv(rows, rowsPerBlock), 1, 1), LAYER_NORM_WARPS * WARP,
+        library.driver().launch(function, new Grid(Math.ceilDiv(rows, rowsPerBlock), 1, 1), warps * WARP,
                 sharedBytes, stream, new Parameters().int64(x).int64(gamma).int64(beta).int64(y).int32(rows)
                         .int32(channels).int32(rowsPerBlock).float32(eps));
+    }
+
+    /** Warps of a block, each with a row: fewer where there would be fewer blocks than multiprocessors. */
+    int layerNormWarps(int rows) {
+        int warps = LAYER_NORM_WARPS;
+        while (warps > 1 && Math.ceilDiv(rows, warps) < chip.multiprocessors()) {
+            warps /= 2;
+        }
+        return warps;
     }
 }

@@ -13,8 +13,10 @@ import io.invadapter.kernels.cuda.driver.Parameters;
  */
 public final class Pointwise {
     private static final int THREADS = 256;
-    /** Rows that one thread of geglu.cu and add.cu goes through. */
-    private static final int ROWS = 8;
+    /** Rows that one thread of geglu.cu and add.cu goes through at most. */
+    private static final int MOST_ROWS = 8;
+    /** Threads that each multiprocessor has before a thread gets more rows than one. */
+    private static final int THREADS_FIRST = 1024;
     /** What one launch of {@link #toActivations} takes. */
     static final int MOST_ARRAYS = 3;
     /** Values that one thread of convert.cu converts. */
@@ -25,6 +27,11 @@ public final class Pointwise {
     /** On the library's driver. */
     public Pointwise(KernelLibrary library) {
         this.library = library;
+    }
+
+    /** Rows that a thread goes through where that many chunks of 16 bytes are written: one while that leaves multiprocessors idle. */
+    int rowsPerThread(long chunks) {
+        return Math.clamp(chunks / ((long) library.driver().multiprocessors() * THREADS_FIRST), 1, MOST_ROWS);
     }
 
     private void launch(String operator, String name, long threads, CudaDriver.Stream stream, Parameters parameters) {
@@ -85,9 +92,14 @@ public final class Pointwise {
         Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
         Check.positive("channels", channels);
-        long threads = (long) Math.ceilDiv(channels, library.chunk()) * Math.ceilDiv(rows, ROWS);
-        launch("geglu", "geglu", threads, stream,
-                new Parameters().int64(x).int64(bias).int64(y).int32(rows).int32(channels));
+        long chunks = Math.ceilDiv(channels, library.chunk());
+        geglu(x, bias, y, rows, channels, rowsPerThread(chunks * rows), stream);
+    }
+
+    void geglu(long x, long bias, long y, int rows, int channels, int perThread, CudaDriver.Stream stream) {
+        long chunks = Math.ceilDiv(channels, library.chunk());
+        launch("geglu", "geglu", chunks * Math.ceilDiv(rows, perThread), stream,
+                new Parameters().int64(x).int64(bias).int64(y).int32(rows).int32(channels).int32(perThread));
     }
 
     /**
@@ -114,15 +126,21 @@ public final class Pointwise {
         Check.positive("images", images);
         Check.positive("pixels", pixels);
         Check.positive("channels", channels);
+        long chunks = Math.ceilDiv(channels, library.chunk());
+        add(x, bias, activation, time, residual, y, images, pixels, channels, rowsPerThread(chunks * pixels * images), stream);
+    }
+
+    void add(long x, long bias, Activation activation, long time, long residual, long y, int images, int pixels, int channels,
+             int perThread, CudaDriver.Stream stream) {
         String name = switch (activation) {
             case NONE -> "add";
             case SILU -> "add_silu";
             case QUICK_GELU -> "add_quick_gelu";
             case GELU -> "add_gelu";
         };
-        long threads = (long) Math.ceilDiv(channels, library.chunk()) * Math.ceilDiv(pixels, ROWS) * images;
-        launch("add", name, threads, stream, new Parameters().int64(x).int64(bias).int64(time).int64(residual).int64(y)
-                .int32(images).int32(pixels).int32(channels));
+        long chunks = Math.ceilDiv(channels, library.chunk());
+        launch("add", name, chunks * Math.ceilDiv(pixels, perThread) * images, stream, new Parameters().int64(x).int64(bias).int64(time).int64(residual).int64(y)
+                .int32(images).int32(pixels).int32(channels).int32(perThread));
     }
 
     /**

@@ -134,6 +134,18 @@ class LauncherTest {
                 () -> pointwise.toFloat(A, A, 1L << 36, null));
     }
 
+    /** 108 multiprocessors with 1024 threads each come before a second row of a thread. */
+    @Test
+    void launchesFillTheChip() {
+        assertEquals(1, pointwise.rowsPerThread(2 * 64 * 160));
+        assertEquals(1, pointwise.rowsPerThread(2 * 108 * 1024 - 1));
+        assertEquals(2, pointwise.rowsPerThread(2 * 108 * 1024));
+        assertEquals(8, pointwise.rowsPerThread(1L << 30));
+        assertEquals(1, norms.layerNormWarps(128));
+        assertEquals(4, norms.layerNormWarps(512));
+        assertEquals(8, norms.layerNormWarps(8192));
+    }
+
     @Test
     void samplingAndEmbeddings() {
         refused("guidance is null, expected a device address",

@@ -271,11 +271,10 @@ final class NormalisationCases {
             Bench.close("layer norm", expected, bench.readValues(out, x.length), bench.tolerance());
             bench.counted(launches -> {
                 if (shift == 0 && channels % 8 == 0 && channels <= 2048) {
-                    // A block of 8 rows has gamma and beta once: with fewer rows than that their share grows.
-                    if (rows >= 40) {
-                        long bytes = (long) bench.size() * x.length;
-                        traffic(launches.getFirst(), bytes + 2L * bench.size() * channels, bytes);
-                    }
+                    // x once, gamma and beta once for each block.
+                    long bytes = (long) bench.size() * x.length;
+                    long blocks = Math.ceilDiv(rows, norms.layerNormWarps(rows) * Math.clamp(rows / 8192, 1, 4));
+                    traffic(launches.getFirst(), bytes + blocks * 2 * bench.size() * channels, bytes);
                     coalesced(launches.getFirst());
                     conflicts(launches.getFirst());
                 }

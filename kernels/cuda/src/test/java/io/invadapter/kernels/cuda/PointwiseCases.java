@@ -283,11 +283,16 @@ final class PointwiseCases {
                 }
             }
             long out = bench.result(expected.length, shift(shift, 2));
-            new Pointwise(bench.library()).geglu(bench.values(x, shift(shift, 0)),
-                    withBias ? bench.values(bias, shift(shift, 1)) : 0, out, rows, channels, null);
+            long input = bench.values(x, shift(shift, 0));
+            long biases = withBias ? bench.values(bias, shift(shift, 1)) : 0;
+            Pointwise pointwise = new Pointwise(bench.library());
+            pointwise.geglu(input, biases, out, rows, channels, 8, null);
             Bench.close("GEGLU", expected, bench.readValues(out, expected.length), bench.tolerance());
             perfect(bench, shift == 0 && channels % 8 == 0,
                     bench.size() * (x.length + (withBias ? 2L * channels : 0)), (long) bench.size() * expected.length);
+            long fewRows = bench.result(expected.length);
+            pointwise.geglu(input, biases, fewRows, rows, channels, null);
+            Bench.close("GEGLU, a row to a thread", expected, bench.readValues(fewRows, expected.length), bench.tolerance());
         });
     }
 
@@ -323,7 +328,7 @@ final class PointwiseCases {
             long times = withTime ? bench.values(time, shift(shift, 2)) : 0;
             long residuals = withResidual ? bench.values(residual, shift(shift, 3)) : 0;
             Pointwise pointwise = new Pointwise(bench.library());
-            pointwise.add(input, biases, activation, times, residuals, out, images, pixels, channels, null);
+            pointwise.add(input, biases, activation, times, residuals, out, images, pixels, channels, 8, null);
             Bench.close("add", expected, bench.readValues(out, n), bench.tolerance());
             // Bands of 8 rows each read bias and time: their share is a fixed one where bands are full.
             long size = bench.size();
