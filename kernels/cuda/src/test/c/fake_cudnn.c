@@ -10,7 +10,7 @@ static intptr_t made = 0;
 static int kinds[100000];
 
 size_t cudnnGetVersion(void) {
-    return 90501;
+    return answer("FAKE_CUDNN_VERSION", 90501);
 }
 
 size_t cudnnGetCudartVersion(void) {

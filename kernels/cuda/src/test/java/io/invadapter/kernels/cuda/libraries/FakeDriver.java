@@ -17,9 +17,15 @@ final class FakeDriver implements CudaDriver {
     boolean lost;
     private long next = 0x7f00_0000_0000L;
     private final int version;
+    private final int capability;
 
     FakeDriver(int version) {
+        this(version, 90);
+    }
+
+    FakeDriver(int version, int capability) {
         this.version = version;
+        this.capability = capability;
     }
 
     @Override
@@ -29,7 +35,7 @@ final class FakeDriver implements CudaDriver {
 
     @Override
     public int computeCapability() {
-        return 90;
+        return capability;
     }
 
     @Override

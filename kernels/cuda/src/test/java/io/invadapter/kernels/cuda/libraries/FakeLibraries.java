@@ -23,9 +23,9 @@ final class FakeLibraries {
     private FakeLibraries() {
     }
 
-    /** @param arguments the driver's CUDA version */
+    /** @param arguments the driver's CUDA version, and perhaps the GPU's compute capability */
     public static void main(String[] arguments) {
-        FakeDriver driver = new FakeDriver(Integer.parseInt(arguments[0]));
+        FakeDriver driver = new FakeDriver(Integer.parseInt(arguments[0]), arguments.length > 1 ? Integer.parseInt(arguments[1]) : 90);
         try (CudaLibraries libraries = CudaLibraries.open(driver)) {
             System.out.println(libraries.blas().description());
             System.out.println(libraries.dnn().description());

@@ -220,6 +220,14 @@ class FakeLibrariesTest {
     }
 
     @Test
+    void faultyEnginesArePassedOver() throws Exception {
+        run("12 cudnn", Map.of("FAKE_CUDNN_VERSION", "92301"), "12040", "86");
+        assertEquals(List.of("1", "2", "4"), output.stream().filter(l -> l.startsWith("graph conv+bias, engine"))
+                .map(l -> l.split(" ")[3]).toList(), "all but 5");
+        assertEverythingIsGivenBack();
+    }
+
+    @Test
     void theConvolutionAloneAndThatWithAResidualThatCountsNothingCompeteToo() throws Exception {
         run("12 cudnn", Map.of("FAKE_ALL_COMPILED", "1", "FAKE_NO_TENSOR_CORES", "1"), "12040");
         List<String> without = output.subList(output.indexOf("last resort classic calls one after the other, implicit GEMM []: 1000"
