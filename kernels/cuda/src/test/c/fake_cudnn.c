@@ -121,13 +121,30 @@ int cudnnBackendDestroyDescriptor(void *descriptor) {
     return 0;
 }
 
+/* A tensor that is passed by value has a host address in the variant pack; which of the pack's it is, is told by its id. */
+static void note_by_value(void *descriptor, int name, int64_t count, const void *values) {
+    static int64_t last_id = -1, by_value = -1, place = -1;
+    if (name == 906) {
+        last_id = *(const int64_t *) values;
+    } else if (name == 908 && *(const _Bool *) values) {
+        by_value = last_id;
+    }
+    for (int64_t i = 0; name == 1000 && i < count; i++) {
+        place = ((const int64_t *) values)[i] == by_value ? i : place;
+    }
+    if (name == 1001 && place >= 0) {
+        note("%ld by value: %g", (intptr_t) descriptor, **((const float *const *) values + place));
+    }
+}
+
 int cudnnBackendSetAttribute(void *descriptor, int name, int type, int64_t count, const void *values) {
     char text[1000] = "";
+    note_by_value(descriptor, name, count, values);
     for (int64_t i = 0; i < count; i++) {
         char *end = text + strlen(text);
         switch (type) {
             case 0: case 3: case 6: case 15: sprintf(end, " %ld", ((const int64_t *) values)[i]); break;
-            case 1: case 7: case 8: case 14: sprintf(end, " %d", ((const int *) values)[i]); break;
+            case 1: case 7: case 8: case 14: case 18: sprintf(end, " %d", ((const int *) values)[i]); break;
             case 2: sprintf(end, " %s", ((const _Bool *) values)[i] ? "true" : "false"); break;
             case 4: sprintf(end, " %g", ((const float *) values)[i]); break;
             default: return 2010;

@@ -8,10 +8,10 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Launches of attention.cu, eaa_attention.cu, both for any head size, attention_wide.cu and attention_scalar.cu. Arrays are of the library's type,
- * softmax and sums float32. Every head size up to {@value #MOST_HEAD_SIZE} is served, in any array and in every combination;
- * with the 16-bit types the tensor cores do it up to 160, and beyond that for multiples of 8 in arrays aligned to 16 bytes,
- * without causal mask and without an identity.
+ * Launches of attention.cu, eaa_attention.cu, both for any head size, attention_wide.cu and attention_scalar.cu. Arrays are of the
+ * library's type, softmax and sums float32. Every head size up to {@value #MOST_HEAD_SIZE} is served, in any array and in every
+ * combination; with the 16-bit types the tensor cores do it up to 160, and beyond that for multiples of 8 in arrays aligned to 16
+ * bytes, without causal mask and without an identity.
  */
 public final class Attention {
     /** The widest head. */

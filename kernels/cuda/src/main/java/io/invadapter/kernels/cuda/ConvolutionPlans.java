@@ -104,7 +104,7 @@ final class ConvolutionPlans implements AutoCloseable {
                 // Then by what this shape itself can do.
             }
         }
-        try (Dnn.Proposals proposals = dnn.propose(shape)) {
+        try (Dnn.Proposals<Dnn.Plan> proposals = dnn.propose(shape)) {
             return device.chooser().choose(new Convolved(shape, representative.toString(), proposals));
         }
     }
@@ -112,9 +112,9 @@ final class ConvolutionPlans implements AutoCloseable {
     private final class Convolved implements Offer<Dnn.Plan> {
         private final Dnn.Shape shape;
         private final String key;
-        private final Dnn.Proposals proposals;
+        private final Dnn.Proposals<Dnn.Plan> proposals;
 
-        Convolved(Dnn.Shape shape, String key, Dnn.Proposals proposals) {
+        Convolved(Dnn.Shape shape, String key, Dnn.Proposals<Dnn.Plan> proposals) {
             this.shape = shape;
             this.key = key;
             this.proposals = proposals;

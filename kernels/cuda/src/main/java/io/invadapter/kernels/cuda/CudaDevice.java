@@ -54,7 +54,7 @@ final class CudaDevice implements Device {
     private final Pointwise pointwise;
     private final Pointwise floats;
     private final Normalisation normalisation;
-    private final Attention attention;
+    private final CudaAttention attention;
     private final Embeddings embeddings;
     private final Sampling sampling;
     private final TensorPool requestPool;
@@ -96,7 +96,6 @@ final class CudaDevice implements Device {
             pointwise = new Pointwise(library);
             floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
             normalisation = new Normalisation(library);
-            attention = new Attention(library);
             embeddings = new Embeddings(library);
             sampling = new Sampling(library);
             stream = driver.newStream();
@@ -120,6 +119,8 @@ final class CudaDevice implements Device {
             long normBytes = normalisation.groupNormWorkspaceBytes();
             normWorkspace = lasting(normBytes);
             driver.fill(normWorkspace, (byte) 0, normBytes);
+            attention = new CudaAttention(library, dnn, chooser, workspace, CudaAttention.WORTH_CHOOSING);
+            closing.push(attention::close);
         } catch (RuntimeException | Error e) {
             close();
             throw e;
@@ -515,17 +516,11 @@ final class CudaDevice implements Device {
         Tensor out = allocate(type, query.shape());
         Attention.Shape shape = new Attention.Shape(query.batch(), heads, query.size(1), keys.size(1), size,
                 (float) (1 / Math.sqrt(size)));
-        Strided q = strided(query, size);
-        Strided k = strided(keys, size);
-        Strided v = strided(values, size);
-        if (identity == null) {
-            attention.attention(q, k, v, strided(out, size), shape, causal, stream);
-            return out;
-        }
-        Tensor own = identity.keys();
-        attention.eaaAttention(q, k, v, strided(out, size), new Attention.Identity(strided(own, size),
-                strided(identity.values(), size), own.size(1), own.batch(), identity.rows().address(),
-                identity.scales().address()), shape, stream);
+        Attention.Identity other = identity == null ? null : new Attention.Identity(strided(identity.keys(), size),
+                strided(identity.values(), size), identity.keys().size(1), identity.keys().batch(), identity.rows().address(),
+                identity.scales().address());
+        attention.run(strided(query, size), strided(keys, size), strided(values, size), strided(out, size), shape, causal, other,
+                stream);
         return out;
     }
 

@@ -10,7 +10,8 @@ import java.util.Random;
  * Times attention and the embedded attention adapter at the sizes of SD 1.5 on GPU 0 and prints microseconds (median of
  * rounds), TFLOP/s, and the fraction of the card's dense float16 peak given as the only argument, in TFLOP/s.
  *
- * <p>The adapter is also set against two calls of plain attention and an addition.
+ * <p>The adapter is also set against two calls of plain attention and an addition, and plain attention is timed with the kernel for
+ * many blocks and with the one of half the rows, whichever of them is the choice.
  */
 final class AttentionTiming {
     private static final int HEADS = 8;
@@ -30,11 +31,11 @@ final class AttentionTiming {
         System.setProperty("cuda.driver", "jcuda");
         try (Bench bench = Bench.open(DataType.FLOAT16)) {
             System.out.println(bench.driver().deviceName());
-            System.out.printf("%6s %6s %6s %6s %6s %10s %10s %10s %10s %8s %8s%n", "batch", "head", "L", "keys", "id",
-                    "plain us", "two us", "eaa us", "TFLOP/s", "of peak", "eaa/two");
+            System.out.printf("%6s %6s %6s %6s %6s %10s %10s %10s %10s %10s %10s %8s %8s%n", "batch", "head", "L", "keys", "id",
+                    "plain us", "many us", "few us", "two us", "eaa us", "TFLOP/s", "of peak", "eaa/two");
             AttentionTiming timing = new AttentionTiming(bench, Double.parseDouble(arguments[0]));
             int[][] levels = {{4096, 40}, {1024, 80}, {256, 160}, {64, 160}};
-            for (int batch : new int[] {2, 16}) {
+            for (int batch : new int[] {1, 2, 3, 16}) {
                 for (int[] level : levels) {
                     timing.time(batch, level[1], level[0], level[0], level[0]);
                     timing.time(batch, level[1], level[0], 77, Math.min(256, level[0]));
@@ -70,6 +71,8 @@ final class AttentionTiming {
         Attention.Shape other = new Attention.Shape(batch, HEADS, tokens, identityKeys, size, scale);
 
         double plain = median(() -> attention.attention(q, k, v, first, own, false, null));
+        double many = median(() -> new Attention(bench.library(), 0).attention(q, k, v, first, own, false, null));
+        double few = median(() -> new Attention(bench.library(), Integer.MAX_VALUE).attention(q, k, v, first, own, false, null));
         double two = median(() -> {
             attention.attention(q, k, v, first, own, false, null);
             attention.attention(q, sharedK, sharedV, second, other, false, null);
@@ -77,8 +80,8 @@ final class AttentionTiming {
         });
         double eaa = median(() -> attention.eaaAttention(q, k, v, first, identity, own, null));
         double teraflops = 4.0 * batch * HEADS * tokens * (keys + identityKeys) * size / eaa / 1e6;
-        System.out.printf("%6d %6d %6d %6d %6d %10.1f %10.1f %10.1f %10.1f %7.1f%% %8.2f%n", batch, size, tokens, keys,
-                identityKeys, plain, two, eaa, teraflops, 100 * teraflops / peak, eaa / two);
+        System.out.printf("%6d %6d %6d %6d %6d %10.1f %10.1f %10.1f %10.1f %10.1f %10.1f %7.1f%% %8.2f%n", batch, size, tokens, keys,
+                identityKeys, plain, many, few, two, eaa, teraflops, 100 * teraflops / peak, eaa / two);
         bench.clear();
     }
 

@@ -2,6 +2,7 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
@@ -25,6 +26,7 @@ public final class EmulatedDnn implements Dnn {
     private final EmulatedMemory memory;
     private List<EmulatedEngine> engines = List.of(EmulatedEngine.of("engine", 20, 15).withScratch(EmulatedEngine.BY_WEIGHTS),
             EmulatedEngine.of("engine without scratch memory", 40, 15).asLastResort());
+    private List<EmulatedEngine> attentionEngines = List.of();
     private final List<String> planned = new ArrayList<>();
     private int open;
     private long calls;
@@ -39,6 +41,11 @@ public final class EmulatedDnn implements Dnn {
     /** From now on proposes these, for every shape. */
     public void proposes(EmulatedEngine... ways) {
         engines = List.of(ways);
+    }
+
+    /** From now on proposes these for every attention; unless told it has none. */
+    public void proposesForAttention(EmulatedEngine... ways) {
+        attentionEngines = List.of(ways);
     }
 
     /** The shapes and engines of plans that were prepared, those that failed included, in order. */
@@ -68,13 +75,25 @@ public final class EmulatedDnn implements Dnn {
     }
 
     @Override
-    public Proposals propose(Shape shape) {
+    public Proposals<Plan> propose(Shape shape) {
         require(!closed, "NOT_INITIALIZED", "closed");
         List<Candidate<Plan>> candidates = new ArrayList<>();
         engines.forEach(engine -> candidates.add(new EmulatedProposal(shape, engine)));
-        return new Proposals() {
+        return proposals(candidates);
+    }
+
+    @Override
+    public Proposals<AttentionPlan> propose(AttentionShape shape) {
+        require(!closed, "NOT_INITIALIZED", "closed");
+        List<Candidate<AttentionPlan>> candidates = new ArrayList<>();
+        attentionEngines.forEach(engine -> candidates.add(new EmulatedAttention(driver, shape, engine)));
+        return proposals(candidates);
+    }
+
+    private static <W extends Way> Proposals<W> proposals(List<Candidate<W>> candidates) {
+        return new Proposals<>() {
             @Override
-            public List<Candidate<Plan>> candidates() {
+            public List<Candidate<W>> candidates() {
                 return candidates;
             }
 

@@ -58,6 +58,7 @@ public final class EmulatorDriver implements CudaDriver {
     private long usedMemory;
     private final EmulatedClock clock = new EmulatedClock();
     private boolean closed;
+    private long deviceNanos = DEVICE_NANOS;
     private EmulatedStream recorded;
     private Thread recorder;
     /** What was done that a recording forbids, or null. */
@@ -67,6 +68,11 @@ public final class EmulatorDriver implements CudaDriver {
     EmulatorDriver(Emulator emulator, boolean keep) {
         this.emulator = emulator;
         this.keep = keep;
+    }
+
+    /** Kernels and copies pretend to take that long from now on. */
+    void kernelsTake(long microseconds) {
+        deviceNanos = microseconds * 1000;
     }
 
     /** What the launches so far counted; none are kept for an emulator that does not count. */
@@ -146,7 +152,7 @@ public final class EmulatorDriver implements CudaDriver {
 
     /** Gives work to a stream, null for the default one, which does it at once. */
     void submit(String name, Stream stream, Runnable work) {
-        submit(stream, new EmulatedWork(name, work, DEVICE_NANOS, HOST_NANOS));
+        submit(stream, new EmulatedWork(name, work, deviceNanos, HOST_NANOS));
     }
 
     void submit(Stream stream, Runnable work) {

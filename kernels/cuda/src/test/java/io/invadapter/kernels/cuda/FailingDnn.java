@@ -1,10 +1,12 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /** A cuDNN that fails when {@link Faults} says so, on a {@link FailingDriver}. */
 final class FailingDnn implements Dnn {
@@ -39,7 +41,26 @@ final class FailingDnn implements Dnn {
         }
     }
 
-    private record FailingCandidate(Candidate<Plan> candidate, Faults faults) implements Candidate<Plan> {
+    private record FailingAttention(AttentionPlan plan, Faults faults) implements AttentionPlan {
+        @Override
+        public long workspaceBytes() {
+            return plan.workspaceBytes();
+        }
+
+        @Override
+        public void run(long q, long k, long v, long out, long workspace, CudaDriver.Stream stream) {
+            faults.convolution("cudnnBackendExecute");
+            plan.run(q, k, v, out, workspace, FailingDriver.inner(stream));
+        }
+
+        @Override
+        public void close() {
+            faults.release(plan::close);
+        }
+    }
+
+    private record FailingCandidate<W extends Way>(Candidate<W> candidate, Faults faults, UnaryOperator<W> failing)
+            implements Candidate<W> {
         @Override
         public String name() {
             return candidate.name();
@@ -62,10 +83,10 @@ final class FailingDnn implements Dnn {
 
         /** cuDNN allocates a little itself. */
         @Override
-        public Plan prepare() {
+        public W prepare() {
             faults.convolution("cudnnBackendFinalize");
             faults.allocation("preparing a convolution");
-            return new FailingPlan(candidate.prepare(), faults);
+            return failing.apply(candidate.prepare());
         }
     }
 
@@ -75,14 +96,23 @@ final class FailingDnn implements Dnn {
     }
 
     @Override
-    public Proposals propose(Shape shape) {
+    public Proposals<Plan> propose(Shape shape) {
         faults.call("cudnnBackendGetAttribute");
-        Proposals proposals = dnn.propose(shape);
-        List<Candidate<Plan>> failing = new ArrayList<>();
-        proposals.candidates().forEach(candidate -> failing.add(new FailingCandidate(candidate, faults)));
-        return new Proposals() {
+        return failing(dnn.propose(shape), plan -> new FailingPlan(plan, faults));
+    }
+
+    @Override
+    public Proposals<AttentionPlan> propose(AttentionShape shape) {
+        faults.call("cudnnBackendGetAttribute");
+        return failing(dnn.propose(shape), plan -> new FailingAttention(plan, faults));
+    }
+
+    private <W extends Way> Proposals<W> failing(Proposals<W> proposals, UnaryOperator<W> plan) {
+        List<Candidate<W>> failing = new ArrayList<>();
+        proposals.candidates().forEach(candidate -> failing.add(new FailingCandidate<>(candidate, faults, plan)));
+        return new Proposals<>() {
             @Override
-            public List<Candidate<Plan>> candidates() {
+            public List<Candidate<W>> candidates() {
                 return failing;
             }
 

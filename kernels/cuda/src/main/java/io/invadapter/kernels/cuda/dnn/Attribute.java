@@ -42,12 +42,23 @@ final class Attribute {
     static final int TENSOR_STRIDES = 903;
     static final int TENSOR_UNIQUE_ID = 906;
     static final int TENSOR_IS_VIRTUAL = 907;
+    static final int TENSOR_IS_BY_VALUE = 908;
     static final int VARIANT_PACK_UNIQUE_IDS = 1000;
     static final int VARIANT_PACK_DATA_POINTERS = 1001;
     static final int VARIANT_PACK_WORKSPACE = 1003;
     static final int ENGINE_GLOBAL_INDEX = 1301;
     static final int ENGINE_NUMERICAL_NOTE = 1303;
     static final int ENGINE_BEHAVIOR_NOTE = 1305;
+    static final int MATMUL_COMP_TYPE = 1500;
+    static final int OPERATION_MATMUL_ADESC = 1520;
+    static final int OPERATION_MATMUL_BDESC = 1521;
+    static final int OPERATION_MATMUL_CDESC = 1522;
+    static final int OPERATION_MATMUL_DESC = 1523;
+    static final int REDUCTION_OPERATOR = 1600;
+    static final int REDUCTION_COMP_TYPE = 1601;
+    static final int OPERATION_REDUCTION_XDESC = 1610;
+    static final int OPERATION_REDUCTION_YDESC = 1611;
+    static final int OPERATION_REDUCTION_DESC = 1612;
     static final int DEVICEPROP_JSON_REPRESENTATION = 2702;
 
     private Attribute() {

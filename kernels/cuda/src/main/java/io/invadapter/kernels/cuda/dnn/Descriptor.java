@@ -30,6 +30,10 @@ final class Descriptor implements AutoCloseable {
     static final int OPERATION_GRAPH = 15;
     static final int VARIANT_PACK = 16;
     static final int TENSOR = 17;
+    static final int MATMUL = 18;
+    static final int OPERATION_MATMUL = 19;
+    static final int REDUCTION = 21;
+    static final int OPERATION_REDUCTION = 22;
     static final int DEVICE_PROPERTIES = 38;
 
     /** {@code cudnnBackendAttributeType_t} */
@@ -45,6 +49,7 @@ final class Descriptor implements AutoCloseable {
     static final int TYPE_NUMERICAL_NOTE = 11;
     static final int TYPE_POINTWISE_MODE = 14;
     static final int TYPE_DESCRIPTOR = 15;
+    static final int TYPE_REDUCTION_OPERATOR = 18;
     static final int TYPE_BEHAVIOR_NOTE = 19;
     private static final int TYPE_CHAR = 24;
 

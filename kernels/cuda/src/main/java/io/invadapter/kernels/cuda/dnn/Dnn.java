@@ -7,8 +7,8 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.List;
 
 /**
- * The convolutions of cuDNN that the engine needs: the seam behind which JCudnn and plain Java (tests) are the same thing.
- * Feature maps are {@code [B, H, W, C]}, weights {@code [out, kernel, kernel, in]}, dense, of one type; sums are float32.
+ * The convolutions and attention of cuDNN that the engine needs: the seam behind which JCudnn and plain Java (tests) are the same
+ * thing. Feature maps are {@code [B, H, W, C]}, weights {@code [out, kernel, kernel, in]}, dense, of one type; sums are float32.
  */
 public interface Dnn extends AutoCloseable {
 
@@ -64,10 +64,58 @@ public interface Dnn extends AutoCloseable {
         void run(long x, long w, long bias, long residual, long y, long workspace, CudaDriver.Stream stream);
     }
 
-    /** What cuDNN proposes for a shape. Plans that were prepared from it outlive it. */
-    interface Proposals extends AutoCloseable {
+    /**
+     * Places of the values of an array {@code [batch, tokens, heads, head size]}, counted in values; those of one head are
+     * neighbours.
+     */
+    record Strides(long batch, long token, long head) {
+        @Override
+        public String toString() {
+            return batch + " " + token + " " + head;
+        }
+    }
+
+    /**
+     * Attention of one size without a mask, {@code out = softmax(scale q k^T) v} for each batch row and head.
+     *
+     * @param type     of all operands, of 16 bits; products are summed and softmax computed in float32
+     * @param queries  tokens of q and out
+     * @param keys     tokens of k and v
+     * @param headSize a multiple of 8
+     * @param q        where q lies; all strides are multiples of 8
+     */
+    record AttentionShape(DataType type, int batch, int heads, int queries, int keys, int headSize, float scale, Strides q,
+                          Strides k, Strides v, Strides out) {
+        /** For people, and the same in every process. */
+        @Override
+        public String toString() {
+            return "attention of " + type + ", " + batch + " x " + heads + " heads of " + headSize + ", " + queries + " queries, "
+                    + keys + " keys, strides " + q + ", " + k + ", " + v + ", " + out;
+        }
+    }
+
+    /** A way to compute an {@link AttentionShape}. */
+    interface AttentionPlan extends Way {
+        /**
+         * May be recorded in a graph, unless the library cannot.
+         *
+         * @param q         address, a multiple of 16, as are all others
+         * @param out       overlaps no other
+         * @param workspace address of {@link #workspaceBytes()} bytes, or 0 when that is 0
+         * @param stream    where
+         * @throws io.invadapter.kernels.cuda.driver.CudaException when cuDNN fails, with its status by name
+         */
+        void run(long q, long k, long v, long out, long workspace, CudaDriver.Stream stream);
+    }
+
+    /**
+     * What cuDNN proposes for a shape. Plans that were prepared from it outlive it.
+     *
+     * @param <W> the plans
+     */
+    interface Proposals<W extends Way> extends AutoCloseable {
         /** The most promising first; those that cuDNN refuses at once are among them and say so when they are prepared. */
-        List<Candidate<Plan>> candidates();
+        List<Candidate<W>> candidates();
 
         @Override
         void close();
@@ -77,7 +125,10 @@ public interface Dnn extends AutoCloseable {
     String description();
 
     /** Asks for the ways of a shape; prepares none, needs no memory of the device. */
-    Proposals propose(Shape shape);
+    Proposals<Plan> propose(Shape shape);
+
+    /** The same for attention. */
+    Proposals<AttentionPlan> propose(AttentionShape shape);
 
     @Override
     void close();

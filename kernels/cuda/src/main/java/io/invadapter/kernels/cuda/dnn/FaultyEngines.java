@@ -30,6 +30,11 @@ final class FaultyEngines {
         this.cublasVersion = cublasVersion;
     }
 
+    /** Whether fused attention is wrong: NVIDIA's own cudnn-frontend refuses it for cuDNN 9.10.0 and 9.10.1. */
+    boolean attention() {
+        return cudnnVersion == 91000 || cudnnVersion == 91001;
+    }
+
     boolean contains(long engine) {
         return switch (capability) {
             case 86 -> cudnnVersion / 100 == 923 && engine == 5;

@@ -1,11 +1,14 @@
 package io.invadapter.kernels.cuda.dnn;
 
 import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.BiFunction;
+import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 import jcuda.jcudnn.JCudnn;
 
@@ -44,11 +47,16 @@ public final class JCudnnDnn implements Dnn {
         return description;
     }
 
-    /** A run of a plan: checks what is common to all, and lets its work go to the stream. */
-    synchronized void on(CudaDriver.Stream stream, Shape shape, long residual, Runnable work) {
+    /** A run of a convolution's plan: checks what is common to all, and lets its work go to the stream. */
+    void on(CudaDriver.Stream stream, Shape shape, long residual, Runnable work) {
         if (residual != 0 != shape.residual()) {
             throw new IllegalArgumentException("residual is " + (residual == 0 ? "missing" : "given, but not planned for"));
         }
+        on(stream, work);
+    }
+
+    /** Lets the work of a run go to the stream. */
+    synchronized void on(CudaDriver.Stream stream, Runnable work) {
         driver.makeCurrent();
         cudnn.use(stream);
         work.run();
@@ -71,20 +79,81 @@ public final class JCudnnDnn implements Dnn {
         }
     }
 
-    private record Proposal(String name, List<String> notes, boolean compiledAtRunTime, boolean isLastResort,
-                            Supplier<Plan> maker) implements Candidate<Plan> {
+    private record Proposal<W extends Way>(String name, List<String> notes, boolean compiledAtRunTime, boolean isLastResort,
+                                           Supplier<W> maker) implements Candidate<W> {
         @Override
-        public Plan prepare() {
+        public W prepare() {
             return maker.get();
         }
     }
 
-    private final class Asked implements Proposals {
-        private final Shape shape;
-        private final List<ConvolutionGraph> graphs = new ArrayList<>();
-        private final List<Candidate<Plan>> candidates = new ArrayList<>();
+    /** Graphs that were asked for engines, and what they gave. */
+    private abstract class Asked<W extends Way> implements Proposals<W> {
+        private final List<OperationGraph> graphs = new ArrayList<>();
+        private final List<Candidate<W>> candidates = new ArrayList<>();
 
-        Asked(Shape shape) {
+        /**
+         * The engines for a graph.
+         *
+         * @param title of the graph
+         * @param make  makes it
+         * @param wrong whether an engine is known to be
+         * @param plan  makes a plan of one
+         */
+        final <G extends OperationGraph> List<Candidate<W>> ask(String title, Supplier<G> make, LongPredicate wrong,
+                                                                BiFunction<G, EngineConfiguration, W> plan) {
+            try {
+                G graph = make.get();
+                graphs.add(graph);
+                List<Candidate<W>> found = new ArrayList<>();
+                for (EngineConfiguration engine : graph.proposals()) {
+                    if (!wrong.test(engine.engine())) {
+                        found.add(new Proposal<>(title + ", " + engine.name(), engine.notes(), engine.compiledAtRunTime(), false,
+                                () -> prepare(() -> plan.apply(graph, engine))));
+                    }
+                }
+                return found.isEmpty() ? refused(title, new CudaException("cuDNN proposes no engine")) : found;
+            } catch (CudaException e) {
+                return refused(title, e);
+            }
+        }
+
+        /** What is refused before anything can be prepared still says why. */
+        final List<Candidate<W>> refused(String title, CudaException reason) {
+            return List.of(new Proposal<>(title, List.of(), true, false, () -> {
+                throw reason;
+            }));
+        }
+
+        final W prepare(Supplier<W> maker) {
+            synchronized (JCudnnDnn.this) {
+                driver.makeCurrent();
+                return maker.get();
+            }
+        }
+
+        final void add(Candidate<W> candidate) {
+            candidates.add(candidate);
+        }
+
+        @Override
+        public List<Candidate<W>> candidates() {
+            return candidates;
+        }
+
+        @Override
+        public void close() {
+            release(() -> {
+                graphs.forEach(OperationGraph::close);
+                graphs.clear();
+            });
+        }
+    }
+
+    private final class AskedForConvolution extends Asked<Plan> {
+        private final Shape shape;
+
+        AskedForConvolution(Shape shape) {
             this.shape = shape;
             classic(ClassicWay.Kind.FUSED, false);
             List<List<Candidate<Plan>>> proposed = new ArrayList<>();
@@ -99,7 +168,7 @@ public final class JCudnnDnn implements Dnn {
             for (int rank = 0; rank < proposed.stream().mapToInt(List::size).max().orElse(0); rank++) {
                 for (List<Candidate<Plan>> variant : proposed) {
                     if (rank < variant.size()) {
-                        candidates.add(variant.get(rank));
+                        add(variant.get(rank));
                     }
                 }
             }
@@ -108,59 +177,38 @@ public final class JCudnnDnn implements Dnn {
         }
 
         private void classic(ClassicWay.Kind kind, boolean isLastResort) {
-            candidates.add(new Proposal(kind.title, List.of(), false, isLastResort,
+            add(new Proposal<>(kind.title, List.of(), false, isLastResort,
                     () -> prepare(() -> new ClassicWay(JCudnnDnn.this, shape, kind))));
         }
 
         private List<Candidate<Plan>> ask(ConvolutionGraph.Variant variant) {
-            try {
-                ConvolutionGraph graph = new ConvolutionGraph(cudnn, shape, variant);
-                graphs.add(graph);
-                List<Candidate<Plan>> found = new ArrayList<>();
-                for (EngineConfiguration engine : graph.proposals()) {
-                    if (!faulty.contains(engine.engine())) {
-                        found.add(new Proposal(variant.title + ", " + engine.name(), engine.notes(), engine.compiledAtRunTime(), false,
-                                () -> prepare(() -> new GraphWay(JCudnnDnn.this, graph, shape, engine))));
-                    }
-                }
-                return found.isEmpty() ? refused(variant, new CudaException("cuDNN proposes no engine")) : found;
-            } catch (CudaException e) {
-                return refused(variant, e);
-            }
+            return ask(variant.title, () -> new ConvolutionGraph(cudnn, shape, variant), faulty::contains,
+                    (graph, engine) -> new GraphWay(JCudnnDnn.this, graph, shape, engine));
         }
+    }
 
-        /** What is refused before anything can be prepared still says why. */
-        private List<Candidate<Plan>> refused(ConvolutionGraph.Variant variant, CudaException reason) {
-            return List.of(new Proposal(variant.title, List.of(), true, false, () -> {
-                throw reason;
-            }));
-        }
+    private final class AskedForAttention extends Asked<AttentionPlan> {
+        private static final String TITLE = "graph attention";
 
-        private Plan prepare(Supplier<Plan> maker) {
-            synchronized (JCudnnDnn.this) {
-                driver.makeCurrent();
-                return maker.get();
-            }
-        }
-
-        @Override
-        public List<Candidate<Plan>> candidates() {
-            return candidates;
-        }
-
-        @Override
-        public void close() {
-            release(() -> {
-                graphs.forEach(ConvolutionGraph::close);
-                graphs.clear();
-            });
+        AskedForAttention(AttentionShape shape) {
+            List<Candidate<AttentionPlan>> found = faulty.attention()
+                    ? refused(TITLE, new CudaException("this version of cuDNN is known to compute it wrong"))
+                    : ask(TITLE, () -> new AttentionGraph(cudnn, shape), engine -> false,
+                            (graph, engine) -> new FusedAttention(JCudnnDnn.this, graph, shape, engine));
+            found.forEach(this::add);
         }
     }
 
     @Override
-    public synchronized Proposals propose(Shape shape) {
+    public synchronized Proposals<Plan> propose(Shape shape) {
         driver.makeCurrent();
-        return new Asked(shape);
+        return new AskedForConvolution(shape);
+    }
+
+    @Override
+    public synchronized Proposals<AttentionPlan> propose(AttentionShape shape) {
+        driver.makeCurrent();
+        return new AskedForAttention(shape);
     }
 
     /** Plans that were not closed go with it. */

@@ -10,12 +10,18 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.SymbolLookup;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import jcuda.jcudnn.JCudnn;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * NVIDIA's own cuBLAS and cuDNN, as far as they go without a GPU. Only where INVADAPTER_CUDA_LIBRARIES names a folder that has
@@ -138,6 +144,61 @@ class RealCudnnTest {
             List<EngineConfiguration> proposals = graph.proposals();
             assertFalse(proposals.isEmpty());
             proposals.forEach(proposal -> assertFalse(proposal.notes().contains("tensor cores"), proposal.toString()));
+        }
+    }
+
+    /** What cuDNN wants of a driver before it proposes an engine that it would compile. */
+    private static final List<String> DRIVER = List.of("cuCtxGetCurrent", "cuCtxGetLimit", "cuCtxPopCurrent", "cuCtxPushCurrent",
+            "cuDeviceGet", "cuDeviceGetCount", "cuDriverGetVersion", "cuGetErrorName", "cuGetErrorString", "cuKernelGetAttribute",
+            "cuKernelSetAttribute", "cuLaunchCooperativeKernel", "cuLaunchKernel", "cuLaunchKernelEx", "cuLibraryGetKernel",
+            "cuLibraryLoadData", "cuLibraryLoadFromFile", "cuLibraryUnload", "cuLinkAddData", "cuLinkComplete", "cuLinkCreate",
+            "cuLinkDestroy", "cuOccupancyMaxPotentialClusterSize", "cuStreamGetCtx");
+
+    /** Loads a driver that does nothing, where there is none; cuDNN finds it by its name. */
+    private static void loadDriver(Path folder) throws IOException, InterruptedException {
+        StringBuilder code = new StringBuilder();
+        DRIVER.forEach(function -> code.append("int ").append(function).append("(void) { return 0; }\n"));
+        Path source = Files.writeString(folder.resolve("driver.c"), code);
+        Path driver = folder.resolve("libcuda.so.1");
+        Process gcc = new ProcessBuilder("gcc", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", driver.toString(),
+                source.toString()).inheritIO().start();
+        assertEquals(0, gcc.waitFor());
+        SymbolLookup.libraryLookup(driver, Arena.global());
+    }
+
+    private static Dnn.AttentionShape attention(DataType type, int batch, int tokens, int keys, int size) {
+        long width = 8L * size;
+        Dnn.Strides query = keys == tokens ? new Dnn.Strides(tokens * 3 * width, 3 * width, size)
+                : new Dnn.Strides(tokens * width, width, size);
+        Dnn.Strides key = keys == tokens ? query : new Dnn.Strides(keys * 2 * width, 2 * width, size);
+        return new Dnn.AttentionShape(type, batch, 8, tokens, keys, size, 0.1f, query, key, key,
+                new Dnn.Strides(tokens * width, width, size));
+    }
+
+    @Test
+    void fusedAttentionHasEngines(@TempDir Path folder) throws Exception {
+        assumeTrue(JCudnn.cudnnGetVersion() >= 91100, "deviceless compilation came with cuDNN 9.11");
+        loadDriver(folder);
+        for (String device : List.of(H100, A100)) {
+            Cudnn cudnn = cudnn();
+            cudnn.describeDevice(device);
+            for (DataType type : List.of(DataType.FLOAT16, DataType.BFLOAT16)) {
+                for (Dnn.AttentionShape shape : List.of(attention(type, 1, 4096, 4096, 40), attention(type, 2, 4096, 4096, 40),
+                        attention(type, 3, 6144, 6144, 40), attention(type, 16, 1024, 1024, 80), attention(type, 2, 4096, 77, 64))) {
+                    try (AttentionGraph graph = new AttentionGraph(cudnn, shape)) {
+                        List<EngineConfiguration> proposals = graph.proposals();
+                        String what = shape + ": " + proposals;
+                        assertFalse(proposals.isEmpty(), what);
+                        proposals.forEach(proposal -> assertTrue(proposal.compiledAtRunTime()
+                                && proposal.notes().contains("tensor cores"), what));
+                        // The engine with Hopper's own products.
+                        assertEquals(device.equals(H100), proposals.stream().anyMatch(proposal -> proposal.engine() == 2), what);
+                    }
+                }
+            }
+            try (AttentionGraph graph = new AttentionGraph(cudnn, attention(DataType.FLOAT16, 2, 4096, 4096, 44))) {
+                assertEquals(List.of(), graph.proposals(), "heads that are no multiple of 8");
+            }
         }
     }
 }

@@ -74,7 +74,7 @@ final class FailingLibraries {
             setEnvironment(parts[0], 0);
         }
         says("INT32 - ", () -> dnn.propose(new Dnn.Shape(DataType.INT32, 1, 8, 8, 16, 16, 3, 3, 1, 1, true)));
-        try (Dnn.Proposals proposals = dnn.propose(SHAPE)) {
+        try (Dnn.Proposals<Dnn.Plan> proposals = dnn.propose(SHAPE)) {
             Dnn.Plan plan = proposals.candidates().getFirst().prepare();
             says("", () -> plan.run(1, 2, 3, 0, 5, 6, null));
             plan.close();
@@ -84,7 +84,7 @@ final class FailingLibraries {
     /** Prints what becomes of each candidate that is no last resort. */
     private static void tryAll(String before, Dnn dnn, CudaDriver.Stream stream) {
         List<String> found = new ArrayList<>();
-        try (Dnn.Proposals proposals = dnn.propose(SHAPE)) {
+        try (Dnn.Proposals<Dnn.Plan> proposals = dnn.propose(SHAPE)) {
             for (Candidate<Dnn.Plan> candidate : proposals.candidates()) {
                 try (Dnn.Plan plan = candidate.isLastResort() ? null : candidate.prepare()) {
                     if (plan != null) {

@@ -53,7 +53,7 @@ final class FakeLibraries {
     private static void convolve(Dnn dnn, CudaDriver.Stream stream) {
         for (Dnn.Shape shape : new Dnn.Shape[] {WITH_RESIDUAL, WITHOUT}) {
             long residual = shape.residual() ? 0x4000 : 0;
-            try (Dnn.Proposals proposals = dnn.propose(shape)) {
+            try (Dnn.Proposals<Dnn.Plan> proposals = dnn.propose(shape)) {
                 for (Candidate<Dnn.Plan> candidate : proposals.candidates()) {
                     String before = (candidate.isLastResort() ? "last resort " : "") + candidate.name() + " " + candidate.notes() + ": ";
                     try (Dnn.Plan plan = candidate.prepare()) {

@@ -10,9 +10,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
@@ -269,6 +271,73 @@ class FakeLibrariesTest {
         assertTrue(log.stream().anyMatch(l -> l.matches("add 0xd22 alpha 1 a \\d+ 0x3000 beta 1 c \\d+ 0x5000")));
         assertTrue(log.stream().anyMatch(l -> l.matches("add 0xd22 alpha 1 a (\\d+) 0x4000 beta 1 c \\1 0x5000")));
         assertEverythingIsGivenBack();
+    }
+
+    @Test
+    void attentionReachesCudnn() throws Exception {
+        run(FakeAttention.class, "12 cudnn", Map.of(), "");
+        assertEquals("graph attention, engine 1 k10=10 [tensor cores]: 2048 bytes", output.getFirst());
+        // Which tensors there are, and their descriptors: q, k transposed, v and the result in memory, the scale by value.
+        Map<String, String> tensors = new HashMap<>();
+        for (String line : log) {
+            if (line.matches("\\d+\\.906 type 3: \\d+")) {
+                tensors.put(line.substring(line.lastIndexOf(' ') + 1), line.substring(0, line.indexOf('.')));
+            }
+        }
+        assertEquals(14, tensors.size(), () -> String.join("\n", log));
+        String part = ".903 type 3: 3932160 40 960 1";
+        String scale = tensors.get("4");
+        assertLogged(tensors.get("1") + ".902 type 3: 2 8 4096 40", tensors.get("1") + part,
+                tensors.get("2") + ".902 type 3: 2 8 40 4096", tensors.get("2") + ".903 type 3: 3932160 40 1 960",
+                tensors.get("3") + ".902 type 3: 2 8 4096 40", tensors.get("3") + part,
+                scale + ".902 type 3: 1 1 1 1", scale + ".901 type 1: 0", scale + ".908 type 2: true", scale + ".907 type 2: false",
+                tensors.get("5") + ".902 type 3: 2 8 4096 40", tensors.get("5") + ".903 type 3: 1310720 40 320 1");
+        // Between: scores, scaled, highest, shifted, powers, sum, its logarithm and statistics in float32, weights in float16.
+        for (int id = 6; id <= 14; id++) {
+            String tensor = tensors.get(Integer.toString(id));
+            boolean row = id == 8 || id == 11 || id == 12 || id == 13;
+            assertLogged(tensor + ".907 type 2: true", tensor + ".901 type 1: " + (id == 14 ? 2 : 0),
+                    tensor + ".902 type 3: 2 8 4096 " + (row ? 1 : 4096),
+                    tensor + ".903 type 3: " + (row ? "32768 4096 1 1" : "134217728 16777216 4096 1"));
+        }
+        assertEquals(List.of("19 a 1 b 2 c 6", "13 mode 1 x 6 b 4 y 7", "22 mode 3 x 7 y 8", "13 mode 9 x 7 b 8 y 9",
+                "13 mode 13 x 9 y 10", "22 mode 0 x 10 y 11", "13 mode 15 x 11 y 12", "13 mode 0 x 8 b 12 y 13",
+                "13 mode 6 x 10 b 11 y 14", "19 a 14 b 3 c 5"), operations(tensors));
+        assertTrue(log.stream().anyMatch(l -> l.matches("\\d+\\.1000 type 3: 1 2 3 4 5")));
+        assertTrue(log.stream().anyMatch(l -> l.matches("\\d+\\.1001 type 6: 4096 8192 12288 \\d+ 16384")));
+        assertTrue(log.stream().anyMatch(l -> l.matches("\\d+\\.1003 type 6: " + 0x5000)));
+        assertTrue(log.stream().anyMatch(l -> l.matches("\\d+ by value: 0.25")));
+        assertEverythingIsGivenBack();
+        run(FakeAttention.class, "12 cudnn", Map.of("FAKE_FINALIZE_15", "3001"), "");
+        assertEquals(List.of("graph attention: cuDNN failed: cudnnBackendFinalize answered CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN"
+                + " (in cuDNN's own words)"), output);
+    }
+
+    /** The operations of the graph, in order: kind of descriptor, mode, and which tensors, by their ids. */
+    private List<String> operations(Map<String, String> tensors) {
+        Map<String, String> ids = new HashMap<>();
+        tensors.forEach((id, descriptor) -> ids.put(descriptor, id));
+        Map<Integer, String> names = Map.of(1520, "a", 1521, "b", 1522, "c", 751, "x", 752, "b", 753, "y", 1610, "x", 1611, "y");
+        Map<String, String> modes = new HashMap<>();
+        Map<String, StringBuilder> operations = new LinkedHashMap<>();
+        for (String line : log) {
+            Matcher made = Pattern.compile("(\\d+) = kind (13|19|22)").matcher(line);
+            Matcher set = Pattern.compile("(\\d+)\\.(\\d+) type \\d+: (\\d+)").matcher(line);
+            if (made.matches()) {
+                operations.put(made.group(1), new StringBuilder(made.group(2)));
+            } else if (set.matches()) {
+                int attribute = Integer.parseInt(set.group(2));
+                StringBuilder operation = operations.get(set.group(1));
+                if (attribute == 0 || attribute == 1600) {
+                    modes.put(set.group(1), set.group(3));
+                } else if (operation != null && names.containsKey(attribute)) {
+                    operation.append(' ').append(names.get(attribute)).append(' ').append(ids.get(set.group(3)));
+                } else if (operation != null && (attribute == 750 || attribute == 1612)) {
+                    operation.insert(2, " mode " + modes.get(set.group(3)));
+                }
+            }
+        }
+        return operations.values().stream().map(StringBuilder::toString).toList();
     }
 
     @Test

@@ -1,0 +1,214 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Choice;
+import io.invadapter.kernels.cuda.choice.Chooser;
+import io.invadapter.kernels.cuda.choice.Offer;
+import io.invadapter.kernels.cuda.choice.TrialMemory;
+import io.invadapter.kernels.cuda.choice.Workspace;
+import io.invadapter.kernels.cuda.dnn.Dnn;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Attention by this module's kernels or, where that was found to be faster, by cuDNN's fused attention: chosen by timing when
+ * a shape comes up first. An identity's attention is always added by a kernel of this module.
+ */
+final class CudaAttention implements AutoCloseable {
+    /** FLOPs from which there is something to win: below, compiling cuDNN's kernels takes longer than all steps can save. */
+    static final long WORTH_CHOOSING = 16_000_000_000L;
+    /** The widest head that cuDNN takes on every chip. */
+    private static final int MOST_HEAD_SIZE = 128;
+
+    private final KernelLibrary library;
+    private final Attention kernels;
+    private final Dnn dnn;
+    private final Chooser chooser;
+    private final Workspace workspace;
+    private final long worthChoosing;
+    private final Map<Dnn.AttentionShape, Choice<Dnn.AttentionPlan>> choices = new HashMap<>();
+
+    /** @param worthChoosing FLOPs of the least attention for which cuDNN is asked */
+    CudaAttention(KernelLibrary library, Dnn dnn, Chooser chooser, Workspace workspace, long worthChoosing) {
+        this.library = library;
+        this.kernels = new Attention(library);
+        this.dnn = dnn;
+        this.chooser = chooser;
+        this.workspace = workspace;
+        this.worthChoosing = worthChoosing;
+    }
+
+    /** See {@link Attention#prepare()}. */
+    void prepare() {
+        kernels.prepare();
+    }
+
+    /** See {@link Attention#prepareIdentity()}. */
+    void prepareIdentity() {
+        kernels.prepareIdentity();
+    }
+
+    /**
+     * {@code out = softmax(scale q k^T) v}, and with an identity {@code + lambda softmax(scale q k'^T) v'}.
+     *
+     * @param identity null for none
+     * @throws IllegalArgumentException when sizes, addresses or strides do not fit
+     * @see Attention
+     */
+    void run(Strided q, Strided k, Strided v, Strided out, Attention.Shape shape, boolean causal, Attention.Identity identity,
+             CudaDriver.Stream stream) {
+        Dnn.AttentionPlan fused = causal ? null : fused(q, k, v, out, shape);
+        if (fused != null) {
+            fused.run(q.address(), k.address(), v.address(), out.address(), workspace.address(fused.workspaceBytes()), stream);
+            if (identity != null) {
+                kernels.addIdentity(q, out, identity, shape, stream);
+            }
+        } else if (identity != null) {
+            kernels.eaaAttention(q, k, v, out, identity, shape, stream);
+        } else {
+            kernels.attention(q, k, v, out, shape, causal, stream);
+        }
+    }
+
+    /** cuDNN's plan where that is the choice, else null. */
+    private Dnn.AttentionPlan fused(Strided q, Strided k, Strided v, Strided out, Attention.Shape s) {
+        double flops = 4.0 * s.batch() * s.heads() * s.queries() * s.keys() * s.headSize();
+        if (flops < worthChoosing || library.type() == DataType.FLOAT32 || s.headSize() % 8 != 0 || s.headSize() > MOST_HEAD_SIZE
+                || !suits(q) || !suits(k) || !suits(v) || !suits(out)) {
+            return null;
+        }
+        Dnn.AttentionShape shape = new Dnn.AttentionShape(library.type(), s.batch(), s.heads(), s.queries(), s.keys(),
+                s.headSize(), s.scale(), strides(q), strides(k), strides(v), strides(out));
+        Choice<Dnn.AttentionPlan> choice = choices.get(shape);
+        if (choice == null) {
+            choice = choose(shape, s);
+            choices.put(shape, choice);
+        }
+        return choice.way() instanceof OwnKernel ? null : choice.way();
+    }
+
+    /** cuDNN is promised aligned rows, and not asked for batch rows that share their memory. */
+    private boolean suits(Strided x) {
+        return x.batchStride() != 0 && x.aligned(library);
+    }
+
+    private static Dnn.Strides strides(Strided x) {
+        return new Dnn.Strides(x.batchStride(), x.rowStride(), x.headStride());
+    }
+
+    private Choice<Dnn.AttentionPlan> choose(Dnn.AttentionShape shape, Attention.Shape sizes) {
+        OwnKernel own = new OwnKernel(shape, sizes);
+        try (Dnn.Proposals<Dnn.AttentionPlan> proposals = dnn.propose(shape)) {
+            List<Candidate<Dnn.AttentionPlan>> candidates = new ArrayList<>();
+            candidates.add(own);
+            candidates.addAll(proposals.candidates());
+            return chooser.choose(new Contest(shape, candidates));
+        }
+    }
+
+    /** This module's kernel as one of the candidates. */
+    private final class OwnKernel implements Candidate<Dnn.AttentionPlan>, Dnn.AttentionPlan {
+        private final Dnn.AttentionShape shape;
+        private final Attention.Shape sizes;
+
+        OwnKernel(Dnn.AttentionShape shape, Attention.Shape sizes) {
+            this.shape = shape;
+            this.sizes = sizes;
+        }
+
+        @Override
+        public String name() {
+            return "own kernel";
+        }
+
+        @Override
+        public List<String> notes() {
+            return List.of("tensor cores");
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return false;
+        }
+
+        @Override
+        public Dnn.AttentionPlan prepare() {
+            return this;
+        }
+
+        @Override
+        public long workspaceBytes() {
+            return 0;
+        }
+
+        @Override
+        public void run(long q, long k, long v, long out, long scratch, CudaDriver.Stream stream) {
+            kernels.attention(at(q, shape.q()), at(k, shape.k()), at(v, shape.v()), at(out, shape.out()), sizes, false, stream);
+        }
+
+        private static Strided at(long address, Dnn.Strides strides) {
+            return new Strided(address, strides.batch(), Math.toIntExact(strides.token()), Math.toIntExact(strides.head()));
+        }
+
+        @Override
+        public void close() {
+            // The kernels belong to the device.
+        }
+    }
+
+    private final class Contest implements Offer<Dnn.AttentionPlan> {
+        private final Dnn.AttentionShape shape;
+        private final List<Candidate<Dnn.AttentionPlan>> candidates;
+
+        Contest(Dnn.AttentionShape shape, List<Candidate<Dnn.AttentionPlan>> candidates) {
+            this.shape = shape;
+            this.candidates = candidates;
+        }
+
+        @Override
+        public String key() {
+            return shape.toString();
+        }
+
+        @Override
+        public Iterable<? extends Candidate<Dnn.AttentionPlan>> candidates() {
+            return candidates;
+        }
+
+        @Override
+        public Trial<Dnn.AttentionPlan> trial() {
+            TrialMemory memory = new TrialMemory(library.driver());
+            long q = memory.block(bytes(shape.queries(), shape.q()));
+            long k = memory.block(bytes(shape.keys(), shape.k()));
+            long v = memory.block(bytes(shape.keys(), shape.v()));
+            long out = memory.block(bytes(shape.queries(), shape.out()));
+            return new Trial<>() {
+                @Override
+                public void run(Dnn.AttentionPlan plan, long scratch, CudaDriver.Stream stream) {
+                    plan.run(q, k, v, out, scratch, stream);
+                }
+
+                @Override
+                public void close() {
+                    memory.close();
+                }
+            };
+        }
+
+        /** From an operand's first value to its last. */
+        private long bytes(int tokens, Dnn.Strides strides) {
+            return library.bytes() * ((shape.batch() - 1) * strides.batch() + (tokens - 1) * strides.token()
+                    + (shape.heads() - 1) * strides.head() + shape.headSize());
+        }
+    }
+
+    @Override
+    public void close() {
+        choices.values().forEach(choice -> choice.way().close());
+        choices.clear();
+    }
+}

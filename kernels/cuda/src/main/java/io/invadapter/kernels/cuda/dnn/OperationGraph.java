@@ -1,0 +1,149 @@
+package io.invadapter.kernels.cuda.dnn;
+
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.cuda.driver.CudaException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * What cuDNN is to compute: a graph of operations between tensors, of which the virtual ones are never in memory. Gives the engine
+ * configurations that may compute it. Closed when the last of those that use it, the maker included, has closed it.
+ */
+abstract class OperationGraph implements AutoCloseable {
+    /** {@code cudnnBackendHeurMode_t}: the decision tree, the neural net, whatever works at all. */
+    private static final List<Integer> HEURISTICS = List.of(3, 1, 2);
+    /** With that many proposals the next of the heuristics is not asked: the neural net takes long. */
+    private static final int ENOUGH = 4;
+    /** Of one of the heuristics: 40 are usual, more than will be tried. */
+    private static final int MOST_PROPOSALS = 12;
+    private static final Set<Integer> UNWANTED = Set.of(EngineConfiguration.DOWN_CONVERT_INPUTS,
+            EngineConfiguration.REDUCED_PRECISION_REDUCTION, EngineConfiguration.NONDETERMINISTIC);
+
+    /** Bytes; {@link Dnn} promises it of every address. */
+    private static final int ALIGNMENT = 16;
+
+    private final Cudnn cudnn;
+    private final DataType type;
+    private final List<Descriptor> made = new ArrayList<>();
+    private final List<Descriptor> operations = new ArrayList<>();
+    private int users = 1;
+
+    /** @param type of the operands in memory */
+    OperationGraph(Cudnn cudnn, DataType type) {
+        this.cudnn = cudnn;
+        this.type = type;
+    }
+
+    final Descriptor make(int kind) {
+        Descriptor descriptor = new Descriptor(cudnn, kind);
+        made.add(descriptor);
+        return descriptor;
+    }
+
+    /** Appends an operation that has all its attributes; cuDNN checks it without a GPU. */
+    final void append(Descriptor operation) {
+        operations.add(operation.finish());
+    }
+
+    /** Sizes and strides, in values, of as many dimensions as the operation has; not finished. */
+    final Descriptor tensor(long id, int elementType, boolean virtual, long[] sizes, long[] strides) {
+        return make(Descriptor.TENSOR)
+                .longs(Attribute.TENSOR_UNIQUE_ID, Descriptor.TYPE_INT64, id)
+                .number(Attribute.TENSOR_DATA_TYPE, Descriptor.TYPE_DATA_TYPE, elementType)
+                .longs(Attribute.TENSOR_DIMENSIONS, Descriptor.TYPE_INT64, sizes)
+                .longs(Attribute.TENSOR_STRIDES, Descriptor.TYPE_INT64, strides)
+                .longs(Attribute.TENSOR_BYTE_ALIGNMENT, Descriptor.TYPE_INT64, ALIGNMENT)
+                .truth(Attribute.TENSOR_IS_VIRTUAL, virtual);
+    }
+
+    /** {@code cudnnPointwiseMode_t}, in float32. */
+    final Descriptor pointwise(int mode) {
+        return make(Descriptor.POINTWISE)
+                .number(Attribute.POINTWISE_MODE, Descriptor.TYPE_POINTWISE_MODE, mode)
+                .number(Attribute.POINTWISE_MATH_PREC, Descriptor.TYPE_DATA_TYPE, Cudnn.DATA_FLOAT).finish();
+    }
+
+    /**
+     * Engines that keep the promise of float32 sums, the same result every time, and plain float32 products for float32 operands,
+     * each with the settings that the heuristics propose, best first.
+     *
+     * @throws CudaException when cuDNN has nothing for such a graph
+     */
+    List<EngineConfiguration> proposals() {
+        Descriptor graph = cudnn.aim(make(Descriptor.OPERATION_GRAPH), Attribute.OPERATIONGRAPH_HANDLE, 0)
+                .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
+        Map<String, EngineConfiguration> proposals = new LinkedHashMap<>();
+        for (int mode : HEURISTICS) {
+            for (Descriptor configuration : proposals.size() < ENOUGH ? configurations(graph, mode) : List.<Descriptor>of()) {
+                try {
+                    EngineConfiguration proposal = EngineConfiguration.read(cudnn, configuration);
+                    if (exact(proposal)) {
+                        proposals.putIfAbsent(proposal.name(), proposal);
+                    }
+                } catch (CudaException e) {
+                    // What it is not told of an engine it does not use.
+                }
+            }
+        }
+        return List.copyOf(proposals.values());
+    }
+
+    /** What cuDNN proposes, best first. */
+    private List<Descriptor> configurations(Descriptor graph, int mode) {
+        try {
+            Descriptor heuristics = cudnn.aim(make(Descriptor.HEURISTICS), 0, Attribute.ENGINEHEUR_DEVICEPROP)
+                    .descriptors(Attribute.ENGINEHEUR_OPERATION_GRAPH, graph)
+                    .number(Attribute.ENGINEHEUR_MODE, Descriptor.TYPE_HEURISTIC_MODE, mode).finish();
+            List<Descriptor> configurations = new ArrayList<>();
+            long count = Math.min(MOST_PROPOSALS, heuristics.count(Attribute.ENGINEHEUR_RESULTS));
+            for (long i = count; i > 0; i--) {
+                configurations.add(make(Descriptor.ENGINE_CONFIGURATION));
+            }
+            return configurations.isEmpty() ? List.of()
+                    : configurations.subList(0, (int) Math.min(configurations.size(),
+                    heuristics.fill(Attribute.ENGINEHEUR_RESULTS, configurations)));
+        } catch (CudaException e) {
+            // This mode has nothing to say on such a graph.
+            return List.of();
+        }
+    }
+
+    /**
+     * Makes a plan of a proposal, which may compile a kernel.
+     *
+     * @throws io.invadapter.kernels.DeviceException when it cannot be used: proposals are not promises
+     */
+    Descriptor compile(EngineConfiguration proposal) {
+        Descriptor plan = new Descriptor(cudnn, Descriptor.EXECUTION_PLAN);
+        try {
+            return cudnn.aim(plan, Attribute.EXECUTION_PLAN_HANDLE, Attribute.EXECUTION_PLAN_DEVICEPROP)
+                    .descriptors(Attribute.EXECUTION_PLAN_ENGINE_CONFIG, proposal.descriptor()).finish();
+        } catch (RuntimeException e) {
+            plan.close();
+            throw e;
+        }
+    }
+
+    private boolean exact(EngineConfiguration proposal) {
+        return Collections.disjoint(proposal.numerical(), UNWANTED)
+                && !(type == DataType.FLOAT32 && proposal.numerical().contains(EngineConfiguration.TENSOR_CORE));
+    }
+
+    /** One more that closes it. */
+    OperationGraph use() {
+        users++;
+        return this;
+    }
+
+    @Override
+    public void close() {
+        if (--users <= 0) {
+            made.reversed().forEach(Descriptor::close);
+            made.clear();
+        }
+    }
+}
