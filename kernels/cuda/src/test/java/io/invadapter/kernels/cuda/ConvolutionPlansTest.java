@@ -36,6 +36,10 @@ class ConvolutionPlansTest {
         return opened;
     }
 
+    ConvolutionPlansTest() {
+        gpu.kernelsTake(3);
+    }
+
     @AfterEach
     void nothingIsLeft() {
         device.close();

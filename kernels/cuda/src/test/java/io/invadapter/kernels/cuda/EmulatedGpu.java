@@ -102,6 +102,11 @@ public final class EmulatedGpu {
         return emulated.started();
     }
 
+    /** From now on kernels and copies pretend to take that long. */
+    public void kernelsTake(long microseconds) {
+        emulated.kernelsTake(microseconds);
+    }
+
     /** From now on a product of cublasLt pretends to take that many times what one of cuBLAS does. */
     public void fusedTakes(double times) {
         emulatedBlas.fusedTakes(times);
