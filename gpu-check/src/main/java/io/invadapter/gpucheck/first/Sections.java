@@ -10,6 +10,7 @@ public final class Sections {
             new Section("ceilings", 20, Ceilings::run),
             new Section("convolutions", 60, Convolutions::run),
             new Section("products", 30, LinearProducts::run),
+            new Section("attention", 10, Attentions::run),
             new Section("operators", 20, Operators::run),
             new Section("cases", 50, Cases::run),
             new Section("step", 40, Step::run),

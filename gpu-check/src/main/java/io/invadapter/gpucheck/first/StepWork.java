@@ -27,6 +27,7 @@ final class StepWork {
 
     private final Set<Dnn.Shape> convolutions = new LinkedHashSet<>();
     private final Set<Blas.Product> products = new LinkedHashSet<>();
+    private final Set<Dnn.AttentionShape> attentions = new LinkedHashSet<>();
     private final List<String> step;
 
     private StepWork(Sizes sizes) {
@@ -62,6 +63,8 @@ final class StepWork {
                 convolutions.add(shape);
             } else if (argument instanceof Blas.Product product) {
                 products.add(product);
+            } else if (argument instanceof Dnn.AttentionShape shape) {
+                attentions.add(shape);
             }
         }
     }
@@ -69,6 +72,10 @@ final class StepWork {
     /** In the order in which they come up, those of decoding last. */
     List<Dnn.Shape> convolutions() {
         return List.copyOf(convolutions);
+    }
+
+    List<Dnn.AttentionShape> attentions() {
+        return List.copyOf(attentions);
     }
 
     List<Blas.Product> products() {

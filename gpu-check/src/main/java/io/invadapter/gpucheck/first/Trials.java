@@ -36,7 +36,7 @@ final class Trials<W extends Way> {
         /** In the book. */
         String key();
 
-        /** How often a step computes it. */
+        /** How often a step computes it, 0 where that is not known. */
         long timesPerStep();
 
         double operations();
@@ -162,7 +162,8 @@ final class Trials<W extends Way> {
         }
         double microseconds = entry.get().microseconds();
         long times = subject.timesPerStep();
-        return Outcome.of(true, String.format(Locale.ROOT, "%s, %.1f us, %d times a step", entry.get().name(), microseconds, times),
+        return Outcome.of(true, String.format(Locale.ROOT, "%s, %.1f us%s", entry.get().name(), microseconds,
+                times == 0 ? "" : ", " + times + " times a step"),
                 Map.of("work", subject.key(), "candidate", entry.get().name(), "us", microseconds, "times_per_step", times,
                         "tflops", subject.operations() / microseconds / 1e6));
     }

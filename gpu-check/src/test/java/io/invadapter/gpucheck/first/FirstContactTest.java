@@ -11,10 +11,12 @@ import io.invadapter.engine.model.ClipTextConfig;
 import io.invadapter.engine.model.UNetConfig;
 import io.invadapter.engine.model.VaeConfig;
 import io.invadapter.gpucheck.Outcome;
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cuda.EmulatedGpu;
 import io.invadapter.kernels.cuda.Faults;
+import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.verification.Verification.Part;
@@ -225,8 +227,20 @@ class FirstContactTest {
         assertEquals(52, work.convolutions().stream().mapToLong(work::timesPerStep).sum());
         assertEquals(25, work.convolutions().stream().filter(shape -> work.timesPerStep(shape) > 0).count());
         assertTrue(work.convolutions().stream().anyMatch(shape -> shape.height() == 512), "the decoder's too");
+        assertEquals(List.of(4096), work.attentions().stream().map(Dnn.AttentionShape::queries).toList());
         assertTrue(work.products().stream().anyMatch(product -> product.rows() == 8192 && product.residual()
                 && work.timesPerStep(product) == 15));
+    }
+
+    @Test
+    void attentionIsComparedWithTheHost() throws Exception {
+        Dnn.Strides strides = new Dnn.Strides(48 * 32, 32, 16);
+        Dnn.AttentionShape shape = new Dnn.AttentionShape(DataType.FLOAT16, 2, 2, 48, 48, 16, 0.25f, strides, strides, strides, strides);
+        List<Section> sections = List.of(new Section("attention", 1, contact -> new Trials<Dnn.AttentionPlan>(contact).all(
+                List.of(new Attentions.Large(contact, shape)), OnDevice.limit(DataType.FLOAT16))));
+        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertTrue(told().contains("attention, 2 x 2 heads of 16, 48 x 48: own kernel "), told());
+        assertEquals(2, lines("end").size(), told());
     }
 
     @Test
