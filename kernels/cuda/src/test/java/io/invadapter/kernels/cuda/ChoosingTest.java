@@ -144,7 +144,7 @@ class ChoosingTest {
                 if (!recordable) {
                     driver.notRecordable(name);
                 }
-                driver.submit(stream, new EmulatedWork(() -> { }, device * 1000L, host * 1000L));
+                driver.submit(stream, new EmulatedWork("product", () -> { }, device * 1000L, host * 1000L));
             }
 
             @Override
@@ -341,7 +341,7 @@ class ChoosingTest {
         int[] runs = {0};
         Stopwatch.Reading reading = new Stopwatch(driver, stream).time(() -> {
             runs[0]++;
-            driver.submit(stream, new EmulatedWork(() -> { }, 80_000_000, 0));
+            driver.submit(stream, new EmulatedWork("slow", () -> { }, 80_000_000, 0));
         });
         assertEquals(80_000, reading.microseconds(), 100);
         assertEquals(3, runs[0], "once to load it, once to see how long it takes, once recorded");

@@ -8,7 +8,4 @@ package io.invadapter.kernels.cuda;
  * @param hostNanos   that the host needs to give it to a stream; nothing when it is replayed in a graph
  */
 record EmulatedWork(String name, Runnable run, long deviceNanos, long hostNanos) {
-    EmulatedWork(Runnable run, long deviceNanos, long hostNanos) {
-        this("work", run, deviceNanos, hostNanos);
-    }
 }

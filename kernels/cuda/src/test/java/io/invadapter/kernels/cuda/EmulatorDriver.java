@@ -155,10 +155,6 @@ public final class EmulatorDriver implements CudaDriver {
         submit(stream, new EmulatedWork(name, work, deviceNanos, HOST_NANOS));
     }
 
-    void submit(Stream stream, Runnable work) {
-        submit("work", stream, work);
-    }
-
     /** The same, with the time that it pretends to take. */
     void submit(Stream stream, EmulatedWork work) {
         enter();

@@ -37,51 +37,25 @@ final class FailingBlas implements Blas {
     @Override
     public List<Candidate<ProductWay>> candidates(Product product) {
         faults.call("cublasLtMatmulAlgoGetHeuristic");
-        return blas.candidates(product).stream().<Candidate<ProductWay>>map(Failing::new).toList();
+        return blas.candidates(product).stream().<Candidate<ProductWay>>map(candidate ->
+                new FailingCandidate<>(candidate, () -> { }, way -> new FailingProduct(way, faults))).toList();
     }
 
-    private final class Failing implements Candidate<ProductWay> {
-        private final Candidate<ProductWay> candidate;
-
-        Failing(Candidate<ProductWay> candidate) {
-            this.candidate = candidate;
+    private record FailingProduct(ProductWay way, Faults faults) implements ProductWay {
+        @Override
+        public long workspaceBytes() {
+            return way.workspaceBytes();
         }
 
         @Override
-        public String name() {
-            return candidate.name();
+        public void run(long x, long weight, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
+            faults.product("cublasLtMatmul");
+            way.run(x, weight, bias, residual, y, workspace, FailingDriver.inner(stream));
         }
 
         @Override
-        public List<String> notes() {
-            return candidate.notes();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return candidate.compiledAtRunTime();
-        }
-
-        @Override
-        public ProductWay prepare() {
-            ProductWay way = candidate.prepare();
-            return new ProductWay() {
-                @Override
-                public long workspaceBytes() {
-                    return way.workspaceBytes();
-                }
-
-                @Override
-                public void run(long x, long weight, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
-                    faults.product("cublasLtMatmul");
-                    way.run(x, weight, bias, residual, y, workspace, FailingDriver.inner(stream));
-                }
-
-                @Override
-                public void close() {
-                    faults.release(way::close);
-                }
-            };
+        public void close() {
+            faults.release(way::close);
         }
     }
 

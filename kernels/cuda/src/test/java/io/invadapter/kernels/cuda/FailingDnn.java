@@ -59,37 +59,6 @@ final class FailingDnn implements Dnn {
         }
     }
 
-    private record FailingCandidate<W extends Way>(Candidate<W> candidate, Faults faults, UnaryOperator<W> failing)
-            implements Candidate<W> {
-        @Override
-        public String name() {
-            return candidate.name();
-        }
-
-        @Override
-        public List<String> notes() {
-            return candidate.notes();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return candidate.compiledAtRunTime();
-        }
-
-        @Override
-        public boolean isLastResort() {
-            return candidate.isLastResort();
-        }
-
-        /** cuDNN allocates a little itself. */
-        @Override
-        public W prepare() {
-            faults.convolution("cudnnBackendFinalize");
-            faults.allocation("preparing a convolution");
-            return failing.apply(candidate.prepare());
-        }
-    }
-
     @Override
     public String description() {
         return dnn.description();
@@ -109,7 +78,11 @@ final class FailingDnn implements Dnn {
 
     private <W extends Way> Proposals<W> failing(Proposals<W> proposals, UnaryOperator<W> plan) {
         List<Candidate<W>> failing = new ArrayList<>();
-        proposals.candidates().forEach(candidate -> failing.add(new FailingCandidate<>(candidate, faults, plan)));
+        // cuDNN allocates a little itself.
+        proposals.candidates().forEach(candidate -> failing.add(new FailingCandidate<>(candidate, () -> {
+            faults.convolution("cudnnBackendFinalize");
+            faults.allocation("preparing a convolution");
+        }, plan)));
         return new Proposals<>() {
             @Override
             public List<Candidate<W>> candidates() {
