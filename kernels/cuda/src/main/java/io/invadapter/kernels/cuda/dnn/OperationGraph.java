@@ -4,9 +4,11 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -18,7 +20,7 @@ abstract class OperationGraph implements AutoCloseable {
     private static final List<Integer> HEURISTICS = List.of(3, 1, 2);
     /** With that many proposals the next of the heuristics is not asked: the neural net takes long. */
     private static final int ENOUGH = 4;
-    /** Of one of the heuristics: 40 are usual, more than will be tried. */
+    /** Of the 40 that are usual; reading one takes some hundred calls, and fewer will be tried. */
     private static final int MOST_PROPOSALS = 12;
     private static final Set<Integer> UNWANTED = Set.of(EngineConfiguration.DOWN_CONVERT_INPUTS,
             EngineConfiguration.REDUCED_PRECISION_REDUCTION, EngineConfiguration.NONDETERMINISTIC);
@@ -78,18 +80,24 @@ abstract class OperationGraph implements AutoCloseable {
                 .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
         Map<String, EngineConfiguration> proposals = new LinkedHashMap<>();
         for (int mode : HEURISTICS) {
-            for (Descriptor configuration : proposals.size() < ENOUGH ? configurations(graph, mode) : List.<Descriptor>of()) {
-                try {
-                    EngineConfiguration proposal = EngineConfiguration.read(cudnn, configuration);
-                    if (exact(proposal)) {
-                        proposals.putIfAbsent(proposal.name(), proposal);
-                    }
-                } catch (CudaException e) {
-                    // What it is not told of an engine it does not use.
+            if (proposals.size() < ENOUGH) {
+                Iterator<Descriptor> configurations = configurations(graph, mode).iterator();
+                while (configurations.hasNext() && proposals.size() < MOST_PROPOSALS) {
+                    read(configurations.next()).filter(this::exact)
+                            .ifPresent(proposal -> proposals.putIfAbsent(proposal.name(), proposal));
                 }
             }
         }
         return List.copyOf(proposals.values());
+    }
+
+    /** What cuDNN does not tell all of is not used. */
+    private Optional<EngineConfiguration> read(Descriptor configuration) {
+        try {
+            return Optional.of(EngineConfiguration.read(cudnn, configuration));
+        } catch (CudaException e) {
+            return Optional.empty();
+        }
     }
 
     /** What cuDNN proposes, best first. */
@@ -99,8 +107,7 @@ abstract class OperationGraph implements AutoCloseable {
                     .descriptors(Attribute.ENGINEHEUR_OPERATION_GRAPH, graph)
                     .number(Attribute.ENGINEHEUR_MODE, Descriptor.TYPE_HEURISTIC_MODE, mode).finish();
             List<Descriptor> configurations = new ArrayList<>();
-            long count = Math.min(MOST_PROPOSALS, heuristics.count(Attribute.ENGINEHEUR_RESULTS));
-            for (long i = count; i > 0; i--) {
+            for (long i = heuristics.count(Attribute.ENGINEHEUR_RESULTS); i > 0; i--) {
                 configurations.add(make(Descriptor.ENGINE_CONFIGURATION));
             }
             return configurations.isEmpty() ? List.of()

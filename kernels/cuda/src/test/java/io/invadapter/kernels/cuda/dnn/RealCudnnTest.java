@@ -142,7 +142,7 @@ class RealCudnnTest {
         Dnn.Shape shape = new Dnn.Shape(DataType.FLOAT32, 2, 64, 64, 320, 320, 3, 3, 1, 1, true);
         try (ConvolutionGraph graph = new ConvolutionGraph(cudnn, shape, ConvolutionGraph.Variant.FUSED)) {
             List<EngineConfiguration> proposals = graph.proposals();
-            assertFalse(proposals.isEmpty());
+            assertTrue(proposals.size() >= 4, "more than the fallback's, though those with TF32 come first: " + proposals);
             proposals.forEach(proposal -> assertFalse(proposal.notes().contains("tensor cores"), proposal.toString()));
         }
     }
