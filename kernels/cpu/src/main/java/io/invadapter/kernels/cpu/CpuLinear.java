@@ -47,9 +47,12 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
     /** Writes {@code combine(activation(x W^T + b), operand)} to {@code y}; all three are of one type. */
     void run(CpuDevice device, Tensor x, Tensor y, Device.Activation activation, Combine combine, Tensor operand) {
         int rows = Math.toIntExact(x.elements() / inFeatures);
+        // First of all: tensors of a closed device are refused here, and its weights are gone.
+        long from = x.address();
+        long to = y.address();
         long packed = weights.address(device);
         if (!weights.rounded()) {
-            run(device.oneDnn(), x.type(), rows, packed, x.address(), y.address(), activation, combine,
+            run(device.oneDnn(), x.type(), rows, packed, from, to, activation, combine,
                     operand == null ? 0 : operand.address());
             return;
         }
@@ -60,12 +63,12 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         for (int row = 0; row < rows; row += most) {
             int n = Math.min(most, rows - row);
             long at = (long) row * outFeatures * Short.BYTES;
-            Bfloat16.widen(device, x.address() + (long) row * inFeatures * Short.BYTES, wideX, (long) n * inFeatures);
+            Bfloat16.widen(device, from + (long) row * inFeatures * Short.BYTES, wideX, (long) n * inFeatures);
             if (operand != null) {
                 Bfloat16.widen(device, operand.address() + at, wideOperand, (long) n * outFeatures);
             }
             run(device.oneDnn(), DataType.FLOAT32, n, packed, wideX, wideY, activation, combine, wideOperand);
-            Bfloat16.round(device, wideY, y.address() + at, (long) n * outFeatures);
+            Bfloat16.round(device, wideY, to + at, (long) n * outFeatures);
         }
     }
 
