@@ -346,6 +346,8 @@ group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, 
     if (__shfl_sync(0xffffffffu, ticket, 0) != gridDim.x - 1) {
         return;
     }
+    // The shuffle passes on the ticket, but not what lane 0 has seen of other blocks.
+    __syncwarp();
     __threadfence();
     float count = static_cast<float>(pixels) * per_group;
     for (unsigned g = warp; g < groups; g += warps) {

@@ -61,16 +61,18 @@ public final class Attention {
 
     private final KernelLibrary library;
     private final int multiprocessors;
+    private final int sharedBytesPerBlock;
 
     /** On the library's driver. */
     public Attention(KernelLibrary library) {
-        this(library, library.driver().multiprocessors());
+        this(library, library.driver().multiprocessors(), library.driver().sharedBytesPerBlock());
     }
 
-    /** As on a device with that many multiprocessors. */
-    Attention(KernelLibrary library, int multiprocessors) {
+    /** As on a device with that many multiprocessors and that much shared memory for one block. */
+    Attention(KernelLibrary library, int multiprocessors, int sharedBytesPerBlock) {
         this.library = library;
         this.multiprocessors = multiprocessors;
+        this.sharedBytesPerBlock = sharedBytesPerBlock;
     }
 
     /** Begins to load the kernels that attention without an identity needs as a rule. */
@@ -271,7 +273,8 @@ public final class Attention {
         for (int i = 0; aligned && i < EXACT.size(); i++) {
             Variant exact = EXACT.get(i);
             if (exact.headSize == shape.headSize) {
-                return leavesIdle(exact.grid(shape)) ? FEW_ROWS.get(i) : exact;
+                Variant few = FEW_ROWS.get(i);
+                return leavesIdle(exact.grid(shape)) && fitsTwice(few) ? few : exact;
             }
         }
         return PADDED.stream().filter(v -> shape.headSize <= v.headSize).findFirst().orElse(null);
@@ -285,6 +288,11 @@ public final class Attention {
      */
     private boolean leavesIdle(Grid grid) {
         return 2L * grid.x() * grid.y() * grid.z() <= 3L * multiprocessors;
+    }
+
+    /** Whether a multiprocessor holds two blocks at once: it has 1 KiB beside what one may ask for, and each takes 1 KiB more. */
+    private boolean fitsTwice(Variant variant) {
+        return 2 * (variant.sharedBytes() + 1024) <= sharedBytesPerBlock + 1024;
     }
 
     private void scalar(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape, boolean causal,

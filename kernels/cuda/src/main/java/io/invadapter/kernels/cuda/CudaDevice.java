@@ -155,6 +155,11 @@ final class CudaDevice implements Device {
         return driver;
     }
 
+    /** The kernels for the activations' type. */
+    KernelLibrary library() {
+        return library;
+    }
+
     /** How long the driver took for each module of kernels that was loaded so far. */
     Map<String, Duration> moduleLoadTimes() {
         return library.loadTimes();

@@ -76,6 +76,7 @@ final class CudaRecording implements Device.Recording {
     }
 
     private void record() {
+        device.library().settle();
         device.convolutions().startRecording();
         try {
             graph = device.driver().record(device.stream(), () -> device.within(pool, work));

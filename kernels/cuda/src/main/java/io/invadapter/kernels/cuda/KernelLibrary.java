@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadFactory;
 import java.util.function.UnaryOperator;
 import java.util.zip.GZIPInputStream;
 
@@ -30,15 +31,16 @@ public final class KernelLibrary {
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */
     private static final int CHUNK_BYTES = 16;
-    /** As much as a program's first thread has: the driver's compiler counts on no less. */
-    private static final long COMPILER_STACK_BYTES = 8L << 20;
+    /** With as much stack as a program's first thread has: the driver's compiler counts on no less. */
+    private static final ThreadFactory LOADERS = Thread.ofPlatform().daemon().stackSize(8L << 20).factory();
     private static final System.Logger LOGGER = System.getLogger("io.invadapter");
 
     private final CudaDriver driver;
     private final DataType type;
     private final UnaryOperator<String> source;
+    private final ThreadFactory loaders;
     private final Map<String, CompletableFuture<CudaDriver.Module>> modules = new ConcurrentHashMap<>();
-    private final Map<String, CudaDriver.Function> functions = new ConcurrentHashMap<>();
+    private final Map<String, Kernel> kernels = new ConcurrentHashMap<>();
     private final Map<String, Duration> loadTimes = new ConcurrentHashMap<>();
 
     /**
@@ -47,7 +49,7 @@ public final class KernelLibrary {
      * @throws IllegalArgumentException when they are not compiled for it
      */
     public KernelLibrary(CudaDriver driver, DataType type) {
-        this(driver, type, operator -> ptx(type, operator));
+        this(driver, type, operator -> ptx(type, operator), LOADERS);
         if (!TYPES.contains(type)) {
             throw Check.wrong("type", type, "one of " + TYPES);
         }
@@ -55,9 +57,14 @@ public final class KernelLibrary {
 
     /** Kernels whose PTX {@code source} gives by the operator's name: for trying changed ones. */
     KernelLibrary(CudaDriver driver, DataType type, UnaryOperator<String> source) {
+        this(driver, type, source, LOADERS);
+    }
+
+    KernelLibrary(CudaDriver driver, DataType type, UnaryOperator<String> source, ThreadFactory loaders) {
         this.driver = driver;
         this.type = type;
         this.source = source;
+        this.loaders = loaders;
     }
 
     /** The driver they are loaded into. */
@@ -103,17 +110,33 @@ public final class KernelLibrary {
         }
     }
 
+    private static final class Kernel {
+        private final CudaDriver.Function function;
+        private int allowedBytes = DEFAULT_SHARED_BYTES;
+
+        Kernel(CudaDriver.Function function) {
+            this.function = function;
+        }
+
+        /** Never less than before: recorded graphs launch it with what they were recorded with. */
+        synchronized CudaDriver.Function with(int sharedBytes) {
+            if (sharedBytes > allowedBytes) {
+                function.allowSharedBytes(sharedBytes);
+                allowedBytes = sharedBytes;
+            }
+            return function;
+        }
+    }
+
     /** The kernel {@code name} of {@code <operator>.cu}, ready to be launched with that much dynamic shared memory. */
     CudaDriver.Function function(String operator, String name, int sharedBytes) {
-        CudaDriver.Function function = functions.get(name);
-        if (function == null) {
-            function = module(operator).function(name);
-            functions.put(name, function);
+        Kernel kernel = kernels.get(name);
+        if (kernel == null) {
+            Kernel fresh = new Kernel(module(operator).function(name));
+            Kernel known = kernels.putIfAbsent(name, fresh);
+            kernel = known == null ? fresh : known;
         }
-        if (sharedBytes > DEFAULT_SHARED_BYTES) {
-            function.allowSharedBytes(sharedBytes);
-        }
-        return function;
+        return kernel.with(sharedBytes);
     }
 
     /** Waits for the module if it is being loaded, for no other. */
@@ -165,7 +188,18 @@ public final class KernelLibrary {
      */
     public void prepare(String... operators) {
         for (String operator : operators) {
-            loading(operator, load -> Thread.ofPlatform().daemon().name("loads " + operator).stackSize(COMPILER_STACK_BYTES).start(load));
+            loading(operator, load -> loadBeside(operator, load));
+        }
+    }
+
+    private void loadBeside(String operator, Runnable load) {
+        Thread thread = loaders.newThread(load);
+        thread.setName("loads " + operator);
+        try {
+            thread.start();
+        } catch (OutOfMemoryError e) {
+            // The system gives no further thread. Somebody may wait for the module already.
+            load.run();
         }
     }
 
@@ -178,7 +212,7 @@ public final class KernelLibrary {
         module(operator);
     }
 
-    /** Waits until nothing is being loaded any more: before the driver may be closed. */
+    /** Waits until nothing is being loaded any more: before the driver may be closed, or a graph be recorded. */
     void settle() {
         modules.values().forEach(loading -> loading.handle((module, failure) -> module).join());
     }

@@ -158,7 +158,7 @@ final class AttentionCases {
         }
 
         Attention on(Bench bench) {
-            return new Attention(bench.library(), multiprocessors);
+            return new Attention(bench.library(), multiprocessors, 163 * 1024);
         }
     }
 

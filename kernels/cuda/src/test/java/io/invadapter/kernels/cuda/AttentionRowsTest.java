@@ -29,13 +29,22 @@ class AttentionRowsTest {
 
     @Test
     void upToOneAndAHalfBlocksPerMultiprocessorHaveHalfTheRows() {
-        Attention two = new Attention(bench.library(), 2);
+        Attention two = new Attention(bench.library(), 2, 163 * 1024);
         assertEquals("attention_40_few", kernel(two, 1, 128, 40));
         assertEquals("attention_40_few", kernel(two, 3, 128, 40));
         assertEquals("attention_40", kernel(two, 3, 129, 40));
         assertEquals("attention_40", kernel(two, 4, 1, 40));
         assertEquals("attention_160_few", kernel(two, 3, 64, 160));
         assertEquals("attention_160", kernel(two, 2, 65, 160));
+    }
+
+    /** Chips with 100 KB hold one block of either kernel for head size 160; halves would take turns. */
+    @Test
+    void halfTheRowsOnlyWhereTwoBlocksFit() {
+        Attention small = new Attention(bench.library(), 2, 99 * 1024);
+        assertEquals("attention_160", kernel(small, 1, 64, 160));
+        assertEquals("attention_80_few", kernel(small, 1, 128, 80));
+        assertEquals("attention_40_few", kernel(small, 1, 128, 40));
     }
 
     @Test

@@ -71,8 +71,8 @@ final class AttentionTiming {
         Attention.Shape other = new Attention.Shape(batch, HEADS, tokens, identityKeys, size, scale);
 
         double plain = median(() -> attention.attention(q, k, v, first, own, false, null));
-        double many = median(() -> new Attention(bench.library(), 0).attention(q, k, v, first, own, false, null));
-        double few = median(() -> new Attention(bench.library(), Integer.MAX_VALUE).attention(q, k, v, first, own, false, null));
+        double many = median(() -> new Attention(bench.library(), 0, 163 * 1024).attention(q, k, v, first, own, false, null));
+        double few = median(() -> new Attention(bench.library(), Integer.MAX_VALUE, 163 * 1024).attention(q, k, v, first, own, false, null));
         double two = median(() -> {
             attention.attention(q, k, v, first, own, false, null);
             attention.attention(q, sharedK, sharedV, second, other, false, null);

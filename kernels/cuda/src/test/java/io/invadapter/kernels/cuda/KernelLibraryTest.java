@@ -9,9 +9,12 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.lang.reflect.Proxy;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -19,6 +22,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -132,6 +136,73 @@ class KernelLibraryTest {
             assertThrows(CudaException.class, () -> driver.record(stream, () -> library.function("pad", "pad", 0)));
             library.function("pad", "pad", 0);
         }
+    }
+
+    /** A module that only other requests need is loaded to its end before a graph is recorded. */
+    @Test
+    void nothingIsBeingLoadedWhileAGraphIsRecorded() {
+        EmulatedGpu gpu = EmulatedGpu.fast();
+        CountDownLatch recording = new CountDownLatch(1);
+        AtomicBoolean recordedMeanwhile = new AtomicBoolean();
+        CudaDriver driver = (CudaDriver) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {CudaDriver.class},
+                (proxy, method, arguments) -> {
+                    if (method.getName().equals("record")) {
+                        recording.countDown();
+                    } else if (method.getName().equals("load") && arguments[0].equals("f16/eaa_attention")) {
+                        recordedMeanwhile.set(recording.await(500, TimeUnit.MILLISECONDS));
+                    }
+                    return method.invoke(gpu.driver(), arguments);
+                });
+        try (CudaDevice device = new CudaDevice("cuda:0", Precision.FP16, driver, gpu.blas(), gpu.dnn(), ChoiceBook.inMemory())) {
+            Tensor x = device.upload(DataType.FLOAT32, new float[8], 8);
+            try (Device.Recording work = device.record(() -> device.toActivations(x))) {
+                work.run();
+                device.tokenMixer(HostTensor.of(new float[4], 2, 2));
+                work.run();
+            }
+        }
+        assertEquals(0, recording.getCount(), "it was recorded");
+        assertFalse(recordedMeanwhile.get());
+    }
+
+    /** Where the system gives no thread, the calling one loads, and nobody waits for ever. */
+    @Test
+    void withoutThreadsTheCallingOneLoads() {
+        CudaDriver driver = library(name -> { }).driver();
+        KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16, operator -> "", load -> new Thread(load) {
+            @Override
+            public void start() {
+                throw new OutOfMemoryError("unable to create native thread");
+            }
+        });
+        library.prepare("add");
+        library.settle();
+        assertEquals("add_silu", library.function("add", "add_silu", 0).name());
+        assertEquals(Map.of("f16/add", Thread.currentThread()), loads);
+    }
+
+    /** Launches that are recorded need what they were recorded with for as long as their graph lives. */
+    @Test
+    void sharedMemoryIsAllowedForTheGreatestLaunch() {
+        List<Integer> allowed = new ArrayList<>();
+        CudaDriver driver = (CudaDriver) Proxy.newProxyInstance(getClass().getClassLoader(), new Class<?>[] {CudaDriver.class},
+                (proxy, method, arguments) -> (CudaDriver.Module) kernel -> new CudaDriver.Function() {
+                    @Override
+                    public String name() {
+                        return kernel;
+                    }
+
+                    @Override
+                    public void allowSharedBytes(int bytes) {
+                        allowed.add(bytes);
+                    }
+                });
+        KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16);
+        for (int bytes : new int[] {1000, 49152, 91776, 205312, 69632, 205312, 1000, 210000}) {
+            library.function("group_norm", "group_norm_2", bytes);
+        }
+        library.function("group_norm", "group_norm_4", 60000);
+        assertEquals(List.of(91776, 205312, 210000, 60000), allowed);
     }
 
     /** A library of a device that is closed at once has to let go of the driver first. */

@@ -100,6 +100,16 @@ class PtxBuildTest {
         }
     }
 
+    /** A shuffle passes a ticket on but orders no memory: the warp meets before it reads what other blocks wrote. */
+    @Test
+    void theLastBlockSeesWhatTheOthersWrote() {
+        Pattern ordered = Pattern.compile("\\batom\\.[^;]*;.*?\\bshfl\\.sync\\.[^;]*;[^}]*?\\bbar\\.warp\\.sync\\b[^;]*;\\s*membar\\.gl;", Pattern.DOTALL);
+        for (DataType type : KernelLibrary.TYPES) {
+            String ptx = KernelLibrary.ptx(type, "group_norm");
+            assertTrue(ordered.matcher(ptx.substring(ptx.indexOf(".entry group_norm_statistics("))).find(), type.toString());
+        }
+    }
+
     /**
      * Prints registers, shared memory and spills of each kernel, and allows no spill. All architectures see the kernels for
      * float16, which are the first to use more registers; the others are assembled for the oldest one.
