@@ -61,6 +61,10 @@ class ChoosingTest {
         private boolean compiled;
         private boolean lastResort;
         private boolean recordable = true;
+        private CudaDriver.Stream target = stream;
+        private int[] runs = {0};
+        private int slowRuns;
+        private int slower;
         private RuntimeException refusal;
         private RuntimeException failure;
 
@@ -87,6 +91,24 @@ class ChoosingTest {
 
         Made notRecordable() {
             recordable = false;
+            return this;
+        }
+
+        /** Gives a recording nothing, as work does that goes to another stream. */
+        Made elsewhere(CudaDriver.Stream other) {
+            target = other;
+            return this;
+        }
+
+        Made counting(int[] into) {
+            runs = into;
+            return this;
+        }
+
+        /** The first runs take so many microseconds more. */
+        Made slowFor(int count, int microseconds) {
+            slowRuns = count;
+            slower = microseconds;
             return this;
         }
 
@@ -144,7 +166,8 @@ class ChoosingTest {
                 if (!recordable) {
                     driver.notRecordable(name);
                 }
-                driver.submit(stream, new EmulatedWork("product", () -> { }, device * 1000L, host * 1000L));
+                int taken = device + (runs[0]++ < slowRuns ? slower : 0);
+                driver.submit(target, new EmulatedWork("product", () -> { }, taken * 1000L, host * 1000L));
             }
 
             @Override
@@ -345,6 +368,40 @@ class ChoosingTest {
         });
         assertEquals(80_000, reading.microseconds(), 100);
         assertEquals(3, runs[0], "once to load it, once to see how long it takes, once recorded");
+    }
+
+    @Test
+    void workThatIsNotInTheGraphCannotBeRecorded() {
+        assertFalse(new Stopwatch(driver, stream).time(() -> { }).recordable(), "an empty graph");
+        try (CudaDriver.Stream other = driver.newStream()) {
+            Made elsewhere = made("gives its work elsewhere", 1).elsewhere(other);
+            assertEquals("slow", choose("work", elsewhere, made("slow", 99)).name());
+        }
+        assertFalse(attempts.getFirst().recordable());
+    }
+
+    @Test
+    void longWorkThatHasLostIsGivenUpAfterOneRun() {
+        int[] runs = {0};
+        Made slow = made("slow", 30_000).counting(runs);
+        assertEquals("quick", choose("work", made("quick", 19_000), slow).name());
+        assertEquals(2, runs[0], "once to load it, once to see that it takes too long");
+        assertEquals(30_000, attempts.get(1).microseconds(), 100);
+        runs[0] = 0;
+        assertEquals("quick", choose("near", made("quick", 21_000), slow).name());
+        assertEquals(3, runs[0], "it may still win");
+        runs[0] = 0;
+        assertEquals("quick", choose("short", made("quick", 100), made("slow", 1000).counting(runs)).name());
+        assertEquals(12, runs[0], "a first run tells little of short work");
+    }
+
+    @Test
+    void theBestTwoAreComparedAgainWhereTheyAreClose() {
+        // Whatever is timed first is timed at lower clocks.
+        Made early = made("early", 100).slowFor(2 + 10, 8);
+        assertEquals("early", choose("work", early, made("late", 104)).name());
+        assertEquals(List.of("early", "late"), attempts.stream().map(Attempt::name).toList());
+        assertEquals(101, book.find("work").orElseThrow().microseconds(), 1);
     }
 
     @Test

@@ -12,7 +12,9 @@ import java.util.Arrays;
 public final class Stopwatch {
     /** In one graph; fewer of runs that are long, where that many would only take time. */
     private static final int RUNS = 10;
-    private static final double GRAPH_MILLISECONDS = 100;
+    private static final double GRAPH_MILLISECONDS = 20;
+    /** A run that takes as long is alone in its graph, and the first one has warmed the chip up for the next. */
+    private static final double LONG_MILLISECONDS = 5;
     private static final double WARM_UP_MILLISECONDS = 5;
     /** A sample is at least that long, or the start of a graph would weigh in it. */
     private static final double SAMPLE_MILLISECONDS = 1;
@@ -21,6 +23,8 @@ public final class Stopwatch {
     private static final double STABLE = 0.02;
     private static final int AGREEING = 3;
     private static final int MOST_SAMPLES = 20;
+    /** All samples together; beyond it three are enough, however far from each other. */
+    private static final double MOST_MILLISECONDS = 200;
 
     private final CudaDriver driver;
     private final CudaDriver.Stream stream;
@@ -33,40 +37,56 @@ public final class Stopwatch {
 
     /**
      * @param microseconds of one run
-     * @param recordable   false when the work cannot be recorded: then its runs were given one by one, host work included
+     * @param recordable   false when the work cannot be recorded: then its runs were given one by one, host work included; true
+     *                     as far as known when it was given up
      */
     public record Reading(double microseconds, boolean recordable) {
     }
 
+    /** The same, however long it takes. */
+    public Reading time(Runnable work) {
+        return time(work, Double.POSITIVE_INFINITY);
+    }
+
     /**
-     * Times it, in about 10 ms or 50 runs, whichever is longer.
+     * Times it, in about 10 ms or 20 runs, whichever is longer.
      *
-     * @param work gives one run to this watch's stream; always the same
+     * @param work   gives one run to this watch's stream; always the same
+     * @param enough in microseconds: work that is long and longer than that is given up after one run, whose time is then read
      * @throws CudaException              when it fails
      * @throws OutOfDeviceMemoryException when it, or its graph, finds no memory
      */
-    public Reading time(Runnable work) {
+    public Reading time(Runnable work, double enough) {
         try (CudaDriver.Event start = driver.newEvent(); CudaDriver.Event end = driver.newEvent()) {
             // The first run loads what it needs, which cannot be recorded; and shows whether it works at all.
             work.run();
             stream.synchronize();
-            int runs = (int) Math.clamp(GRAPH_MILLISECONDS / milliseconds(work, 1, start, end), 1, RUNS);
+            double first = milliseconds(work, 1, start, end);
+            if (first >= LONG_MILLISECONDS && first * 1000 > enough) {
+                return new Reading(first * 1000, true);
+            }
+            int runs = first >= LONG_MILLISECONDS ? 1 : (int) Math.clamp(GRAPH_MILLISECONDS / first, 1, RUNS);
             Runnable all = () -> {
                 for (int i = 0; i < runs; i++) {
                     work.run();
                 }
             };
-            try (CudaDriver.Graph graph = record(all)) {
+            try (CudaDriver.Graph graph = record(all, runs)) {
                 Runnable replay = graph == null ? all : () -> graph.launch(stream);
                 return new Reading(sample(replay, start, end) * 1000 / runs, graph != null);
             }
         }
     }
 
-    /** Null when that cannot be recorded. */
-    private CudaDriver.Graph record(Runnable work) {
+    /** Null when that cannot be recorded: refused, or not all in the graph, for some of it went elsewhere. */
+    private CudaDriver.Graph record(Runnable work, int leastNodes) {
         try {
-            return driver.record(stream, work);
+            CudaDriver.Graph graph = driver.record(stream, work);
+            if (graph.nodes() >= leastNodes) {
+                return graph;
+            }
+            graph.close();
+            return null;
         } catch (CudaException e) {
             // Throws when the device is lost: then there is nothing to go on with.
             driver.synchronize();
@@ -82,10 +102,13 @@ public final class Stopwatch {
             one = milliseconds(replay, replays, start, end);
         }
         double[] samples = new double[MOST_SAMPLES];
+        double spent = 0;
         for (int count = 1; ; count++) {
             samples[count - 1] = milliseconds(replay, replays, start, end);
+            spent += samples[count - 1] * replays;
             Arrays.sort(samples, 0, count);
-            if (count == MOST_SAMPLES || count >= AGREEING && samples[AGREEING - 1] <= samples[0] * (1 + STABLE)) {
+            if (count == MOST_SAMPLES || count >= AGREEING
+                    && (spent > MOST_MILLISECONDS || samples[AGREEING - 1] <= samples[0] * (1 + STABLE))) {
                 return samples[0];
             }
         }
