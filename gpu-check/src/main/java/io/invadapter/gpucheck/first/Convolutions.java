@@ -115,7 +115,7 @@ final class Convolutions {
         public void run(Dnn.Plan plan, long workspace, CudaDriver.Stream stream) {
             plan.run(x, w, bias, residual, y, workspace, stream);
             if (!plan.addsBias()) {
-                pointwise.add(y, bias, Activation.NONE, 0, 0, y, 1, (int) pixels(), shape.outChannels(), stream);
+                pointwise.add(y, bias, Activation.NONE, 0, y, (int) pixels(), shape.outChannels(), stream);
             }
         }
 

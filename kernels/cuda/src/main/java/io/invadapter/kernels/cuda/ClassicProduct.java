@@ -53,7 +53,7 @@ public record ClassicProduct(Blas blas, Pointwise pointwise, Blas.Product produc
         blas.multiply(true, false, out, product.rows(), in, 1, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x, in, 0), 0,
                 new Blas.Matrix(y, out, 0), product.type(), 1, stream);
         if (adds()) {
-            pointwise.add(y, bias, Activation.NONE, 0, residual, y, 1, product.rows(), out, stream);
+            pointwise.add(y, bias, Activation.NONE, residual, y, product.rows(), out, stream);
         }
     }
 

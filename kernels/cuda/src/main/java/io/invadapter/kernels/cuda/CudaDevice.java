@@ -442,8 +442,8 @@ final class CudaDevice implements Device {
     }
 
     private void addBias(Dnn.Shape shape, long bias, long y) {
-        pointwise.add(y, bias, Activation.NONE, 0, 0, y, 1, shape.batch() * shape.outHeight() * shape.outWidth(),
-                shape.outChannels(), stream);
+        pointwise.add(y, bias, Activation.NONE, 0, y, shape.batch() * shape.outHeight() * shape.outWidth(), shape.outChannels(),
+                stream);
     }
 
     /** {@code x} with zeros around it. */
@@ -456,7 +456,7 @@ final class CudaDevice implements Device {
     /** A vector and another of the same length. */
     Tensor sum(Tensor vector, long other) {
         Tensor sum = allocate(type, vector.channels());
-        pointwise.add(vector.address(), other, Activation.NONE, 0, 0, sum.address(), 1, 1, vector.channels(), stream);
+        pointwise.add(vector.address(), other, Activation.NONE, 0, sum.address(), 1, vector.channels(), stream);
         return sum;
     }
 
@@ -464,7 +464,7 @@ final class CudaDevice implements Device {
     void widen(Tensor x, Tensor residual, Tensor y) {
         pointwise.toFloat(x.address(), y.address(), x.elements(), stream);
         if (residual != null) {
-            floats.add(y.address(), 0, Activation.NONE, 0, residual.address(), y.address(), 1, rows(y), y.channels(), stream);
+            floats.add(y.address(), 0, Activation.NONE, residual.address(), y.address(), rows(y), y.channels(), stream);
         }
     }
 

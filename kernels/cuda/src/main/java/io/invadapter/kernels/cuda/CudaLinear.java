@@ -40,7 +40,7 @@ final class CudaLinear implements Device.Linear {
         } else {
             // cublasLt's GELU is the one with tanh, and it has neither SiLU nor the quick GELU.
             multiply(x, 0, 0, y);
-            device.pointwise().add(y.address(), bias, activation, 0, added, y.address(), 1, rows(y), outFeatures, device.stream());
+            device.pointwise().add(y.address(), bias, activation, added, y.address(), rows(y), outFeatures, device.stream());
         }
         return y;
     }

@@ -29,7 +29,7 @@ public final class Pointwise {
         this.library = library;
     }
 
-    /** Rows that a thread goes through where that many chunks of 16 bytes are written: one while that leaves multiprocessors idle. */
+    /** Rows that a thread goes through where that many chunks of 16 bytes are written: one while multiprocessors would be idle. */
     int rowsPerThread(long chunks) {
         return Math.clamp(chunks / ((long) library.driver().multiprocessors() * THREADS_FIRST), 1, MOST_ROWS);
     }
@@ -103,35 +103,31 @@ public final class Pointwise {
     }
 
     /**
-     * What follows a product: {@code y[n, p, c] = activation(x[n, p, c] + bias[c]) + time[n, c] + residual[n, p, c]}.
+     * What follows a product: {@code y[r, c] = activation(x[r, c] + bias[c]) + residual[r, c]}.
      *
-     * @param x          address of {@code [images, pixels, channels]}
+     * @param x          address of {@code [rows, channels]}
      * @param bias       address of {@code [channels]}, or 0
      * @param activation of the sum of {@code x} and {@code bias}
-     * @param time       address of {@code [images, channels]}, or 0
      * @param residual   address like {@code x}, or 0
      * @param y          address like {@code x}; may be {@code x} or the residual
-     * @param images     at least 1
-     * @param pixels     at least 1; rows that share one row of {@code time}
+     * @param rows       at least 1
      * @param channels   at least 1
      * @param stream     where
      */
-    public void add(long x, long bias, Activation activation, long time, long residual, long y, int images, int pixels,
-                    int channels, CudaDriver.Stream stream) {
+    public void add(long x, long bias, Activation activation, long residual, long y, int rows, int channels,
+                    CudaDriver.Stream stream) {
         Check.address("x", x, library.bytes());
         Check.optional("bias", bias, library.bytes());
-        Check.optional("time", time, library.bytes());
         Check.optional("residual", residual, library.bytes());
         Check.address("y", y, library.bytes());
-        Check.positive("images", images);
-        Check.positive("pixels", pixels);
+        Check.positive("rows", rows);
         Check.positive("channels", channels);
         long chunks = Math.ceilDiv(channels, library.chunk());
-        add(x, bias, activation, time, residual, y, images, pixels, channels, rowsPerThread(chunks * pixels * images), stream);
+        add(x, bias, activation, residual, y, rows, channels, rowsPerThread(chunks * rows), stream);
     }
 
-    void add(long x, long bias, Activation activation, long time, long residual, long y, int images, int pixels, int channels,
-             int perThread, CudaDriver.Stream stream) {
+    void add(long x, long bias, Activation activation, long residual, long y, int rows, int channels, int perThread,
+             CudaDriver.Stream stream) {
         String name = switch (activation) {
             case NONE -> "add";
             case SILU -> "add_silu";
@@ -139,8 +135,8 @@ public final class Pointwise {
             case GELU -> "add_gelu";
         };
         long chunks = Math.ceilDiv(channels, library.chunk());
-        launch("add", name, chunks * Math.ceilDiv(pixels, perThread) * images, stream, new Parameters().int64(x).int64(bias).int64(time).int64(residual).int64(y)
-                .int32(images).int32(pixels).int32(channels).int32(perThread));
+        launch("add", name, chunks * Math.ceilDiv(rows, perThread), stream,
+                new Parameters().int64(x).int64(bias).int64(residual).int64(y).int32(rows).int32(channels).int32(perThread));
     }
 
     /**

@@ -76,7 +76,7 @@ final class AttentionTiming {
         double two = median(() -> {
             attention.attention(q, k, v, first, own, false, null);
             attention.attention(q, sharedK, sharedV, second, other, false, null);
-            pointwise.add(first.address(), 0, Activation.NONE, 0, second.address(), first.address(), batch, tokens, HEADS * size, null);
+            pointwise.add(first.address(), 0, Activation.NONE, second.address(), first.address(), batch * tokens, HEADS * size, null);
         });
         double eaa = median(() -> attention.eaaAttention(q, k, v, first, identity, own, null));
         double teraflops = 4.0 * batch * HEADS * tokens * (keys + identityKeys) * size / eaa / 1e6;

@@ -36,7 +36,7 @@ class FaultsTest {
         driver.fill(address, (byte) 0, 256);
 
         gpu.faults().failLaunch(1);
-        Runnable silu = () -> pointwise.add(address, 0, Activation.SILU, 0, 0, address, 1, 1, 8, stream);
+        Runnable silu = () -> pointwise.add(address, 0, Activation.SILU, 0, address, 1, 8, stream);
         assertThrows(CudaException.class, silu::run);
         silu.run();
         CudaDriver.Graph graph = driver.record(stream, silu);

@@ -121,7 +121,7 @@ class LauncherTest {
         refused("n is 0, expected at least 1", () -> pointwise.toActivations(new long[] {A, A}, new long[] {8, 0}, A, null));
         refused("arrays is 4, expected 1 to 3", () -> pointwise.toActivations(new long[4], new long[4], A, null));
         refused("bias is 0x1001, expected a multiple of 2", () -> pointwise.geglu(A, A + 1, A, 1, 8, null));
-        refused("images is 0, expected at least 1", () -> pointwise.add(A, 0, Activation.NONE, 0, 0, A, 0, 1, 8, null));
+        refused("rows is 0, expected at least 1", () -> pointwise.add(A, 0, Activation.NONE, 0, A, 0, 8, null));
         refused("width is -1, expected at least 1", () -> pointwise.upsample(A, A, 1, 1, -1, 2, 2, 8, null));
         refused("height of y is 4, expected 5 to 6", () -> pointwise.upsample(A, A, 1, 3, 3, 4, 6, 8, null));
         refused("width of y is 7, expected 5 to 6", () -> pointwise.upsample(A, A, 1, 3, 3, 6, 7, 8, null));

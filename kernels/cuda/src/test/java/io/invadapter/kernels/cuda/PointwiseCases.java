@@ -40,8 +40,8 @@ final class PointwiseCases {
             cases.add(geglu(13, 48, true, shift));
             cases.add(geglu(13, 45, false, shift));
             for (Activation activation : Activation.values()) {
-                cases.add(add(activation, 2, 13, 48, true, true, true, shift));
-                cases.add(add(activation, 1, 3, 45, true, false, false, shift));
+                cases.add(add(activation, 13, 48, true, true, shift));
+                cases.add(add(activation, 3, 45, true, false, shift));
             }
             cases.add(upsample(2, 3, 5, 5, 9, 48, shift));
             cases.add(upsample(1, 3, 5, 6, 10, 45, shift));
@@ -78,9 +78,9 @@ final class PointwiseCases {
             cases.add(ddim(n, true, true, 0));
             cases.add(geglu(3, n, true, 0));
             for (Activation activation : Activation.values()) {
-                cases.add(add(activation, 2, 5, n, true, true, true, 0));
+                cases.add(add(activation, 5, n, true, true, 0));
             }
-            cases.add(add(Activation.NONE, 1, 5, n, true, false, false, 0));
+            cases.add(add(Activation.NONE, 5, n, true, false, 0));
             cases.add(upsample(1, 2, 3, 4, 6, n, 0));
             cases.add(pad(1, 2, 3, n, new Padding(1, 0, 0, 2), 0));
             cases.add(concat(3, n, 16 - tail, 0));
@@ -89,7 +89,7 @@ final class PointwiseCases {
         // One address that is no multiple of 16 among others that are.
         for (int which = 0; which < 5; which++) {
             cases.add(geglu(13, 48, true, ONE_SHIFTED + which));
-            cases.add(add(Activation.NONE, 2, 13, 48, true, true, true, ONE_SHIFTED + which));
+            cases.add(add(Activation.NONE, 13, 48, true, true, ONE_SHIFTED + which));
             cases.add(ddim(40, true, false, ONE_SHIFTED + which));
             cases.add(ddim(40, true, true, ONE_SHIFTED + which));
             cases.add(upsample(1, 3, 5, 6, 10, 48, ONE_SHIFTED + which));
@@ -102,15 +102,14 @@ final class PointwiseCases {
         cases.add(geglu(13, 45, true, 0));
         cases.add(geglu(13, 48, true, 1));
         for (Activation activation : Activation.values()) {
-            cases.add(add(activation, 2, 48 * 5, 320, true, true, true, 0));
-            cases.add(add(activation, 2, 13, 45, true, true, true, 0));
-            cases.add(add(activation, 1, 9, 64, false, false, false, 0));
+            cases.add(add(activation, 480, 320, true, true, 0));
+            cases.add(add(activation, 13, 45, true, true, 0));
+            cases.add(add(activation, 9, 64, false, false, 0));
             cases.add(farOut(activation));
         }
-        cases.add(add(Activation.NONE, 1, 100, 64, true, false, false, 0));
-        cases.add(add(Activation.NONE, 3, 13, 64, false, true, false, 0));
-        cases.add(add(Activation.NONE, 1, 15, 64, true, false, true, 0));
-        cases.add(add(Activation.NONE, 2, 13, 48, false, false, true, 1));
+        cases.add(add(Activation.NONE, 100, 64, true, false, 0));
+        cases.add(add(Activation.NONE, 15, 64, true, true, 0));
+        cases.add(add(Activation.NONE, 26, 48, false, true, 1));
         cases.add(upsample(2, 12, 20, 24, 40, 64, 0));
         cases.add(upsample(2, 3, 5, 5, 9, 64, 0));
         cases.add(upsample(2, 3, 5, 6, 9, 16, 0));
@@ -305,37 +304,32 @@ final class PointwiseCases {
         };
     }
 
-    private static KernelCase add(Activation activation, int images, int pixels, int channels, boolean withBias,
-                                  boolean withTime, boolean withResidual, int shift) {
-        return new KernelCase("add, " + activation + ", " + images + " x " + pixels + " x " + channels
-                + (withBias ? ", bias" : "") + (withTime ? ", time" : "") + (withResidual ? ", residual" : "") + shifted(shift),
-                bench -> {
-            Random random = new Random(pixels);
-            int n = images * pixels * channels;
+    private static KernelCase add(Activation activation, int rows, int channels, boolean withBias, boolean withResidual,
+                                  int shift) {
+        return new KernelCase("add, " + activation + ", " + rows + " x " + channels + (withBias ? ", bias" : "")
+                + (withResidual ? ", residual" : "") + shifted(shift), bench -> {
+            Random random = new Random(rows);
+            int n = rows * channels;
             float[] x = bench.random(random, n, 0, 1);
             float[] bias = bench.random(random, channels, 0, 1);
-            float[] time = bench.random(random, images * channels, 0, 1);
             float[] residual = bench.random(random, n, 0, 1);
             double[] expected = new double[n];
             for (int i = 0; i < n; i++) {
-                expected[i] = apply(activation, x[i] + (withBias ? bias[i % channels] : 0))
-                        + (withTime ? time[i / channels / pixels * channels + i % channels] : 0)
-                        + (withResidual ? residual[i] : 0);
+                expected[i] = apply(activation, x[i] + (withBias ? bias[i % channels] : 0)) + (withResidual ? residual[i] : 0);
             }
             long input = bench.values(x, shift(shift, 0));
-            long out = bench.result(n, shift(shift, 4));
+            long out = bench.result(n, shift(shift, 3));
             long biases = withBias ? bench.values(bias, shift(shift, 1)) : 0;
-            long times = withTime ? bench.values(time, shift(shift, 2)) : 0;
-            long residuals = withResidual ? bench.values(residual, shift(shift, 3)) : 0;
+            long residuals = withResidual ? bench.values(residual, shift(shift, 2)) : 0;
             Pointwise pointwise = new Pointwise(bench.library());
-            pointwise.add(input, biases, activation, times, residuals, out, images, pixels, channels, 8, null);
+            pointwise.add(input, biases, activation, residuals, out, rows, channels, 8, null);
             Bench.close("add", expected, bench.readValues(out, n), bench.tolerance());
-            // Bands of 8 rows each read bias and time: their share is a fixed one where bands are full.
+            // Bands of 8 rows each read the bias: its share is a fixed one where bands are full.
             long size = bench.size();
-            perfect(bench, shift == 0 && channels % 8 == 0 && pixels >= 100, size * n * (withResidual ? 2 : 1)
-                    + (withBias ? size * channels : 0) + (withTime ? size * channels * images : 0), size * n);
+            perfect(bench, shift == 0 && channels % 8 == 0 && rows >= 100,
+                    size * n * (withResidual ? 2 : 1) + (withBias ? size * channels : 0), size * n);
             if (withResidual) {
-                pointwise.add(input, biases, activation, times, residuals, residuals, images, pixels, channels, null);
+                pointwise.add(input, biases, activation, residuals, residuals, rows, channels, null);
                 Bench.close("add in place", expected, bench.readValues(residuals, n), bench.tolerance());
                 bench.counted(launches -> { });
             }
@@ -346,8 +340,8 @@ final class PointwiseCases {
     private static KernelCase farOut(Activation activation) {
         return new KernelCase("add, " + activation + ", far out", bench -> {
             long x = bench.values(new float[] {-200, 200});
-            new Pointwise(bench.library()).add(x, 0, activation, 0, 0, x, 1, 1, 2, null);
-            Bench.same(new float[] {activation == Activation.NONE ? -200 : 0, 200}, bench.readValues(x, 2));
+            new Pointwise(bench.library()).add(x, 0, activation, 0, x, 1, 2, null);
+            Bench.same(new float[] {activation == Activation.NONE ? -200 : -0f, 200}, bench.readValues(x, 2));
             bench.counted(launches -> { });
         });
     }

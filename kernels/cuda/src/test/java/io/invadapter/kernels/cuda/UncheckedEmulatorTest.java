@@ -49,7 +49,7 @@ class UncheckedEmulatorTest {
     }
 
     private static void add(Pointwise pointwise, long x, long y, int channels) {
-        pointwise.add(x, 0, Activation.NONE, 0, 0, y, 1, 1, channels, null);
+        pointwise.add(x, 0, Activation.NONE, 0, y, 1, channels, null);
     }
 
     @Test
