@@ -2,7 +2,6 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.Attention;
-import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Strided;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.dnn.Dnn;
@@ -53,7 +52,7 @@ final class Attentions {
         @Override
         public List<Candidate<Dnn.AttentionPlan>> candidates() {
             List<Candidate<Dnn.AttentionPlan>> candidates = new ArrayList<>();
-            candidates.add(new OwnKernel(new Attention(new KernelLibrary(contact.driver(), shape.type())), shape));
+            candidates.add(new OwnKernel(new Attention(contact.kernels(shape.type())), shape));
             candidates.addAll(contact.libraries().dnn().propose(shape).candidates());
             return candidates;
         }

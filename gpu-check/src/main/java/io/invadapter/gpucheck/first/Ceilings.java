@@ -55,7 +55,7 @@ final class Ceilings {
 
     /** All beside each other, as a device loads them; the driver compiles each, for its cache is empty. */
     private static Outcome modules(Contact contact, DataType type) throws IOException {
-        KernelLibrary library = new KernelLibrary(contact.driver(), type);
+        KernelLibrary library = contact.kernels(type);
         String[] names = moduleNames(type).toArray(String[]::new);
         List<String> failures = new ArrayList<>();
         long start = System.nanoTime();

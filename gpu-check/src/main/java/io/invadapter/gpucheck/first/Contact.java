@@ -1,17 +1,21 @@
 package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.CudaDeviceProvider;
+import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.choice.Stopwatch;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -24,6 +28,7 @@ final class Contact implements AutoCloseable {
     private final Path choices;
     private CudaDriver driver;
     private CudaLibraries libraries;
+    private final Map<DataType, KernelLibrary> kernels = new EnumMap<>(DataType.class);
     private final List<Integer> graphNodes = new ArrayList<>();
     private Device device;
 
@@ -88,6 +93,11 @@ final class Contact implements AutoCloseable {
             libraries = gpu.libraries(driver());
         }
         return libraries;
+    }
+
+    /** Our kernels for a type: one library for the process, for each loads its modules anew and never gives them back. */
+    KernelLibrary kernels(DataType type) {
+        return kernels.computeIfAbsent(type, t -> new KernelLibrary(driver(), t));
     }
 
     /** Microseconds of one run of work that is given to a stream, replayed; see {@link Stopwatch}. */

@@ -2,7 +2,6 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.dnn.Dnn;
@@ -72,7 +71,7 @@ final class Convolutions {
 
         @Override
         public Trials.Operands<Dnn.Plan> operands() {
-            return new Memory(contact.driver(), shape);
+            return new Memory(contact, shape);
         }
     }
 
@@ -86,10 +85,10 @@ final class Convolutions {
         private final long residual;
         private final long y;
 
-        Memory(CudaDriver driver, Dnn.Shape shape) {
+        Memory(Contact contact, Dnn.Shape shape) {
             this.shape = shape;
-            memory = new OnDevice(driver);
-            pointwise = new Pointwise(new KernelLibrary(driver, shape.type()));
+            memory = new OnDevice(contact.driver());
+            pointwise = new Pointwise(contact.kernels(shape.type()));
             DataType type = shape.type();
             try {
                 x = memory.known(X, type, (long) shape.batch() * shape.height() * shape.width() * shape.inChannels());

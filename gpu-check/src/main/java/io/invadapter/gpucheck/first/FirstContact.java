@@ -17,12 +17,15 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 
 /**
  * The first minutes with a GPU: everything that can be known of it, what tells most first, in a limited time. Every section is a
  * process of its own, which writes what it finds line by line; this one collects the lines, says which process died where and
- * starts it again behind that, and never touches the GPU itself.
+ * starts it again behind that, and never touches the GPU itself. When this process is told to end, it ends the other, writes its
+ * summary and cleans up first.
  */
 public final class FirstContact {
     private static final String LINES = "first.jsonl";
@@ -33,6 +36,8 @@ public final class FirstContact {
     private static final int POLL_MILLISECONDS = 20;
     /** Of what is no line of ours, and of what a process prints. */
     private static final int KEPT_LINES = 30;
+    /** For the end of a child and the summary when told to end: whoever says so may not wait long either. */
+    private static final int STOP_SECONDS = 5;
 
     private final Path out;
     private final Path work;
@@ -43,6 +48,8 @@ public final class FirstContact {
     private final long start = System.nanoTime();
     private final Results results;
     private final double startLimit;
+    private final CountDownLatch ended = new CountDownLatch(1);
+    private volatile boolean stopped;
     private int processes;
     private String noGpu;
 
@@ -72,6 +79,8 @@ public final class FirstContact {
     public int run() throws IOException {
         boolean ours = Files.notExists(out);
         Files.createDirectories(work);
+        Thread stop = new Thread(this::stop);
+        Runtime.getRuntime().addShutdownHook(stop);
         try (results) {
             double shares = sections.stream().mapToDouble(Section::seconds).sum();
             for (Section section : sections) {
@@ -92,6 +101,26 @@ public final class FirstContact {
             if (ours && noGpu != null) {
                 Files.delete(out);
             }
+            ended.countDown();
+            forget(stop);
+        }
+    }
+
+    /** While Java ends: the thread that runs all this sees it and comes to its own end. */
+    private void stop() {
+        stopped = true;
+        try {
+            ended.await(STOP_SECONDS, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private static void forget(Thread stop) {
+        try {
+            Runtime.getRuntime().removeShutdownHook(stop);
+        } catch (IllegalStateException e) {
+            // Java is ending, and it runs.
         }
     }
 
@@ -109,10 +138,10 @@ public final class FirstContact {
         int begun = 0;
         for (int attempt = 1; noGpu == null; attempt++) {
             double own = left() - until;
-            if (own <= 0 || attempt > ATTEMPTS) {
-                results.add(section.name(), processes, "cut short", Map.of("why", own <= 0 ? "its time was up"
-                        : "given up after " + ATTEMPTS + " processes"));
-                people.printf(Locale.ROOT, "%-8s %-12s %s%n", "cut", section.name(), own <= 0 ? "no time left" : "given up");
+            if (stopped || own <= 0 || attempt > ATTEMPTS) {
+                String why = stopped ? "told to end" : own <= 0 ? "its time was up" : "given up after " + ATTEMPTS + " processes";
+                results.add(section.name(), processes, "cut short", Map.of("why", why));
+                people.printf(Locale.ROOT, "%-8s %-12s %s%n", "cut", section.name(), why);
                 return;
             }
             Follower follower = new Follower(section.name(), begun, own);
@@ -134,6 +163,7 @@ public final class FirstContact {
         private final double allowed;
         private final Path file;
         private final Path log;
+        private final Path crash;
         private final int skip;
         private int begun;
         private String item;
@@ -152,6 +182,7 @@ public final class FirstContact {
             String name = String.format(Locale.ROOT, "%02d-%s", processes, section);
             file = work.resolve(name + ".jsonl");
             log = work.resolve(name + ".log");
+            crash = Path.of(log + ".crash");
         }
 
         End follow() throws IOException {
@@ -175,24 +206,30 @@ public final class FirstContact {
                 if (!rest.isEmpty()) {
                     garbage(rest);
                 }
-                if (noGpu == null && !done) {
+                if (noGpu == null && (!done || killed != null || child.exitCode() != 0)) {
                     died(killed != null ? killed : how(child.exitCode()));
                 }
                 printed();
+            }
+            for (Path own : List.of(file, log, crash)) {
+                Files.deleteIfExists(own);
             }
             return done ? End.DONE : End.DIED;
         }
 
         /** Why it must be ended, or null. A section ends by itself when its time is up, as soon as its item does. */
         private String killed() {
-            double quiet = (System.nanoTime() - since) / 1e9;
-            if (done) {
-                return quiet > startLimit ? "did not end" : null;
+            if (stopped) {
+                return "told to end, killed";
             }
-            if (quiet > limit) {
-                return String.format(Locale.ROOT, "%s for %.0f s, killed", item == null ? "did nothing" : "not done", limit);
+            if (left() < 0) {
+                return "the whole time was up, killed";
             }
-            return left() < 0 ? "the whole time was up, killed" : null;
+            if ((System.nanoTime() - since) / 1e9 > limit) {
+                return String.format(Locale.ROOT, "%s for %.0f s, killed",
+                        done ? "did not end" : item == null ? "did nothing" : "not done", limit);
+            }
+            return null;
         }
 
         private static String how(int exitCode) {
@@ -264,7 +301,7 @@ public final class FirstContact {
 
         /** The end of what it printed, and of Java's report of a crash the beginning. */
         private void printed() throws IOException {
-            for (Path printed : List.of(log, Path.of(log + ".crash"))) {
+            for (Path printed : List.of(log, crash)) {
                 if (noGpu != null || Files.notExists(printed) || Files.size(printed) == 0) {
                     continue;
                 }

@@ -2,7 +2,6 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.ClassicProduct;
-import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.choice.Candidate;
@@ -62,7 +61,7 @@ final class LinearProducts {
         public List<Candidate<Blas.ProductWay>> candidates() {
             Blas blas = contact.libraries().blas();
             List<Candidate<Blas.ProductWay>> candidates = new ArrayList<>(blas.candidates(product));
-            candidates.add(new ClassicProduct(blas, new Pointwise(new KernelLibrary(contact.driver(), product.type())), product));
+            candidates.add(new ClassicProduct(blas, new Pointwise(contact.kernels(product.type())), product));
             return candidates;
         }
 

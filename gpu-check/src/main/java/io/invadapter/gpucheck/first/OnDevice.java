@@ -38,8 +38,14 @@ final class OnDevice implements AutoCloseable {
         return KNOWN[(int) ((i + 7919L * array) % PERIOD)];
     }
 
-    /** Address of bytes that were never written. */
+    /** Address of bytes that are no numbers: what lay there before, perhaps the very result that is expected, is gone. */
     long room(long bytes) {
+        long address = allocated(bytes);
+        spoil(address, bytes);
+        return address;
+    }
+
+    private long allocated(long bytes) {
         long address = driver.allocate(bytes);
         blocks.add(address);
         return address;
@@ -48,7 +54,7 @@ final class OnDevice implements AutoCloseable {
     /** Address of {@code count} known values. */
     long known(int array, DataType type, long count) {
         int size = type.bytes();
-        long address = room(count * size);
+        long address = allocated(count * size);
         try (Arena arena = Arena.ofConfined()) {
             float[] period = new float[PERIOD];
             for (int i = 0; i < PERIOD; i++) {

@@ -64,6 +64,11 @@ final class Product implements AutoCloseable {
         return OnDevice.limit(type);
     }
 
+    /** Makes the result no numbers. */
+    void spoil() {
+        memory.spoil(y, (long) rows * out * type.bytes());
+    }
+
     byte[] result() {
         return memory.bytes(y, (long) rows * out * type.bytes());
     }

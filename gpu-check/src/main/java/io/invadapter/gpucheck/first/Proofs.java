@@ -75,7 +75,7 @@ final class Proofs {
         for (DataType type : TYPES) {
             Dnn.Shape small = new Dnn.Shape(type, 1, PIXELS, PIXELS, SIDE, SIDE, 3, 3, 1, 1, false);
             ways("convolution, " + name(type), type, () -> contact.libraries().dnn().propose(small).candidates(),
-                    () -> new Convolutions.Memory(driver(), small));
+                    () -> new Convolutions.Memory(contact, small));
         }
         item("libraries in use", Machine::loaded);
     }
@@ -99,11 +99,15 @@ final class Proofs {
         }
         try (W way = prepared; Operands<W> operands = memory.get(); OnDevice scratch = new OnDevice(driver())) {
             long workspace = way.workspaceBytes() == 0 ? 0 : scratch.room(way.workspaceBytes());
-            Outcome captured = captured(stream -> operands.run(way, workspace, stream), operands::result);
-            Outcome judged = judged(operands.error(), OnDevice.limit(type));
-            return Outcome.of(captured.verdict() == Outcome.Verdict.OK && judged.verdict() == Outcome.Verdict.OK,
-                    judged.detail() + ", captured: " + captured.detail(), judged.data());
+            Outcome captured = captured(driver(), stream -> operands.run(way, workspace, stream), operands::spoil, operands::result);
+            return both(judged(operands.error(), OnDevice.limit(type)), captured);
         }
+    }
+
+    /** What was replayed must be right, not only the same as what was called. */
+    private static Outcome both(Outcome judged, Outcome captured) {
+        return Outcome.of(captured.verdict() == Outcome.Verdict.OK && judged.verdict() == Outcome.Verdict.OK,
+                judged.detail() + ", captured: " + captured.detail(), judged.data());
     }
 
     static String name(DataType type) {
@@ -131,7 +135,6 @@ final class Proofs {
         try (OnDevice memory = new OnDevice(driver())) {
             long from = memory.known(0, DataType.FLOAT32, NUMBERS);
             long to = memory.room(4L * NUMBERS);
-            driver().fill(to, (byte) 0x55, 4L * NUMBERS);
             driver().copy(to, from, 4L * NUMBERS, null);
             float[] found = memory.read(DataType.FLOAT32, to, NUMBERS);
             for (int i = 0; i < NUMBERS; i++) {
@@ -149,6 +152,7 @@ final class Proofs {
             for (int i = 0; i < NUMBERS; i++) {
                 in.segment().setAtIndex(ValueLayout.JAVA_INT, i, i ^ 0x5a5a);
             }
+            out.segment().fill((byte) 0x55);
             long address = memory.room(4L * NUMBERS);
             driver().copyIn(address, in, 0, 4L * NUMBERS, stream);
             driver().copyOut(out, 0, address, 4L * NUMBERS, stream);
@@ -256,22 +260,29 @@ final class Proofs {
 
     private Outcome capturedProduct(DataType type) {
         try (Product product = new Product(driver(), blas(), type, SIDE, SIDE, SIDE)) {
-            return captured(product::run, product::result);
+            Outcome captured = captured(driver(), product::run, product::spoil, product::result);
+            return both(judged(product.error(), product.limit()), captured);
         }
     }
 
-    /** Bits that are the same when called and when replayed. */
-    Outcome captured(Consumer<CudaDriver.Stream> work, Supplier<byte[]> result) {
-        try (CudaDriver.Stream stream = driver().newStream()) {
+    /**
+     * Bits that are the same when called and when replayed.
+     *
+     * @param spoil makes the result what neither leaves there
+     */
+    static Outcome captured(CudaDriver driver, Consumer<CudaDriver.Stream> work, Runnable spoil, Supplier<byte[]> result) {
+        try (CudaDriver.Stream stream = driver.newStream()) {
+            spoil.run();
             work.accept(stream);
             stream.synchronize();
             byte[] called = result.get();
-            try (CudaDriver.Graph graph = driver().record(stream, () -> work.accept(stream))) {
+            try (CudaDriver.Graph graph = driver.record(stream, () -> work.accept(stream))) {
+                spoil.run();
                 graph.launch(stream);
                 graph.launch(stream);
                 stream.synchronize();
                 boolean same = Arrays.equals(called, result.get());
-                return Outcome.of(same, graph.nodes() + (graph.nodes() == 1 ? " node, " : " nodes, ")
+                return Outcome.of(same && graph.nodes() >= 1, graph.nodes() + (graph.nodes() == 1 ? " node, " : " nodes, ")
                         + (same ? "the same bits" : "other bits than when called"), Map.of("nodes", graph.nodes()));
             }
         }

@@ -38,6 +38,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -149,8 +150,12 @@ class FirstContactTest {
         }
         String page = Files.readString(folder.resolve("out/first.md"));
         Sections.ALL.forEach(section -> assertTrue(page.contains("## " + section.name() + "\n"), page));
-        try (Stream<Path> files = Files.list(folder.resolve("out"))) {
-            assertEquals(List.of("choices", "first.jsonl", "first.md"), files.map(file -> file.getFileName().toString()).sorted().toList());
+        assertEquals(List.of("choices", "first.jsonl", "first.md"), names(folder.resolve("out")));
+    }
+
+    private static List<String> names(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.map(file -> file.getFileName().toString()).sorted().toList();
         }
     }
 
@@ -201,8 +206,15 @@ class FirstContactTest {
 
     @Test
     void whateverBecomesOfAProcessTheOthersDeliver() throws Exception {
-        int code = contact(60, 20, TroubledProcess.SECTIONS, new JavaProcesses(List.of(), TroubledProcess.class, List.of()));
+        Children processes = new JavaProcesses(List.of(), TroubledProcess.class, List.of());
+        List<String> ofOthers = new ArrayList<>();
+        int code = contact(60, 20, TroubledProcess.SECTIONS, (arguments, work, log) -> {
+            String own = Path.of(arguments.get(1)).getFileName().toString();
+            names(work).stream().filter(name -> name.matches("\\d\\d-.*") && !name.equals(own)).forEach(ofOthers::add);
+            return processes.start(arguments, work, log);
+        });
         assertEquals(1, code);
+        assertEquals(List.of(), ofOthers, "journals and logs that were read are gone");
         assertEquals(List.of("good", "throws", "behind the crash", "behind the hang", "garbage", "loses the device",
                 "behind the loss", "last"),
                 lines("end").stream().map(line -> line.get("item").asString()).toList(), told());
@@ -219,6 +231,137 @@ class FirstContactTest {
         assertEquals(3, more.get("step").asInt());
         String page = Files.readString(folder.resolve("out/first.md"));
         assertTrue(page.contains("at hangs: not done for 1 s, killed") && page.contains("| throws | failed |"), page);
+    }
+
+    @Test
+    void toldToEndItWritesWhatIsKnownAndLeavesNothingElse() throws Exception {
+        Path out = folder.resolve("out");
+        Process process = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+                System.getProperty("java.class.path"), TroubledProcess.class.getName(), out.toString())
+                .redirectErrorStream(true).redirectOutput(folder.resolve("log").toFile()).start();
+        try {
+            Path lines = out.resolve("first.jsonl");
+            while (process.isAlive() && (Files.notExists(lines) || !Files.readString(lines).contains("waits"))) {
+                Thread.sleep(20);
+            }
+            process.destroy();
+            process.waitFor();
+        } finally {
+            process.destroyForcibly();
+        }
+        assertEquals(List.of("first.jsonl", "first.md"), names(out), Files.readString(folder.resolve("log")));
+        JsonValue died = lines("died").getFirst();
+        assertEquals("at waits: told to end, killed", died.get("where").asString() + ": " + died.get("how").asString());
+        assertEquals(List.of("patient", "never"), lines("cut short").stream().map(line -> line.get("section").asString()).toList());
+    }
+
+    /** A process that writes that it is done, and stays. */
+    @Test
+    void whoIsDoneAndDoesNotEndCostsNoMoreThanTheTime() throws Exception {
+        boolean[] killed = {false};
+        List<Section> sections = List.of(new Section("stays", 1, contact -> { }));
+        assertEquals(1, contact(0.5, 5, sections, (arguments, work, log) -> {
+            Files.writeString(Path.of(arguments.get(1)), "{\"event\": \"done\", \"item\": \"\", \"left_out\": 0}\n");
+            return new Children.Child() {
+                @Override
+                public boolean isAlive() {
+                    return !killed[0];
+                }
+
+                @Override
+                public int exitCode() {
+                    return 137;
+                }
+
+                @Override
+                public void kill() {
+                    killed[0] = true;
+                }
+            };
+        }));
+        assertEquals(List.of("the whole time was up, killed"),
+                lines("died").stream().map(line -> line.get("how").asString()).toList(), told());
+    }
+
+    @Test
+    void theSameBitsMustHaveBeenComputed() {
+        EmulatedGpu gpu = EmulatedGpu.fast();
+        try (CudaDriver driver = gpu.driver(); OnDevice memory = new OnDevice(driver)) {
+            long from = memory.known(1, DataType.FLOAT32, 64);
+            long to = memory.room(256);
+            Runnable spoil = () -> memory.spoil(to, 256);
+            Supplier<byte[]> result = () -> memory.bytes(to, 256);
+            Consumer<CudaDriver.Stream> copy = stream -> driver.copy(to, from, 256, stream);
+            Outcome good = Proofs.captured(driver, copy, spoil, result);
+            assertEquals(Outcome.Verdict.OK, good.verdict(), good.detail());
+            // What is called does it, what is recorded does not; or does a half.
+            for (long recorded : new long[] {0, 128}) {
+                int[] calls = {0};
+                Outcome bad = Proofs.captured(driver, stream -> {
+                    if (calls[0]++ == 0) {
+                        copy.accept(stream);
+                    } else if (recorded > 0) {
+                        driver.copy(to, from, recorded, stream);
+                    }
+                }, spoil, result);
+                assertEquals(Outcome.Verdict.FAILED, bad.verdict(), bad.detail());
+            }
+            Outcome nothing = Proofs.captured(driver, stream -> { }, spoil, result);
+            assertEquals(Outcome.Verdict.FAILED, nothing.verdict(), nothing.detail());
+        }
+    }
+
+    /** What a candidate does not write is nobody else's result. */
+    @Test
+    void newMemoryHoldsNoEarlierResult() {
+        EmulatedGpu gpu = EmulatedGpu.fast();
+        try (CudaDriver driver = gpu.driver()) {
+            for (int i = 0; i < 2; i++) {
+                try (OnDevice memory = new OnDevice(driver)) {
+                    long y = memory.room(256);
+                    assertTrue(Float.isNaN(memory.read(DataType.FLOAT32, y, 1)[0]));
+                    driver.fill(y, (byte) 0, 256);
+                }
+            }
+        }
+    }
+
+    @Test
+    void aProcessLoadsEachModuleOnce() throws Exception {
+        Emulated emulated = new Emulated(faults -> { });
+        List<String> loaded = new ArrayList<>();
+        Map<CudaDriver, CudaDriver> inner = new IdentityHashMap<>();
+        Gpu gpu = new Gpu() {
+            @Override
+            public void mustBeThere() {
+                // It is.
+            }
+
+            @Override
+            public List<String> report() {
+                return List.of();
+            }
+
+            @Override
+            public CudaDriver driver() {
+                CudaDriver driver = emulated.driver();
+                CudaDriver overheard = Listening.to(CudaDriver.class, driver, (arguments, result) -> {
+                    if (result instanceof CudaDriver.Module) {
+                        loaded.add(String.valueOf(arguments[0]));
+                    }
+                });
+                inner.put(overheard, driver);
+                return overheard;
+            }
+
+            @Override
+            public CudaLibraries libraries(CudaDriver driver) {
+                return emulated.libraries(inner.get(driver));
+            }
+        };
+        List<Section> sections = Sections.ALL.stream().filter(section -> section.name().equals("products")).toList();
+        assertEquals(0, contact(600, 60, sections, threads(sections, gpu, SMALL)), told());
+        assertEquals(List.of("f16/add"), loaded);
     }
 
     @Test

@@ -12,10 +12,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 
-/** Processes that crash, hang, write what they should not, and lose their device. */
+/** Processes that crash, hang, write what they should not, and lose their device; and one that starts such a process. */
 final class TroubledProcess {
     static final List<Section> SECTIONS = List.of(new Section("good", 1, contact -> good(contact, "good")),
             new Section("trouble", 10, TroubledProcess::trouble), new Section("after", 1, contact -> good(contact, "last")));
+    /** What {@link #main} does with a folder alone: as gpu-check does, in a process that can be told to end. */
+    private static final List<Section> PATIENT = List.of(
+            new Section("patient", 1, contact -> contact.item("waits", 60, () -> {
+                Thread.sleep(60_000);
+                return null;
+            })), new Section("never", 1, contact -> good(contact, "never")));
     /** As a shell sees SIGABRT, with which Java dies when native code crashes. */
     private static final int ABORTED = 134;
     private static Path journal;
@@ -24,9 +30,13 @@ final class TroubledProcess {
     }
 
     public static void main(String[] arguments) throws IOException {
+        if (arguments.length == 1) {
+            System.exit(new FirstContact(Path.of(arguments[0]), 60, 20, PATIENT,
+                    new JavaProcesses(List.of(), TroubledProcess.class, List.of()), System.out).run());
+        }
         FirstChild.endWithParent();
         journal = Path.of(arguments[1]);
-        System.exit(FirstChild.run(List.of(arguments), SECTIONS, new NoGpu(), null));
+        System.exit(FirstChild.run(List.of(arguments), arguments[0].equals("patient") ? PATIENT : SECTIONS, new NoGpu(), null));
     }
 
     private static final class NoGpu implements Gpu {
