@@ -3,6 +3,7 @@
  * Device memory is memory of this process, copies are done, launches only read their parameters, and every call is written
  * down. It shows that arguments reach the driver as they should; it shows nothing about what a real driver does with them.
  */
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static int failing_status;
 static int sticky;                  /* every call answers with this from now on, as after a fatal error */
 static int version = 12060, devices = 1, major = 8, minor = 6;
 static Handle capturing;
+static pthread_t capturer;
 static int capture_valid;
 /* Launches since the last capture began. */
 static size_t captured;
@@ -81,8 +83,9 @@ static CUresult fails(const char *call) {
 }
 
 #define BEGIN(...) { note(__VA_ARGS__); note("\n"); CUresult failure = fails(__func__); if (failure) return failure; }
-/* What may not be done during a capture spoils it. */
-#define NOT_CAPTURED if (capturing) { capture_valid = 0; return UNSUPPORTED; }
+/* What may not be done during a capture spoils it: most of it on the thread that captures, waiting for the context on any. */
+#define NOT_WHILE_ANY_CAPTURES if (capturing) { capture_valid = 0; return UNSUPPORTED; }
+#define NOT_CAPTURED if (pthread_equal(pthread_self(), capturer)) NOT_WHILE_ANY_CAPTURES
 
 static Handle number(long n) {
     return (Handle) n;
@@ -152,7 +155,7 @@ CUresult cuCtxSetCurrent(Handle context) {
 
 CUresult cuCtxSynchronize(void) {
     BEGIN("cuCtxSynchronize")
-    NOT_CAPTURED
+    NOT_WHILE_ANY_CAPTURES
     return SUCCESS;
 }
 
@@ -252,7 +255,7 @@ CUresult cuStreamCreate(Handle *stream, unsigned flags) {
 CUresult cuStreamSynchronize(Handle stream) {
     BEGIN("cuStreamSynchronize %p", stream)
     if (stream == capturing) {
-        NOT_CAPTURED
+        NOT_WHILE_ANY_CAPTURES
     }
     return SUCCESS;
 }
@@ -296,6 +299,7 @@ CUresult cuStreamBeginCapture_v2(Handle stream, int mode) {
         return INVALID_VALUE;
     }
     capturing = stream;
+    capturer = pthread_self();
     capture_valid = 1;
     captured = 0;
     return SUCCESS;

@@ -88,8 +88,9 @@ final class CudaDevice implements Device {
         this.dnn = dnn;
         this.book = book;
         closing.push(driver::close);
-        closing.push(blas::close);
-        closing.push(dnn::close);
+        // Both wait for the whole GPU.
+        closing.push(() -> driver.betweenRecordings(blas::close));
+        closing.push(() -> driver.betweenRecordings(dnn::close));
         try {
             library = new KernelLibrary(driver, type);
             closing.push(library::settle);

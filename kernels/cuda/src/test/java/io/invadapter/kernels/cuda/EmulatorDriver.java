@@ -492,6 +492,11 @@ public final class EmulatorDriver implements CudaDriver {
     }
 
     @Override
+    public void betweenRecordings(Runnable work) {
+        work.run();
+    }
+
+    @Override
     public void close() {
         finishAll();
         closed = true;

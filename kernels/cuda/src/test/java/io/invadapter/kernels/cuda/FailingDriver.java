@@ -228,6 +228,11 @@ final class FailingDriver implements CudaDriver {
     }
 
     @Override
+    public void betweenRecordings(Runnable work) {
+        driver.betweenRecordings(work);
+    }
+
+    @Override
     public void close() {
         faults.release(driver::close);
     }

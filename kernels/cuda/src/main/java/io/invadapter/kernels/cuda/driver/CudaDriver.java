@@ -180,6 +180,12 @@ public interface CudaDriver extends AutoCloseable {
     /** Waits until the device has nothing left to do. */
     void synchronize();
 
+    /**
+     * Does {@code work} while no graph of this GPU is recorded by another thread, whichever driver in the process it has: for calls of
+     * other libraries that wait for the whole GPU, which would spoil the recording.
+     */
+    void betweenRecordings(Runnable work);
+
     /** Gives everything back. */
     @Override
     void close();

@@ -7,7 +7,11 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReadWriteLock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.IntSupplier;
 import jcuda.Pointer;
 import jcuda.driver.CUcontext;
@@ -41,6 +45,12 @@ public final class JCudaDriverApi implements CudaDriver {
     /** Copies go in pieces that a ByteBuffer can hold. */
     private static final long PIECE = 1L << 30;
     private static final int JIT_LOG_BYTES = 2048;
+    /**
+     * For each GPU, whose context all drivers in the process share: waiting for all of it spoils every recording of it, in whatever
+     * mode and on whatever thread. Recordings hold it exclusively, what waits for the GPU shares it. A thread that records may wait,
+     * and gets the driver's refusal.
+     */
+    private static final Map<Integer, ReadWriteLock> RECORDINGS = new ConcurrentHashMap<>();
     private static final int[] JIT_OPTIONS = {CUjit_option.CU_JIT_ERROR_LOG_BUFFER, CUjit_option.CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
 
     private final CUdevice device = new CUdevice();
@@ -51,10 +61,12 @@ public final class JCudaDriverApi implements CudaDriver {
     private final int sharedBytesPerBlock;
     private final int version;
     private final DriverErrors errors;
+    private final ReadWriteLock recordings;
     private boolean closed;
 
     private JCudaDriverApi(int ordinal, int version) {
         this.version = version;
+        recordings = RECORDINGS.computeIfAbsent(ordinal, gpu -> new ReentrantReadWriteLock());
         start("cuDeviceGet", JCudaDriver.cuDeviceGet(device, ordinal));
         byte[] text = new byte[256];
         start("cuDeviceGetName", JCudaDriver.cuDeviceGetName(text, text.length, device));
@@ -260,6 +272,10 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void copyIn(long address, MemorySegment source, long bytes) {
+        betweenRecordings(() -> copyInNow(address, source, bytes));
+    }
+
+    private void copyInNow(long address, MemorySegment source, long bytes) {
         synchronize();
         for (long done = 0; done < bytes; done += PIECE) {
             long piece = Math.min(PIECE, bytes - done);
@@ -271,6 +287,10 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void copyOut(MemorySegment target, long address, long bytes) {
+        betweenRecordings(() -> copyOutNow(target, address, bytes));
+    }
+
+    private void copyOutNow(MemorySegment target, long address, long bytes) {
         synchronize();
         for (long done = 0; done < bytes; done += PIECE) {
             long piece = Math.min(PIECE, bytes - done);
@@ -280,10 +300,12 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void fill(long address, byte value, long bytes) {
-        synchronize();
-        check("cuMemsetD8", JCudaDriver.cuMemsetD8(at(address), value, bytes));
-        // It returns before it is done.
-        check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(null));
+        betweenRecordings(() -> {
+            synchronize();
+            check("cuMemsetD8", JCudaDriver.cuMemsetD8(at(address), value, bytes));
+            // It returns before it is done.
+            check("cuStreamSynchronize", JCudaDriver.cuStreamSynchronize(null));
+        });
     }
 
     private final class JCudaHostBuffer implements HostBuffer {
@@ -370,8 +392,17 @@ public final class JCudaDriverApi implements CudaDriver {
     @Override
     public Graph record(Stream stream, Runnable work) {
         CUstream recorded = Objects.requireNonNull(handle(stream), "the default stream cannot be recorded");
+        recordings.writeLock().lock();
+        try {
+            return record(recorded, work);
+        } finally {
+            recordings.writeLock().unlock();
+        }
+    }
+
+    private Graph record(CUstream recorded, Runnable work) {
         enter();
-        // Thread-local: other threads, with devices of their own, may do what they like meanwhile.
+        // Thread-local: other threads may allocate, free and load meanwhile.
         check("cuStreamBeginCapture", JCudaDriver.cuStreamBeginCapture(recorded,
                 CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
         CUgraph graph = new CUgraph();
@@ -534,8 +565,20 @@ public final class JCudaDriverApi implements CudaDriver {
 
     @Override
     public void synchronize() {
-        enter();
-        check("cuCtxSynchronize", JCudaDriver.cuCtxSynchronize());
+        betweenRecordings(() -> {
+            enter();
+            check("cuCtxSynchronize", JCudaDriver.cuCtxSynchronize());
+        });
+    }
+
+    @Override
+    public void betweenRecordings(Runnable work) {
+        recordings.readLock().lock();
+        try {
+            work.run();
+        } finally {
+            recordings.readLock().unlock();
+        }
     }
 
     /** Gives the device's primary context back; what was loaded and allocated goes with it when nobody else holds it. */

@@ -6,6 +6,7 @@ import static io.invadapter.kernels.cuda.driver.FakeCuda.device;
 import static io.invadapter.kernels.cuda.driver.FakeCuda.fail;
 import static io.invadapter.kernels.cuda.driver.FakeCuda.lose;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -16,6 +17,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.function.Executable;
 
 /** What {@link JCudaCallsTest} runs in a process of its own, whose libcuda.so.1 is the fake one. */
@@ -26,7 +28,7 @@ final class FakeCudaScenarios {
     private FakeCudaScenarios() {
     }
 
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws InterruptedException {
         switch (arguments[0]) {
             case "start" -> start();
             case "memory" -> memory();
@@ -35,6 +37,7 @@ final class FakeCudaScenarios {
             case "kernels" -> kernels();
             case "graphs" -> graphs();
             case "spoilt" -> spoiltRecordings();
+            case "shared" -> sharedContext();
             case "lost" -> lost();
             case "noticed" -> lossNoticedWhileGivingBack();
             case "refusals" -> refusals();
@@ -267,6 +270,44 @@ final class FakeCudaScenarios {
         // After all of these the stream and the driver work.
         stream.synchronize();
         driver.free(driver.allocate(10));
+        driver.record(stream, () -> { }).launch(stream);
+    }
+
+    /** Two drivers of one GPU: what one does while the other records does not spoil the recording. */
+    private static void sharedContext() throws InterruptedException {
+        JCudaDriverApi driver = open();
+        CudaDriver.Stream stream = driver.newStream();
+        JCudaDriverApi other = open();
+        long address = other.allocate(16);
+        MemorySegment host = Arena.global().allocate(16);
+        List<Runnable> waits = List.of(other::synchronize, () -> other.copyIn(address, host, 16), () -> other.copyOut(host, address, 16),
+                () -> other.fill(address, (byte) 0, 16), () -> other.betweenRecordings(other::synchronize));
+        for (Runnable wait : waits) {
+            Thread waiting = Thread.ofPlatform().unstarted(wait);
+            driver.record(stream, () -> {
+                waiting.start();
+                // Until it waits for the recording, or has spoilt it.
+                while (waiting.getState() != Thread.State.WAITING && waiting.isAlive()) {
+                    LockSupport.parkNanos(100_000);
+                }
+            }).close();
+            waiting.join();
+        }
+        calls();
+        Thread using = Thread.ofPlatform().unstarted(() -> {
+            other.free(other.allocate(16));
+            other.load("f16/add", "");
+        });
+        driver.record(stream, () -> {
+            using.start();
+            assertDoesNotThrow(() -> using.join());
+        }).close();
+        // Who records itself is refused, and does not wait for itself.
+        for (Runnable wait : List.<Runnable>of(driver::synchronize, () -> driver.copyIn(address, host, 16),
+                () -> driver.copyOut(host, address, 16), () -> driver.fill(address, (byte) 0, 16), other::synchronize)) {
+            says("cuCtxSynchronize cannot be done while a graph is recorded (CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)",
+                    () -> driver.record(stream, wait));
+        }
         driver.record(stream, () -> { }).launch(stream);
     }
 

@@ -54,7 +54,7 @@ class JCudaCallsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"start", "memory", "copies", "streams", "kernels", "graphs", "spoilt", "lost", "noticed",
+    @ValueSource(strings = {"start", "memory", "copies", "streams", "kernels", "graphs", "spoilt", "shared", "lost", "noticed",
         "refusals"})
     void callsArriveAsTheyShould(String scenario) throws Exception {
         // Not with -Xcheck:jni: JCuda discards what cuDeviceGetName wrote when the JVM gives out copies of arrays.

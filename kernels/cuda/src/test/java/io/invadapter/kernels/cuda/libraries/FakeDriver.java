@@ -184,6 +184,11 @@ final class FakeDriver implements CudaDriver {
     }
 
     @Override
+    public void betweenRecordings(Runnable work) {
+        work.run();
+    }
+
+    @Override
     public void close() {
     }
 }
