@@ -50,6 +50,7 @@ final class CudaDevice implements Device {
     private final CudaDriver.Stream stream;
     private final Staging staging;
     private final KernelLibrary library;
+    private final KernelLibrary floatLibrary;
     private final WeightMemory weights;
     private final Pointwise pointwise;
     private final Pointwise floats;
@@ -95,7 +96,8 @@ final class CudaDevice implements Device {
             library = new KernelLibrary(driver, type);
             closing.push(library::settle);
             pointwise = new Pointwise(library);
-            floats = new Pointwise(new KernelLibrary(driver, DataType.FLOAT32));
+            floatLibrary = new KernelLibrary(driver, DataType.FLOAT32);
+            floats = new Pointwise(floatLibrary);
             normalisation = new Normalisation(library);
             embeddings = new Embeddings(library);
             sampling = new Sampling(library);
@@ -137,8 +139,16 @@ final class CudaDevice implements Device {
     public String description() {
         int capability = driver.computeCapability();
         return driver.deviceName() + " (compute capability " + capability / 10 + "." + capability % 10 + "), " + precision + ", "
-                + blas.description() + ", " + dnn.description()
+                + blas.description() + ", " + dnn.description() + loading()
                 + (notRecordable == null ? "" : ", launching one by one what cannot be recorded as a graph (" + notRecordable + ")");
+    }
+
+    /** How long the driver took for the modules of kernels that it has loaded so far; nothing while there are none. */
+    private String loading() {
+        Map<String, Duration> times = moduleLoadTimes();
+        return times.entrySet().stream().max(Map.Entry.comparingByValue()).map(longest -> ", modules of kernels loaded: "
+                + times.size() + ", together " + times.values().stream().reduce(Duration.ZERO, Duration::plus).toMillis()
+                + " ms, the longest " + longest.getKey() + " with " + longest.getValue().toMillis() + " ms").orElse("");
     }
 
     /** Something cannot be recorded and is done without from now on; the book keeps it for who asks what devices there are. */
@@ -163,7 +173,9 @@ final class CudaDevice implements Device {
 
     /** How long the driver took for each module of kernels that was loaded so far. */
     Map<String, Duration> moduleLoadTimes() {
-        return library.loadTimes();
+        Map<String, Duration> times = library.loadTimes();
+        floatLibrary.loadTimes().forEach((operator, time) -> times.put(operator + " (fp32)", time));
+        return times;
     }
 
     CudaDriver.Stream stream() {

@@ -205,6 +205,18 @@ class KernelLibraryTest {
         assertEquals(List.of(91776, 205312, 210000, 60000), allowed);
     }
 
+    @Test
+    void aDeviceTellsHowLongItsModulesTook() {
+        CudaDevice device = CudaDeviceTest.open(EmulatedGpu.fast(), Precision.FP16);
+        assertFalse(device.description().contains("modules"), device.description());
+        device.norm(HostTensor.of(new float[4], 4), HostTensor.of(new float[4], 4));
+        device.close();
+        assertEquals(Set.of("group_norm", "layer_norm"), device.moduleLoadTimes().keySet());
+        assertTrue(device.description().matches(
+                ".*, modules of kernels loaded: 2, together \\d+ ms, the longest (group|layer)_norm with \\d+ ms"),
+                device.description());
+    }
+
     /** A library of a device that is closed at once has to let go of the driver first. */
     @Test
     void aDeviceIsClosedAfterWhatIsBeingLoaded() {
