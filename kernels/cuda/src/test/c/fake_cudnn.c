@@ -8,6 +8,8 @@
 
 static intptr_t made = 0;
 static int kinds[100000];
+/* What a descriptor is of, or has been told to be of: an engine's number, a knob's value. */
+static intptr_t proposed[100000];
 
 size_t cudnnGetVersion(void) {
     return answer("FAKE_CUDNN_VERSION", 90501);
@@ -144,11 +146,16 @@ int cudnnBackendSetAttribute(void *descriptor, int name, int type, int64_t count
         char *end = text + strlen(text);
         switch (type) {
             case 0: case 3: case 6: case 15: sprintf(end, " %ld", ((const int64_t *) values)[i]); break;
-            case 1: case 7: case 8: case 14: case 18: sprintf(end, " %d", ((const int *) values)[i]); break;
+            case 1: case 7: case 8: case 9: case 14: case 18: sprintf(end, " %d", ((const int *) values)[i]); break;
             case 2: sprintf(end, " %s", ((const _Bool *) values)[i] ? "true" : "false"); break;
             case 4: sprintf(end, " %g", ((const float *) values)[i]); break;
             default: return 2010;
         }
+    }
+    if (name == 1301 || name == 601) {
+        proposed[(intptr_t) descriptor] = *(const int64_t *) values;
+    } else if (name == 300) {
+        proposed[(intptr_t) descriptor] = proposed[*(const int64_t *) values];
     }
     note("%ld.%d type %d:%s", (intptr_t) descriptor, name, type, text);
     return 0;
@@ -166,7 +173,6 @@ int cudnnBackendFinalize(void *descriptor) {
  * Each has one knob more than the one before, up to two. As cuDNN does it, asking how many knobs there are answers 0.
  */
 int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room, int64_t *count, void *values) {
-    static intptr_t proposed[100000];
     static int engines = 0;
     intptr_t self = (intptr_t) descriptor;
     char failing[40];
@@ -210,7 +216,7 @@ int cudnnBackendGetAttribute(void *descriptor, int name, int type, int64_t room,
             return 0;
         case 1303:
             *count = proposed[self] % 3 == 0 ? 2 : 1;
-            ((int *) values)[0] = answer("FAKE_NO_TENSOR_CORES", 0) ? 5 : 0;
+            ((int *) values)[0] = answer("FAKE_NUMERICAL_NOTE", 0);
             ((int *) values)[1] = 2;
             return 0;
         case 1305:

@@ -11,13 +11,15 @@ import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
  * The plan for each shape of a convolution, chosen when the shape comes up first.
  *
  * <p>What is fastest is found for 1, 2, 4, 8 and 16 pictures; the numbers between, and larger ones, take the same engine. So a
- * new number of pictures finalises one plan for each shape, and times none.
+ * new number of pictures finalises one plan for each shape, and times none. Only where that engine cannot be used for them they get a
+ * choice of their own.
  *
  * <p>Plans are kept, those that were used longest ago are given up when there are too many. A plan in a recorded graph stays:
  * the graph starts its kernels.
@@ -97,7 +99,8 @@ final class ConvolutionPlans implements AutoCloseable {
 
     private Choice<Dnn.Plan> choose(Dnn.Shape shape) {
         Dnn.Shape representative = shape.withBatch(batchClass(shape.batch()));
-        if (!representative.equals(shape) && !device.chooser().knows(representative.toString())) {
+        if (!representative.equals(shape) && !device.chooser().knows(shape.toString())
+                && !device.chooser().knows(representative.toString())) {
             try {
                 plan(representative);
             } catch (OutOfDeviceMemoryException e) {
@@ -105,24 +108,34 @@ final class ConvolutionPlans implements AutoCloseable {
             }
         }
         try (Dnn.Proposals<Dnn.Plan> proposals = dnn.propose(shape)) {
-            return device.chooser().choose(new Convolved(shape, representative.toString(), proposals));
+            return device.chooser().choose(new Convolved(shape, representative, proposals));
         }
     }
 
     private final class Convolved implements Offer<Dnn.Plan> {
         private final Dnn.Shape shape;
-        private final String key;
+        private final Dnn.Shape representative;
         private final Dnn.Proposals<Dnn.Plan> proposals;
 
-        Convolved(Dnn.Shape shape, String key, Dnn.Proposals<Dnn.Plan> proposals) {
+        Convolved(Dnn.Shape shape, Dnn.Shape representative, Dnn.Proposals<Dnn.Plan> proposals) {
             this.shape = shape;
-            this.key = key;
+            this.representative = representative;
             this.proposals = proposals;
         }
 
         @Override
         public String key() {
-            return key;
+            return shape.toString();
+        }
+
+        @Override
+        public String model() {
+            return representative.toString();
+        }
+
+        @Override
+        public Optional<Candidate<Dnn.Plan>> named(String name) {
+            return proposals.named(name);
         }
 
         @Override

@@ -138,6 +138,37 @@ class ConvolutionPlansTest {
     }
 
     @Test
+    void theChoiceOfTheNextLargerOneIsTakenThoughNotProposed() {
+        gpu.emulatedDnn().proposes(EmulatedEngine.of("a", 20, 1), EmulatedEngine.of("b", 10, 1));
+        gpu.emulatedDnn().proposesFor(3, EmulatedEngine.of("c", 20, 1), EmulatedEngine.of("d", 30, 1));
+        convolve(3);
+        assertEquals(List.of("4 a", "4 b", "3 b"), planned());
+        assertTrue(book.find(key(3)).isEmpty());
+    }
+
+    @Test
+    void aBatchThatCannotHaveItGetsAChoiceOfItsOwn() {
+        gpu.emulatedDnn().proposes(EmulatedEngine.of("a", 20, 1), EmulatedEngine.of("b", 10, 1));
+        gpu.emulatedDnn().proposesFor(3, EmulatedEngine.of("b", 10, 1).refusing("odd"), EmulatedEngine.of("c", 30, 1),
+                EmulatedEngine.of("d", 40, 1));
+        convolve(3);
+        ChoiceBook.Entry ofFour = book.find(key(4)).orElseThrow();
+        assertEquals("b", ofFour.name(), "as it was");
+        assertEquals(16, ofFour.microseconds(), 6);
+        assertEquals("c", book.find(key(3)).orElseThrow().name());
+        device.close();
+        EmulatedGpu other = EmulatedGpu.fast();
+        other.emulatedDnn().proposes(EmulatedEngine.of("b", 10, 1), EmulatedEngine.of("c", 30, 1));
+        try (CudaDevice next = open(other)) {
+            device = next;
+            convolve(3);
+        }
+        assertTrue(other.emulatedDnn().planned().getFirst().endsWith(": c"), "once and for all");
+        assertEquals(1, other.emulatedDnn().planned().size());
+        device = open(EmulatedGpu.fast());
+    }
+
+    @Test
     void anotherProcessPreparesOnlyWhatWasChosen() {
         gpu.emulatedDnn().proposes(EmulatedEngine.of("a", 20, 1), EmulatedEngine.of("b", 10, 1));
         convolve(2);

@@ -9,6 +9,10 @@ import io.invadapter.kernels.cuda.driver.CudaException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Function;
 
 /**
  * cuDNN's convolutions in plain Java on an emulated device, with the checks that cuDNN makes and those that it leaves to luck:
@@ -26,6 +30,7 @@ public final class EmulatedDnn implements Dnn {
     private final EmulatedMemory memory;
     private List<EmulatedEngine> engines = List.of(EmulatedEngine.of("engine", 20, 15).withScratch(EmulatedEngine.BY_WEIGHTS),
             EmulatedEngine.of("engine without scratch memory", 40, 15).asLastResort());
+    private final Map<Integer, List<EmulatedEngine>> enginesOfBatch = new TreeMap<>();
     private List<EmulatedEngine> attentionEngines = List.of();
     private final List<String> planned = new ArrayList<>();
     private int open;
@@ -41,6 +46,11 @@ public final class EmulatedDnn implements Dnn {
     /** From now on proposes these, for every shape. */
     public void proposes(EmulatedEngine... ways) {
         engines = List.of(ways);
+    }
+
+    /** Proposes these for that many pictures; it has all others, too, for whoever names them. */
+    public void proposesFor(int batch, EmulatedEngine... ways) {
+        enginesOfBatch.put(batch, List.of(ways));
     }
 
     /** From now on proposes these for every attention; unless told it has none. */
@@ -78,8 +88,9 @@ public final class EmulatedDnn implements Dnn {
     public Proposals<Plan> propose(Shape shape) {
         require(!closed, "NOT_INITIALIZED", "closed");
         List<Candidate<Plan>> candidates = new ArrayList<>();
-        engines.forEach(engine -> candidates.add(new EmulatedProposal(shape, engine)));
-        return proposals(candidates);
+        enginesOfBatch.getOrDefault(shape.batch(), engines).forEach(engine -> candidates.add(new EmulatedProposal(shape, engine)));
+        return proposals(candidates, name -> engines.stream().filter(engine -> engine.name().equals(name)).findFirst()
+                .map(engine -> new EmulatedProposal(shape, engine)));
     }
 
     @Override
@@ -87,14 +98,20 @@ public final class EmulatedDnn implements Dnn {
         require(!closed, "NOT_INITIALIZED", "closed");
         List<Candidate<AttentionPlan>> candidates = new ArrayList<>();
         attentionEngines.forEach(engine -> candidates.add(new EmulatedAttention(driver, shape, engine)));
-        return proposals(candidates);
+        return proposals(candidates, name -> Optional.empty());
     }
 
-    private static <W extends Way> Proposals<W> proposals(List<Candidate<W>> candidates) {
+    private static <W extends Way> Proposals<W> proposals(List<Candidate<W>> candidates,
+                                                          Function<String, Optional<Candidate<W>>> notProposed) {
         return new Proposals<>() {
             @Override
             public List<Candidate<W>> candidates() {
                 return candidates;
+            }
+
+            @Override
+            public Optional<Candidate<W>> named(String name) {
+                return Proposals.super.named(name).or(() -> notProposed.apply(name));
             }
 
             @Override

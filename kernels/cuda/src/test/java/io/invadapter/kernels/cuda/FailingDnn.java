@@ -4,8 +4,8 @@ import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 
 /** A cuDNN that fails when {@link Faults} says so, on a {@link FailingDriver}. */
@@ -77,16 +77,21 @@ final class FailingDnn implements Dnn {
     }
 
     private <W extends Way> Proposals<W> failing(Proposals<W> proposals, UnaryOperator<W> plan) {
-        List<Candidate<W>> failing = new ArrayList<>();
         // cuDNN allocates a little itself.
-        proposals.candidates().forEach(candidate -> failing.add(new FailingCandidate<>(candidate, () -> {
+        UnaryOperator<Candidate<W>> around = candidate -> new FailingCandidate<>(candidate, () -> {
             faults.convolution("cudnnBackendFinalize");
             faults.allocation("preparing a convolution");
-        }, plan)));
+        }, plan);
+        List<Candidate<W>> failing = proposals.candidates().stream().map(around).toList();
         return new Proposals<>() {
             @Override
             public List<Candidate<W>> candidates() {
                 return failing;
+            }
+
+            @Override
+            public Optional<Candidate<W>> named(String name) {
+                return proposals.named(name).map(around);
             }
 
             @Override

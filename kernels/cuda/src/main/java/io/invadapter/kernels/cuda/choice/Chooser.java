@@ -67,35 +67,30 @@ public final class Chooser {
      * @throws CudaException              when none works: one sentence with the reasons
      */
     public <W extends Way> Choice<W> choose(Offer<W> offer) {
-        Optional<ChoiceBook.Entry> known = book.find(offer.key());
-        if (known.isPresent()) {
-            Optional<Choice<W>> choice = named(offer, known.get());
-            if (choice.isPresent()) {
-                return choice.get();
-            }
-        }
-        return new Search<>(offer).run();
+        Optional<ChoiceBook.Entry> own = book.find(offer.key());
+        // How long other work takes tells nothing of this.
+        return own.or(() -> book.find(offer.model()).map(entry -> new ChoiceBook.Entry(entry.name(), Double.NaN)))
+                .flatMap(entry -> named(offer, entry)).orElseGet(() -> new Search<>(offer).run());
     }
 
     /** Empty when there is no such candidate any more, or it does not work. */
     private <W extends Way> Optional<Choice<W>> named(Offer<W> offer, ChoiceBook.Entry entry) {
-        for (Candidate<W> candidate : offer.candidates()) {
-            if (candidate.name().equals(entry.name())) {
-                W way = null;
-                try {
-                    way = candidate.prepare();
-                    reserve(way);
-                    return Optional.of(new Choice<>(entry.name(), way, entry.microseconds(), true));
-                } catch (DeviceException e) {
-                    if (way != null) {
-                        way.close();
-                    }
-                    throwIfLost();
-                    return Optional.empty();
-                }
-            }
+        Optional<? extends Candidate<W>> candidate = offer.named(entry.name());
+        if (candidate.isEmpty()) {
+            return Optional.empty();
         }
-        return Optional.empty();
+        W way = null;
+        try {
+            way = candidate.get().prepare();
+            reserve(way);
+            return Optional.of(new Choice<>(entry.name(), way, entry.microseconds(), true));
+        } catch (DeviceException e) {
+            if (way != null) {
+                way.close();
+            }
+            throwIfLost();
+            return Optional.empty();
+        }
     }
 
     private void reserve(Way way) {

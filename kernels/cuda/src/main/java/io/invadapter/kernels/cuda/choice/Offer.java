@@ -1,6 +1,8 @@
 package io.invadapter.kernels.cuda.choice;
 
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.util.Optional;
+import java.util.stream.StreamSupport;
 
 /**
  * One piece of work, and the candidates for it.
@@ -20,6 +22,16 @@ public interface Offer<W extends Way> {
 
     /** What is computed, in which type and sizes: the same in every process. No tabs, one line. */
     String key();
+
+    /** The key of work that is much the same, whose choice is taken over while this one has none of its own; perhaps the same. */
+    default String model() {
+        return key();
+    }
+
+    /** The candidate of that name; it may be none of {@link #candidates}. */
+    default Optional<? extends Candidate<W>> named(String name) {
+        return StreamSupport.stream(candidates().spliterator(), false).filter(candidate -> candidate.name().equals(name)).findFirst();
+    }
 
     /** In library's order, the most promising first; asked one after the other, for each may take the library some time. */
     Iterable<? extends Candidate<W>> candidates();

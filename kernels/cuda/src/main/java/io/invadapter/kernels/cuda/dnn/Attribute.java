@@ -33,7 +33,6 @@ final class Attribute {
     static final int OPERATION_POINTWISE_XDESC = 751;
     static final int OPERATION_POINTWISE_BDESC = 752;
     static final int OPERATION_POINTWISE_YDESC = 753;
-    static final int OPERATION_POINTWISE_ALPHA2 = 755;
     static final int OPERATIONGRAPH_HANDLE = 800;
     static final int OPERATIONGRAPH_OPS = 801;
     static final int TENSOR_BYTE_ALIGNMENT = 900;
@@ -46,9 +45,11 @@ final class Attribute {
     static final int VARIANT_PACK_UNIQUE_IDS = 1000;
     static final int VARIANT_PACK_DATA_POINTERS = 1001;
     static final int VARIANT_PACK_WORKSPACE = 1003;
+    static final int ENGINE_OPERATION_GRAPH = 1300;
     static final int ENGINE_GLOBAL_INDEX = 1301;
     static final int ENGINE_NUMERICAL_NOTE = 1303;
     static final int ENGINE_BEHAVIOR_NOTE = 1305;
+    static final int ENGINE_DEVICEPROP = 1307;
     static final int MATMUL_COMP_TYPE = 1500;
     static final int OPERATION_MATMUL_ADESC = 1520;
     static final int OPERATION_MATMUL_BDESC = 1521;

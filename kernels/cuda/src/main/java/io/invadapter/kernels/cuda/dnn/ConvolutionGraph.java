@@ -12,12 +12,6 @@ final class ConvolutionGraph extends OperationGraph {
     enum Variant {
         /** {@code conv + bias}, with the residual between if there is one. */
         FUSED("graph conv+bias"),
-        /**
-         * {@code conv + 0 y + bias}: the pattern of a residual, for which cuDNN has kernels that need no compiling, without one.
-         * PyTorch (cudnn_convolution_relu) and XLA ask for it so, with the unwritten result as what counts nothing. cuDNN 9.24
-         * proposes the same engines for {@link #FUSED}.
-         */
-        SCALED("graph conv+0y+bias"),
         /** The convolution alone, which cuDNN has the most kernels for. */
         PLAIN("graph conv");
 
@@ -65,18 +59,17 @@ final class ConvolutionGraph extends OperationGraph {
                 tensor(W, type, false, k, shape.inChannels(), shape.kernelHeight(), shape.kernelWidth()), sum));
         if (addsAMap()) {
             Descriptor next = between(1);
-            append(addition(sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()),
-                    shape.residual() ? 1 : 0, next));
+            append(addition(sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()), next));
             sum = next;
         }
         if (addsBias()) {
-            append(addition(sum, tensor(BIAS, type, false, 1, k, 1, 1), 1, y));
+            append(addition(sum, tensor(BIAS, type, false, 1, k, 1, 1), y));
         }
     }
 
     /** Whether its variant pack names a {@link #RESIDUAL}. */
     boolean addsAMap() {
-        return shape.residual() || variant == Variant.SCALED;
+        return shape.residual();
     }
 
     /** Whether its variant pack names a {@link #BIAS}. */
@@ -112,13 +105,12 @@ final class ConvolutionGraph extends OperationGraph {
                 .descriptors(Attribute.OPERATION_CONVOLUTION_FORWARD_Y, y);
     }
 
-    private Descriptor addition(Descriptor x, Descriptor b, float factor, Descriptor y) {
+    private Descriptor addition(Descriptor x, Descriptor b, Descriptor y) {
         Descriptor add = pointwise(POINTWISE_ADD);
         return make(Descriptor.OPERATION_POINTWISE)
                 .descriptors(Attribute.OPERATION_POINTWISE_PW_DESCRIPTOR, add)
                 .descriptors(Attribute.OPERATION_POINTWISE_XDESC, x)
                 .descriptors(Attribute.OPERATION_POINTWISE_BDESC, b)
-                .float32(Attribute.OPERATION_POINTWISE_ALPHA2, factor)
                 .descriptors(Attribute.OPERATION_POINTWISE_YDESC, y);
     }
 }

@@ -5,6 +5,7 @@ import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * The convolutions and attention of cuDNN that the engine needs: the seam behind which JCudnn and plain Java (tests) are the same
@@ -116,6 +117,14 @@ public interface Dnn extends AutoCloseable {
     interface Proposals<W extends Way> extends AutoCloseable {
         /** The most promising first; those that cuDNN refuses at once are among them and say so when they are prepared. */
         List<Candidate<W>> candidates();
+
+        /**
+         * The candidate of that name, proposed or not: for a shape that differs in its batch alone cuDNN proposes others. Empty
+         * when there is no such engine, or none with these settings.
+         */
+        default Optional<Candidate<W>> named(String name) {
+            return candidates().stream().filter(candidate -> candidate.name().equals(name)).findFirst();
+        }
 
         @Override
         void close();

@@ -6,14 +6,21 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import io.invadapter.kernels.cuda.libraries.SharedLibrary;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 import java.util.function.LongPredicate;
 import java.util.function.Supplier;
 import jcuda.jcudnn.JCudnn;
 
 /** cuDNN 9 by way of JCudnn. One thread at a time uses the handle. */
 public final class JCudnnDnn implements Dnn {
+    /** Between a graph's title and an engine's name. */
+    private static final String SEPARATOR = ", ";
+
     private final CudaDriver driver;
     private final Cudnn cudnn;
     private final FaultyEngines faulty;
@@ -91,6 +98,8 @@ public final class JCudnnDnn implements Dnn {
     private abstract class Asked<W extends Way> implements Proposals<W> {
         private final List<OperationGraph> graphs = new ArrayList<>();
         private final List<Candidate<W>> candidates = new ArrayList<>();
+        /** By the titles of the graphs. */
+        private final Map<String, Function<String, Optional<Candidate<W>>>> named = new HashMap<>();
 
         /**
          * The engines for a graph.
@@ -105,13 +114,11 @@ public final class JCudnnDnn implements Dnn {
             try {
                 G graph = make.get();
                 graphs.add(graph);
-                List<Candidate<W>> found = new ArrayList<>();
-                for (EngineConfiguration engine : graph.proposals()) {
-                    if (!wrong.test(engine.engine())) {
-                        found.add(new Proposal<>(title + ", " + engine.name(), engine.notes(), engine.compiledAtRunTime(), false,
-                                () -> prepare(() -> plan.apply(graph, engine))));
-                    }
-                }
+                Function<EngineConfiguration, Candidate<W>> candidate = engine -> new Proposal<>(title + SEPARATOR + engine.name(),
+                        engine.notes(), engine.compiledAtRunTime(), false, () -> prepare(() -> plan.apply(graph, engine)));
+                named.put(title, name -> graph.named(name).filter(engine -> !wrong.test(engine.engine())).map(candidate));
+                List<Candidate<W>> found = graph.proposals().stream().filter(engine -> !wrong.test(engine.engine())).map(candidate)
+                        .toList();
                 return found.isEmpty() ? refused(title, new CudaException("cuDNN proposes no engine")) : found;
             } catch (CudaException e) {
                 return refused(title, e);
@@ -142,6 +149,19 @@ public final class JCudnnDnn implements Dnn {
         }
 
         @Override
+        public Optional<Candidate<W>> named(String name) {
+            Optional<Candidate<W>> proposed = Proposals.super.named(name);
+            int title = name.indexOf(SEPARATOR);
+            if (proposed.isPresent() || title < 0 || !named.containsKey(name.substring(0, title))) {
+                return proposed;
+            }
+            synchronized (JCudnnDnn.this) {
+                driver.makeCurrent();
+                return named.get(name.substring(0, title)).apply(name.substring(title + SEPARATOR.length()));
+            }
+        }
+
+        @Override
         public void close() {
             release(() -> {
                 graphs.forEach(OperationGraph::close);
@@ -160,9 +180,6 @@ public final class JCudnnDnn implements Dnn {
             proposed.add(ask(ConvolutionGraph.Variant.FUSED));
             if (!shape.residual()) {
                 proposed.add(ask(ConvolutionGraph.Variant.PLAIN));
-                if (proposed.getFirst().stream().allMatch(Candidate::compiledAtRunTime)) {
-                    proposed.add(ask(ConvolutionGraph.Variant.SCALED));
-                }
             }
             // Only so many are tried: the best of each before the second best of any.
             for (int rank = 0; rank < proposed.stream().mapToInt(List::size).max().orElse(0); rank++) {

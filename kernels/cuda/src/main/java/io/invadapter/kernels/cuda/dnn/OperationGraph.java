@@ -23,7 +23,8 @@ abstract class OperationGraph implements AutoCloseable {
     /** Of the 40 that are usual; reading one takes some hundred calls, and fewer will be tried. */
     private static final int MOST_PROPOSALS = 12;
     private static final Set<Integer> UNWANTED = Set.of(EngineConfiguration.DOWN_CONVERT_INPUTS,
-            EngineConfiguration.REDUCED_PRECISION_REDUCTION, EngineConfiguration.NONDETERMINISTIC);
+            EngineConfiguration.REDUCED_PRECISION_REDUCTION, EngineConfiguration.NONDETERMINISTIC, EngineConfiguration.WINOGRAD,
+            EngineConfiguration.WINOGRAD_4X4, EngineConfiguration.WINOGRAD_6X6, EngineConfiguration.WINOGRAD_13X13);
 
     /** Bytes; {@link Dnn} promises it of every address. */
     private static final int ALIGNMENT = 16;
@@ -32,6 +33,8 @@ abstract class OperationGraph implements AutoCloseable {
     private final DataType type;
     private final List<Descriptor> made = new ArrayList<>();
     private final List<Descriptor> operations = new ArrayList<>();
+    /** All of it, once the first engine is asked for. */
+    private Descriptor whole;
     private int users = 1;
 
     /** @param type of the operands in memory */
@@ -76,8 +79,7 @@ abstract class OperationGraph implements AutoCloseable {
      * @throws CudaException when cuDNN has nothing for such a graph
      */
     List<EngineConfiguration> proposals() {
-        Descriptor graph = cudnn.aim(make(Descriptor.OPERATION_GRAPH), Attribute.OPERATIONGRAPH_HANDLE, 0)
-                .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
+        Descriptor graph = whole();
         Map<String, EngineConfiguration> proposals = new LinkedHashMap<>();
         for (int mode : HEURISTICS) {
             if (proposals.size() < ENOUGH) {
@@ -89,6 +91,27 @@ abstract class OperationGraph implements AutoCloseable {
             }
         }
         return List.copyOf(proposals.values());
+    }
+
+    /**
+     * The engine and settings of that name, whether the heuristics propose them or not; empty when cuDNN has no such engine for the
+     * graph, or it breaks the promises above.
+     */
+    Optional<EngineConfiguration> named(String name) {
+        try {
+            return EngineConfiguration.make(cudnn, this, name).filter(this::exact);
+        } catch (CudaException e) {
+            return Optional.empty();
+        }
+    }
+
+    /** The descriptor of all operations together. */
+    final Descriptor whole() {
+        if (whole == null) {
+            whole = cudnn.aim(make(Descriptor.OPERATION_GRAPH), Attribute.OPERATIONGRAPH_HANDLE, 0)
+                    .descriptors(Attribute.OPERATIONGRAPH_OPS, operations.toArray(Descriptor[]::new)).finish();
+        }
+        return whole;
     }
 
     /** What cuDNN does not tell all of is not used. */

@@ -121,12 +121,27 @@ class RealCudnnTest {
                         try (Descriptor plan = graph.compile(proposals.getFirst())) {
                             assertTrue(plan.int64(Attribute.EXECUTION_PLAN_WORKSPACE_SIZE) >= 0);
                         }
+                        assertFoundByNames(cudnn, shape.withBatch(3), variant, names);
                     }
                     try (ConvolutionGraph again = new ConvolutionGraph(cudnn, shape, variant)) {
                         assertEquals(names, names(again.proposals()), "a choice is found again by its name");
                     }
                 }
             }
+        }
+    }
+
+    /** What one batch was given another batch gets, though the heuristics propose other engines for it. */
+    private static void assertFoundByNames(Cudnn cudnn, Dnn.Shape shape, ConvolutionGraph.Variant variant, List<String> names) {
+        try (ConvolutionGraph graph = new ConvolutionGraph(cudnn, shape, variant)) {
+            for (String name : names) {
+                EngineConfiguration found = graph.named(name).orElseThrow(() -> new AssertionError(shape + ": " + name));
+                assertEquals(name, found.name());
+            }
+            try (Descriptor plan = graph.compile(graph.named(names.getFirst()).orElseThrow())) {
+                assertTrue(plan.int64(Attribute.EXECUTION_PLAN_WORKSPACE_SIZE) >= 0);
+            }
+            assertTrue(graph.named("engine 99999").isEmpty());
         }
     }
 
