@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
 
 /** What {@link GenerationBench} found, as a table and as JSON. */
 public final class BenchReport {
@@ -139,10 +140,8 @@ public final class BenchReport {
         text.append(row("%-11s %5s %4s %10s %10s %11s %8s %10s  %s", "request", "batch", "runs", "median ms", "p95 ms",
                 "pictures/s", "TFLOP/s", "memory MiB", "of that, ms"));
         for (Case c : cases) {
-            StringBuilder parts = new StringBuilder();
-            c.parts.forEach((part, time) -> parts.append(row("%s %.1f  ", part, time).stripTrailing()).append("  "));
             text.append(row("%-11s %5d %4d %10.1f %10.1f %11.2f %8.2f %10d  %s", c.kind, c.batch, c.repeats, c.median, c.p95,
-                    c.picturesPerSecond(), c.teraflops, c.usedMemory >> 20, parts.toString().stripTrailing()));
+                    c.picturesPerSecond(), c.teraflops, c.usedMemory >> 20, line(c.parts)));
         }
         leftOut.forEach(sentence -> text.append(sentence).append(System.lineSeparator()));
         String heading = "";
@@ -159,6 +158,12 @@ public final class BenchReport {
                     o.gigabytes));
         }
         return text.toString();
+    }
+
+    /** Milliseconds of the parts of a request. */
+    static String line(Map<Part, Double> parts) {
+        return parts.entrySet().stream().map(part -> String.format(Locale.ROOT, "%s %.1f", part.getKey(), part.getValue()))
+                .collect(Collectors.joining("  "));
     }
 
     private static String row(String format, Object... values) {

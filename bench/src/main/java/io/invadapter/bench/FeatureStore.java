@@ -16,6 +16,11 @@ final class FeatureStore implements AutoCloseable {
         this.device = device;
     }
 
+    /** Whether nothing was written since it was made or closed. */
+    boolean isEmpty() {
+        return steps.isEmpty();
+    }
+
     Diffusion.Keeper writer() {
         return (step, features) -> features.copyTo(steps.computeIfAbsent(step, s -> allocate(features)), 0);
     }

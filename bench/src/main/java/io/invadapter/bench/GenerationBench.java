@@ -35,7 +35,7 @@ public final class GenerationBench implements AutoCloseable {
     private final FeatureStore store;
     private final Options options;
     private final Consumer<String> progress;
-    private final BenchReport report;
+    private BenchReport report;
     private Ballast ballast;
 
     /**
@@ -50,7 +50,7 @@ public final class GenerationBench implements AutoCloseable {
     public record Options(int steps, List<Integer> batches, int size, int repeats, double secondsPerCase) {
     }
 
-    /** @param progress told what is being timed */
+    /** @param progress told what is being timed, and the times of each run at once */
     public GenerationBench(Device device, Structure structure, Options options, Consumer<String> progress) {
         this.device = device;
         this.options = options;
@@ -61,28 +61,46 @@ public final class GenerationBench implements AutoCloseable {
         synthetic = SyntheticModel.load(structure, options.size, measuring.device());
         model = synthetic.model();
         store = new FeatureStore(device);
-        report = new BenchReport(device.description(), options.size, options.steps);
     }
 
     /** Times everything; what does not fit into memory is left out, and said. */
     public BenchReport run() {
+        return run(Kind.values());
+    }
+
+    /** Times requests of those kinds, like {@link #run()}. A face is known from the last time that one was new. */
+    public BenchReport run(Kind... kinds) {
+        report = new BenchReport(device.description(), options.size, options.steps);
         for (int batch : options.batches) {
-            for (Kind kind : Kind.values()) {
+            for (Kind kind : kinds) {
                 try {
+                    if (kind != Kind.NEXT) {
+                        store.close();
+                    } else if (store.isEmpty()) {
+                        meet(batch);
+                    }
                     Map<Part, Double> operations = count(kind, batch);
                     try (Diffusion diffusion = new Diffusion(model)) {
                         time(kind, batch, diffusion, operations);
                     }
                 } catch (OutOfDeviceMemoryException e) {
                     report.leftOut(kind, batch, e.getMessage());
+                    // Perhaps not of all steps.
+                    store.close();
                 }
                 device.trim();
             }
-            store.close();
-            device.trim();
         }
         report.device(device.description());
         return report;
+    }
+
+    /** A new face, untimed. */
+    private void meet(int batch) {
+        progress.accept(Kind.FIRST + ", batch " + batch + ", to be known");
+        try (Diffusion diffusion = new Diffusion(model)) {
+            new Request(Kind.FIRST, batch, options.steps, diffusion, QUIET).run((part, work) -> work.run());
+        }
     }
 
     private void time(Kind kind, int batch, Diffusion diffusion, Map<Part, Double> operations) {
@@ -90,7 +108,8 @@ public final class GenerationBench implements AutoCloseable {
         long[] memory = {0};
         long start = System.nanoTime();
         for (int i = -WARM_UPS; i < options.repeats && (i <= 0 || (System.nanoTime() - start) / 1e9 < options.secondsPerCase); i++) {
-            progress.accept(kind + ", batch " + batch + ", " + (i < 0 ? "warm-up" : "run " + (i + 1) + " of " + options.repeats));
+            String what = kind + ", batch " + batch + ", " + (i < 0 ? "warm-up" : "run " + (i + 1) + " of " + options.repeats);
+            progress.accept(what);
             Map<Part, Double> times = new EnumMap<>(Part.class);
             new Request(kind, batch, options.steps, diffusion, QUIET).run((part, work) -> {
                 long from = System.nanoTime();
@@ -99,6 +118,7 @@ public final class GenerationBench implements AutoCloseable {
                 // Pools give nothing back during a request: what is in use after a part is its peak.
                 memory[0] = Math.max(memory[0], device.usedMemory());
             });
+            progress.accept(what + ": " + BenchReport.line(times));
             if (i >= 0) {
                 runs.add(times);
             }

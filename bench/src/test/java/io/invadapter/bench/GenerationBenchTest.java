@@ -45,6 +45,22 @@ class GenerationBenchTest {
             assertEquals(6, json.get("requests").asList().size());
             assertTrue(report.table().contains("known face") && report.table().contains("conv2d"), report.table());
             assertTrue(progress.contains("known face, batch 2, run 2 of 2"), progress.toString());
+            assertTrue(progress.stream().anyMatch(line -> line.startsWith("known face, batch 2, run 2 of 2: text ")
+                    && line.contains("  denoise ")), progress.toString());
+        }
+    }
+
+    @Test
+    void aKnownFaceByItselfIsMetFirst() {
+        GenerationBench.Options options = new GenerationBench.Options(3, List.of(1), 64, 1, 60);
+        List<String> progress = new ArrayList<>();
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { });
+                GenerationBench bench = new GenerationBench(device, TINY, options, progress::add)) {
+            BenchReport known = bench.run(Kind.NEXT);
+            assertEquals(List.of(Kind.NEXT), known.cases().stream().map(BenchReport.Case::kind).toList());
+            bench.run(Kind.NEXT);
+            assertEquals(1, progress.stream().filter(line -> line.contains("to be known")).count(), "it stays known");
+            assertEquals(List.of(Kind.PLAIN), bench.run(Kind.PLAIN).cases().stream().map(BenchReport.Case::kind).toList());
         }
     }
 

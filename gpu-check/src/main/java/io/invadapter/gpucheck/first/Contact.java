@@ -57,6 +57,11 @@ final class Contact implements AutoCloseable {
         journal.item(name, limit, this::isLost, work);
     }
 
+    /** See {@link Journal#summary}. */
+    void summary(String name, Callable<Outcome> work) {
+        journal.summary(name, sizes.limit(), this::isLost, work);
+    }
+
     /** A list that items are made from; where it cannot be had that is an item of its own, and there are no others. */
     <T> List<T> asked(String name, Supplier<List<T>> question) {
         try {

@@ -2,17 +2,20 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.choice.Stopwatch;
 import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Supplier;
+import java.util.regex.Pattern;
 
 /**
  * Every candidate for some pieces of work: prepared, checked against the host, timed in a replayed graph; or the refusal in the
@@ -23,6 +26,13 @@ import java.util.Optional;
 final class Trials<W extends Way> {
     /** Preparing and timing; a candidate that is compiled at run time takes seconds. In parts of the usual limit. */
     private static final double LONG = 2;
+    /**
+     * Of one engine for one graph, the most promising settings: what cuDNN proposes is mostly the same engine with other knobs, and
+     * a device tries no more than ten candidates.
+     */
+    private static final int MOST_SETTINGS = 4;
+    /** As they end the names of cuDNN's engines. */
+    private static final Pattern KNOBS = Pattern.compile("( k\\d+=-?\\d+)+$");
 
     /**
      * A piece of work.
@@ -65,36 +75,69 @@ final class Trials<W extends Way> {
     }
 
     private final Contact contact;
+    /** Kept while there is memory for all: making them takes the host longer than the device needs for a candidate. */
+    private final Map<Subject<W>, Operands<W>> kept = new HashMap<>();
 
     Trials(Contact contact) {
         this.contact = contact;
     }
 
-    /** Those that are ready first, for all subjects; then those that have to be compiled. */
+    /**
+     * Those that are ready first, then those that have to be compiled. Of each the most promising candidate of every subject, then
+     * the next: when time runs out each has had some.
+     */
     void all(List<? extends Subject<W>> subjects, double limit) {
         Map<Subject<W>, List<Candidate<W>>> candidates = new LinkedHashMap<>();
         for (Subject<W> subject : subjects) {
-            candidates.put(subject, contact.asked(subject.label() + ": candidates", subject::candidates));
+            candidates.put(subject, someOfEachEngine(contact.asked(subject.label() + ": candidates", subject::candidates)));
         }
-        for (boolean compiled : new boolean[] {false, true}) {
-            for (Subject<W> subject : subjects) {
-                List<Operands<W>> operands = new ArrayList<>();
-                for (Candidate<W> candidate : candidates.get(subject)) {
-                    if (candidate.compiledAtRunTime() == compiled) {
-                        contact.item(subject.label() + ": " + candidate.name(), LONG * contact.sizes().limit(),
-                                () -> tried(subject, candidate, operands, limit));
-                    }
-                }
-                operands.forEach(Operands::close);
-            }
+        try {
+            inTurn(candidates, false, limit);
+            inTurn(candidates, true, limit);
+        } finally {
+            release();
         }
         for (Subject<W> subject : subjects) {
-            contact.item(subject.label() + ": chosen", contact.sizes().limit(), () -> chosen(subject));
+            contact.summary(subject.label() + ": chosen", () -> chosen(subject));
         }
     }
 
-    /** @param kept the subject's operands, if any candidate has needed them */
-    private Outcome tried(Subject<W> subject, Candidate<W> candidate, List<Operands<W>> kept, double limit) {
+    private static <W extends Way> List<Candidate<W>> someOfEachEngine(List<Candidate<W>> candidates) {
+        Map<String, Integer> settings = new HashMap<>();
+        return candidates.stream().filter(candidate ->
+                settings.merge(KNOBS.matcher(candidate.name()).replaceFirst(""), 1, Integer::sum) <= MOST_SETTINGS).toList();
+    }
+
+    private void inTurn(Map<Subject<W>, List<Candidate<W>>> all, boolean compiled, double limit) {
+        boolean more = true;
+        for (int rank = 0; more; rank++) {
+            more = false;
+            for (Map.Entry<Subject<W>, List<Candidate<W>>> entry : all.entrySet()) {
+                Optional<Candidate<W>> next = entry.getValue().stream()
+                        .filter(candidate -> candidate.compiledAtRunTime() == compiled).skip(rank).findFirst();
+                next.ifPresent(candidate -> contact.item(entry.getKey().label() + ": " + candidate.name(),
+                        LONG * contact.sizes().limit(), () -> tried(entry.getKey(), candidate, limit)));
+                more |= next.isPresent();
+            }
+        }
+    }
+
+    /** What needs memory, for which kept operands may have to go. */
+    private <T> T withMemory(Supplier<T> maker) {
+        try {
+            return maker.get();
+        } catch (OutOfDeviceMemoryException e) {
+            release();
+            return maker.get();
+        }
+    }
+
+    private void release() {
+        kept.values().forEach(Operands::close);
+        kept.clear();
+    }
+
+    private Outcome tried(Subject<W> subject, Candidate<W> candidate, double limit) {
         Map<String, Object> data = new LinkedHashMap<>();
         data.put("work", subject.key());
         data.put("candidate", candidate.name());
@@ -116,18 +159,15 @@ final class Trials<W extends Way> {
             data.put("workspace_bytes", way.workspaceBytes());
             // Known even if it crashes.
             contact.journal().more(data);
-            if (kept.isEmpty()) {
-                kept.add(subject.operands());
-            }
-            return run(subject, candidate, way, kept.getFirst(), limit, milliseconds, data);
+            return run(subject, candidate, way, limit, milliseconds, data);
         }
     }
 
-    private Outcome run(Subject<W> subject, Candidate<W> candidate, W way, Operands<W> operands, double limit, double prepared,
-            Map<String, Object> data) {
+    private Outcome run(Subject<W> subject, Candidate<W> candidate, W way, double limit, double prepared, Map<String, Object> data) {
         CudaDriver driver = contact.driver();
         try (OnDevice scratch = new OnDevice(driver); CudaDriver.Stream stream = driver.newStream()) {
-            long workspace = way.workspaceBytes() == 0 ? 0 : scratch.room(way.workspaceBytes());
+            long workspace = way.workspaceBytes() == 0 ? 0 : withMemory(() -> scratch.room(way.workspaceBytes()));
+            Operands<W> operands = withMemory(() -> kept.computeIfAbsent(subject, Subject::operands));
             operands.spoil();
             operands.run(way, workspace, stream);
             stream.synchronize();

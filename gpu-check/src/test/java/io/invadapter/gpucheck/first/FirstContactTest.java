@@ -16,6 +16,8 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cuda.EmulatedGpu;
 import io.invadapter.kernels.cuda.Faults;
+import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
@@ -39,6 +41,7 @@ import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -151,6 +154,11 @@ class FirstContactTest {
         String page = Files.readString(folder.resolve("out/first.md"));
         Sections.ALL.forEach(section -> assertTrue(page.contains("## " + section.name() + "\n"), page));
         assertEquals(List.of("choices", "first.jsonl", "first.md"), names(folder.resolve("out")));
+        List<String> requests = lines().stream().filter(line -> line.get("section").asString().equals("requests"))
+                .map(line -> line.get(line.get("event").asString().equals("more") ? "doing" : "event").asString()).toList();
+        assertTrue(requests.stream().anyMatch(line -> line.startsWith("plain, batch 1, run 1 of 1: text ") && line.contains("  decode ")),
+                "the times of each request are written at once: " + requests);
+        assertTrue(requests.indexOf("end") < requests.indexOf("new face, batch 1, run 1 of 1"), "the plain ones are known first");
     }
 
     private static List<String> names(Path folder) throws IOException {
@@ -362,6 +370,88 @@ class FirstContactTest {
         List<Section> sections = Sections.ALL.stream().filter(section -> section.name().equals("products")).toList();
         assertEquals(0, contact(600, 60, sections, threads(sections, gpu, SMALL)), told());
         assertEquals(List.of("f16/add"), loaded);
+    }
+
+    /** Its candidates take 100 ms each to prepare. */
+    private record Slow(String label, List<String> names) implements Trials.Subject<Way> {
+        @Override
+        public String key() {
+            return label;
+        }
+
+        @Override
+        public long timesPerStep() {
+            return 1;
+        }
+
+        @Override
+        public double operations() {
+            return 1;
+        }
+
+        @Override
+        public List<Candidate<Way>> candidates() {
+            return names.stream().map(name -> (Candidate<Way>) new SlowCandidate(name)).toList();
+        }
+
+        @Override
+        public Trials.Operands<Way> operands() {
+            throw new IllegalStateException();
+        }
+    }
+
+    private record SlowCandidate(String name) implements Candidate<Way> {
+        @Override
+        public List<String> notes() {
+            return List.of();
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return false;
+        }
+
+        @Override
+        public Way prepare() {
+            try {
+                Thread.sleep(100);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+            throw new DeviceException("refused here");
+        }
+    }
+
+    private List<String> triedOf(double seconds, List<Slow> subjects) throws Exception {
+        List<Section> sections = List.of(new Section("trials", 1, contact -> new Trials<Way>(contact).all(subjects, 1)));
+        assertEquals(1, contact(seconds, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        return lines("end").stream().map(line -> line.get("item").asString()).toList();
+    }
+
+    @Test
+    void everySubjectHasItsBestCandidateTriedBeforeAnyHasItsNext() throws Exception {
+        assertEquals(List.of("one: a", "two: b", "one: c", "two: d", "one: e", "one: chosen", "two: chosen"),
+                triedOf(600, List.of(new Slow("one", List.of("a", "c", "e")), new Slow("two", List.of("b", "d")))));
+    }
+
+    @Test
+    void whatWasChosenIsSaidWhenNoTimeIsLeft() throws Exception {
+        List<String> names = IntStream.range(0, 100).mapToObj(i -> "engine " + i).toList();
+        List<String> items = triedOf(1.5, List.of(new Slow("one", names)));
+        assertEquals("one: chosen", items.getLast());
+        assertTrue(items.size() < 50, items.toString());
+    }
+
+    @Test
+    void ofOneEngineFourSettingsAreTried() throws Exception {
+        List<String> names = new ArrayList<>();
+        for (int i = 0; i < 6; i++) {
+            names.add("graph, engine 1 k2=" + i + " k13=0");
+            names.add("graph, engine 11");
+        }
+        List<String> items = triedOf(600, List.of(new Slow("one", names.stream().distinct().toList())));
+        assertEquals(List.of("one: graph, engine 1 k2=0 k13=0", "one: graph, engine 11", "one: graph, engine 1 k2=1 k13=0",
+                "one: graph, engine 1 k2=2 k13=0", "one: graph, engine 1 k2=3 k13=0", "one: chosen"), items);
     }
 
     @Test
