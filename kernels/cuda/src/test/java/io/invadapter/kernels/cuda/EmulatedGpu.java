@@ -82,6 +82,11 @@ public final class EmulatedGpu {
         emulated.totalMemory(bytes);
     }
 
+    /** Pretends to have that many multiprocessors, on each of which a block may have that much shared memory. */
+    void chip(int multiprocessors, int sharedBytesPerBlock) {
+        emulated.chip(multiprocessors, sharedBytesPerBlock);
+    }
+
     /** Device memory that is allocated now. */
     public long usedMemory() {
         return emulated.usedMemory();
