@@ -7,7 +7,10 @@
 //
 //   n[r] W[j] + b[j] = rstd[r] (x[r] W'[j] - mean[r] s[j]) + b'[j]
 //
-// s is float32 and of the rounded W', so that whatever the rows have in common cancels as far as float32 sums go.
+// s is float32 and of the rounded W', so that whatever the rows have in common cancels as far as the sums go. Tensor cores cut
+// a sum to float32 after each block of products instead of rounding it: 8 products on an A100, 16 on an H100 (Fasi, Higham,
+// Mikaitis and Pranesh, Numerical behavior of NVIDIA tensor cores, 2021). That biases x W' toward zero, by up to about
+// (K / 8) 2^-23 |mean s|, which is then multiplied by rstd.
 //
 // Layout   x [R, K], W' [2 F, K] (values, then gates), s float32 [2 F], b' [2 F], y [R, F]. K a multiple of 32, F of 8,
 //          addresses of 16 bytes. 16-bit types only.
@@ -30,7 +33,8 @@
 //          60 to 70 % of the peak of mma.sync is what can be hoped for. Shared memory is
 //          busy for 7/8 of the mma's time: 8 x 512 bytes of fragments, 2 KiB of copies and 1 KiB of statistics per 16 of K
 //          and warp against 64 cycles.
-//          Blocks of the same columns follow each other, so that W' comes from memory once and then out of the L2 cache.
+//          The larger operand comes from memory once: where it is W', blocks of the same columns follow each other, where it
+//          is x, blocks of the same rows. The other one is read again for each of them, out of the L2 cache if it fits.
 #include "tiles.cuh"
 
 namespace {
@@ -110,12 +114,13 @@ struct Statistics {
 
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
 gated_linear(const Value* __restrict__ x, const Value* __restrict__ weights, const float* __restrict__ sums,
-             const Value* __restrict__ bias, Value* __restrict__ y, int rows, int depth, int columns, float eps) {
+             const Value* __restrict__ bias, Value* __restrict__ y, int rows, int depth, int columns, float eps,
+             int same_rows_follow) {
     extern __shared__ uint4 shared[];
     unsigned warp = threadIdx.x / 32;
     unsigned lane = threadIdx.x % 32;
-    int first_row = blockIdx.x * ROWS;
-    int first_column = blockIdx.y * COLUMNS;
+    int first_row = (same_rows_follow ? blockIdx.y : blockIdx.x) * ROWS;
+    int first_column = (same_rows_follow ? blockIdx.x : blockIdx.y) * COLUMNS;
     uint32_t buffers = shared_address(shared);
     int tiles = depth / DEPTH;
 

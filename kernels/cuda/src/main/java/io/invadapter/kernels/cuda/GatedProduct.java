@@ -57,9 +57,13 @@ public final class GatedProduct {
                     "multiples of " + DEPTH + " x " + library.chunk() + " in a 16-bit type");
         }
         Check.eps(eps);
-        Grid grid = new Grid(Math.ceilDiv(rows, ROWS), Math.ceilDiv(columns, COLUMNS), 1);
+        int rowBlocks = Math.ceilDiv(rows, ROWS);
+        int columnBlocks = Math.ceilDiv(columns, COLUMNS);
+        // Blocks that follow each other share their part of the larger operand, which is then read once.
+        boolean sameRowsFollow = rows > 2L * columns;
+        Grid grid = sameRowsFollow ? new Grid(columnBlocks, rowBlocks, 1) : new Grid(rowBlocks, columnBlocks, 1);
         library.driver().launch(library.function("gated_linear", "gated_linear", SHARED_BYTES), grid, THREADS, SHARED_BYTES,
                 stream, new Parameters().int64(x).int64(weights).int64(sums).int64(bias).int64(y).int32(rows).int32(depth)
-                        .int32(columns).float32(eps));
+                        .int32(columns).float32(eps).int32(sameRowsFollow ? 1 : 0));
     }
 }

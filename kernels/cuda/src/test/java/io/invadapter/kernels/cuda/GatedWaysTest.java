@@ -10,6 +10,9 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.kernels.cuda.driver.Grid;
+import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -67,6 +70,30 @@ class GatedWaysTest {
     void threeWhereTheyWereFaster(double mean) {
         book.put("gated product FLOAT16 30 x 64 to 24", new ChoiceBook.Entry("SEPARATELY", 1));
         assertEquals(List.of(1L, 2L), run(64, mean));
+    }
+
+    /** The grid of a product in one launch; blocks along x follow each other. */
+    private static Grid grid(int rows, int columns) {
+        Grid[] launched = new Grid[1];
+        CudaDriver driver = (CudaDriver) Proxy.newProxyInstance(GatedWaysTest.class.getClassLoader(), new Class<?>[] {CudaDriver.class},
+                (proxy, method, arguments) -> {
+                    if (method.getName().equals("load")) {
+                        return (CudaDriver.Module) kernel -> null;
+                    }
+                    launched[0] = (Grid) arguments[1];
+                    return null;
+                });
+        new GatedProduct(new KernelLibrary(driver, DataType.FLOAT16)).normedGeglu(64, 64, 64, 64, 64, rows, 320, columns, 0, null);
+        return launched[0];
+    }
+
+    /** Rows of 320 values beside weights of 2 x 320 for each column. */
+    @Test
+    void theLargerOperandIsReadOnce() {
+        assertEquals(new Grid(20, 64, 1), grid(8192, 1280));
+        assertEquals(new Grid(16, 40, 1), grid(2048, 2560));
+        assertEquals(new Grid(20, 20, 1), grid(2560, 1280));
+        assertEquals(new Grid(20, 21, 1), grid(2561, 1280));
     }
 
     @Test

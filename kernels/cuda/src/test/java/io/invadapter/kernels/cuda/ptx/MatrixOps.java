@@ -214,7 +214,7 @@ final class MatrixOps {
             }
         }
 
-        private void unpack(float[] to, int bits, int block, int t, int width, int column) {
+        private void unpack(double[] to, int bits, int block, int t, int width, int column) {
             if (element == Type.TF32) {
                 // The hardware does not look at the lowest 13 bits.
                 to[(block * 4 + t) * width + column] = Float.intBitsToFloat(bits & ~0x1fff);
@@ -247,20 +247,23 @@ final class MatrixOps {
             }
         }
 
-        /** Products are exact in float, even of tf32; the sums are rounded to float at each step. */
-        private static void multiply(float[] a, float[] b, float[] c, int k) {
+        /**
+         * As tensor cores do it (Fasi, Higham, Mikaitis and Pranesh, Numerical behavior of NVIDIA tensor cores, 2021): eight products
+         * and what was there before are added up exactly, then cut to float, not rounded.
+         */
+        private static void multiply(double[] a, double[] b, float[] c, int k) {
             for (int i = 0; i < 16; i++) {
                 int at = i * 8;
-                float c0 = c[at];
-                float c1 = c[at + 1];
-                float c2 = c[at + 2];
-                float c3 = c[at + 3];
-                float c4 = c[at + 4];
-                float c5 = c[at + 5];
-                float c6 = c[at + 6];
-                float c7 = c[at + 7];
+                double c0 = c[at];
+                double c1 = c[at + 1];
+                double c2 = c[at + 2];
+                double c3 = c[at + 3];
+                double c4 = c[at + 4];
+                double c5 = c[at + 5];
+                double c6 = c[at + 6];
+                double c7 = c[at + 7];
                 for (int j = 0; j < k; j++) {
-                    float x = a[j * 16 + i];
+                    double x = a[j * 16 + i];
                     int row = j * 8;
                     c0 = Math.fma(x, b[row], c0);
                     c1 = Math.fma(x, b[row + 1], c1);
@@ -270,16 +273,31 @@ final class MatrixOps {
                     c5 = Math.fma(x, b[row + 5], c5);
                     c6 = Math.fma(x, b[row + 6], c6);
                     c7 = Math.fma(x, b[row + 7], c7);
+                    if ((j & 7) == 7) {
+                        c0 = cut(c0);
+                        c1 = cut(c1);
+                        c2 = cut(c2);
+                        c3 = cut(c3);
+                        c4 = cut(c4);
+                        c5 = cut(c5);
+                        c6 = cut(c6);
+                        c7 = cut(c7);
+                    }
                 }
-                c[at] = c0;
-                c[at + 1] = c1;
-                c[at + 2] = c2;
-                c[at + 3] = c3;
-                c[at + 4] = c4;
-                c[at + 5] = c5;
-                c[at + 6] = c6;
-                c[at + 7] = c7;
+                c[at] = (float) cut(c0);
+                c[at + 1] = (float) cut(c1);
+                c[at + 2] = (float) cut(c2);
+                c[at + 3] = (float) cut(c3);
+                c[at + 4] = (float) cut(c4);
+                c[at + 5] = (float) cut(c5);
+                c[at + 6] = (float) cut(c6);
+                c[at + 7] = (float) cut(c7);
             }
+        }
+
+        /** Toward zero, to as many digits as a float has. */
+        private static double cut(double x) {
+            return Double.longBitsToDouble(Double.doubleToRawLongBits(x) & -1L << 29);
         }
 
         private void storeD(Warp w) {

@@ -133,6 +133,32 @@ class MatrixTest {
         }
     }
 
+    /** Eight products and 0.5 are added exactly, then cut: nothing is lost on the way, and nothing rounded at the end. */
+    @Test
+    void sumsAreCut() {
+        float ulp = 0x1p-23f;
+        assertEquals(1.5f, sum(1, 1.5f * 0x1p-12f));
+        assertEquals(-1.5f, sum(-2, -1.5f * 0x1p-12f));
+        assertEquals(1.5f + ulp, sum(1, 0x1p-13f, 0x1p-13f, 0x1p-13f, 0x1p-13f));
+    }
+
+    /** {@code 0.5 + first + 0x1p-12 others[0] + ...} on a tensor core. */
+    private static float sum(float first, float... others) {
+        short[] a = new short[16 * 8];
+        short[] b = new short[8 * 8];
+        a[0] = (short) (Float.floatToRawIntBits(1) >>> 16);
+        b[0] = (short) (Float.floatToRawIntBits(first) >>> 16);
+        for (int i = 0; i < others.length; i++) {
+            a[1 + i] = (short) (Float.floatToRawIntBits(0x1p-12f) >>> 16);
+            b[(1 + i) * 8] = (short) (Float.floatToRawIntBits(others[i]) >>> 16);
+        }
+        try (Programs p = new Programs()) {
+            long c = p.allocate(4 * 16 * 8);
+            p.run(Programs.kernel("matrix", "tile_bf16"), new Dim(1), new Dim(32), 0, p.upload(a), p.upload(b), c);
+            return p.floats(c, 1)[0];
+        }
+    }
+
     @Test
     void transposeInRegisters() {
         int[] a = new Random(3).ints(32).toArray();

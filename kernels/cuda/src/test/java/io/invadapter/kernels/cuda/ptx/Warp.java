@@ -51,8 +51,8 @@ final class Warp {
     int equal;
     int greater;
     /** Scratch space of the matrix instructions. */
-    final float[] matrixA = new float[16 * 16];
-    final float[] matrixB = new float[16 * 8];
+    final double[] matrixA = new double[16 * 16];
+    final double[] matrixB = new double[16 * 8];
     final float[] matrixC = new float[16 * 8];
     final int[][] wordResults = new int[4][LANES];
 

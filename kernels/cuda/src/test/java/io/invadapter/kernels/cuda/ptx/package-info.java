@@ -28,8 +28,8 @@
  *   <li>Global, constant, shared, local and parameter memory, generic addresses, atomics, named barriers.
  *   <li>{@code cp.async}: the bytes arrive when the thread that issued the copy waits for its group, never sooner.
  *   <li>{@code ldmatrix}, {@code stmatrix}, {@code movmatrix} and {@code mma.sync} m16n8k4/k8/k16 for f16, bf16 and tf32
- *       in the fragment layouts of the PTX ISA. Products are exact; sums are rounded to f32 at each step (a tensor core
- *       keeps a few bits more or less in an order of its own).
+ *       in the fragment layouts of the PTX ISA. As on a tensor core, eight products and what was there before are added
+ *       up and cut to f32, toward zero (an A100 takes eight, an H100 sixteen; each cuts some of the addends' last bits, too).
  * </ul>
  *
  * <h2>What it does not</h2>
