@@ -14,6 +14,7 @@ import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.EmulatedGpu;
 import io.invadapter.kernels.cuda.Faults;
 import io.invadapter.kernels.cuda.choice.Candidate;
@@ -452,6 +453,105 @@ class FirstContactTest {
         List<String> items = triedOf(600, List.of(new Slow("one", names.stream().distinct().toList())));
         assertEquals(List.of("one: graph, engine 1 k2=0 k13=0", "one: graph, engine 11", "one: graph, engine 1 k2=1 k13=0",
                 "one: graph, engine 1 k2=2 k13=0", "one: graph, engine 1 k2=3 k13=0", "one: chosen"), items);
+    }
+
+    /** Two ways to copy; tells when its operands are made and closed. */
+    private record Copying(String label, Contact contact, boolean[] full, Consumer<String> told) implements Trials.Subject<Way> {
+        @Override
+        public String key() {
+            return label;
+        }
+
+        @Override
+        public long timesPerStep() {
+            return 1;
+        }
+
+        @Override
+        public double operations() {
+            return 1;
+        }
+
+        @Override
+        public List<Candidate<Way>> candidates() {
+            return List.of(new CopyingWay("a"), new CopyingWay("b"));
+        }
+
+        @Override
+        public Trials.Operands<Way> operands() {
+            if (full[0]) {
+                full[0] = false;
+                throw new OutOfDeviceMemoryException("full");
+            }
+            told.accept(label + " made");
+            OnDevice memory = new OnDevice(contact.driver());
+            long from = memory.known(1, DataType.FLOAT32, 4);
+            long to = memory.room(16);
+            return new Trials.Operands<>() {
+                @Override
+                public void spoil() {
+                    memory.spoil(to, 16);
+                }
+
+                @Override
+                public void run(Way way, long workspace, CudaDriver.Stream stream) {
+                    contact.driver().copy(to, from, 16, stream);
+                }
+
+                @Override
+                public double error() {
+                    return memory.read(DataType.FLOAT32, to, 1)[0] - OnDevice.known(1, 0);
+                }
+
+                @Override
+                public byte[] result() {
+                    return memory.bytes(to, 16);
+                }
+
+                @Override
+                public void close() {
+                    told.accept("closed");
+                    memory.close();
+                }
+            };
+        }
+    }
+
+    private record CopyingWay(String name) implements Candidate<Way>, Way {
+        @Override
+        public List<String> notes() {
+            return List.of();
+        }
+
+        @Override
+        public boolean compiledAtRunTime() {
+            return false;
+        }
+
+        @Override
+        public Way prepare() {
+            return this;
+        }
+
+        @Override
+        public long workspaceBytes() {
+            return 0;
+        }
+
+        @Override
+        public void close() {
+            // It has nothing.
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"false, one made;two made;closed;closed", "true, one made;closed;two made;one made;closed;closed"})
+    void operandsAreMadeOnceWhileThereIsMemory(boolean full, String expected) throws Exception {
+        List<String> told = new ArrayList<>();
+        List<Section> sections = List.of(new Section("trials", 1, contact -> new Trials<Way>(contact).all(List.of(
+                new Copying("one", contact, new boolean[1], told::add), new Copying("two", contact, new boolean[] {full}, told::add)), 1e-6)));
+        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertEquals(expected, String.join(";", told));
     }
 
     @Test
