@@ -11,7 +11,8 @@ import java.util.List;
  *
  * @param pointwise of the product's type
  */
-public record ClassicProduct(Blas blas, Pointwise pointwise, Blas.Product product) implements Candidate<Blas.ProductWay>, Blas.ProductWay {
+public record ClassicProduct(Blas blas, Pointwise pointwise, Blas.Product product)
+        implements Candidate<Blas.ProductWay>, Blas.ProductWay {
     /** What NVIDIA recommends for compute capability 9.0; older chips need less. */
     static final long WORKSPACE_BYTES = 32L << 20;
 

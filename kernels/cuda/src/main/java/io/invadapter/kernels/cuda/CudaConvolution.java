@@ -21,8 +21,8 @@ final class CudaConvolution implements Device.Convolution {
     private final long bias;
     private final boolean biased;
 
-    CudaConvolution(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias, int stride, Device.Padding padding,
-                    DataType outputType) {
+    CudaConvolution(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias, int stride,
+                    Device.Padding padding, DataType outputType) {
         this.device = device;
         this.outChannels = weight.shape()[0];
         this.inChannels = weight.shape()[1];
@@ -60,13 +60,13 @@ final class CudaConvolution implements Device.Convolution {
         Tensor together = widened ? null : residual;
         // cuDNN pads all sides alike; anything else is padded beforehand.
         boolean even = padding.equals(Device.Padding.same(padding.top()));
-        Tensor input = even ? x : device.padded(x, padding);
-        ConvolutionPlans.Entry plan = device.convolutions().plan(new Dnn.Shape(x.type(), x.batch(), input.size(1), input.size(2), inChannels, outChannels,
-                kernelHeight, kernelWidth, stride, even ? padding.top() : 0, together != null));
+        Tensor input = even ? x : device.maps().padded(x, padding);
+        ConvolutionPlans.Entry plan = device.convolutions().plan(new Dnn.Shape(x.type(), x.batch(), input.size(1), input.size(2),
+                inChannels, outChannels, kernelHeight, kernelWidth, stride, even ? padding.top() : 0, together != null));
         plan.run(input.address(), weight, shift == null ? bias : shifted(shift), together == null ? 0 : together.address(),
                 y.address());
         if (widened) {
-            device.widen(y, residual, result);
+            device.maps().widen(y, residual, result);
         }
         return result;
     }
@@ -77,6 +77,6 @@ final class CudaConvolution implements Device.Convolution {
 
     /** The layer's bias and the shift in one vector: what every position gets is a bias too. */
     private long shifted(Tensor shift) {
-        return !biased && shift.address() % 16 == 0 ? shift.address() : device.sum(shift, bias).address();
+        return !biased && shift.address() % 16 == 0 ? shift.address() : device.maps().sum(shift, bias).address();
     }
 }

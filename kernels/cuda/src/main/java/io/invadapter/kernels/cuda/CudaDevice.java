@@ -21,7 +21,6 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
@@ -33,12 +32,6 @@ import java.util.Map;
 final class CudaDevice implements Device {
     /** In the book, why something could not be recorded. */
     static final String NOT_RECORDABLE = "what cannot be recorded as a graph";
-
-    private record CudaNorm(int channels, long scale, long shift) implements Norm {
-    }
-
-    private record CudaTable(int rows, int channels, long address) implements Table {
-    }
 
     private final String name;
     private final Precision precision;
@@ -53,16 +46,15 @@ final class CudaDevice implements Device {
     private final KernelLibrary floatLibrary;
     private final WeightMemory weights;
     private final Pointwise pointwise;
-    private final Pointwise floats;
     private final Normalisation normalisation;
     private final CudaAttention attention;
-    private final Embeddings embeddings;
-    private final Sampling sampling;
     private final TensorPool requestPool;
     private final Workspace workspace;
     private final Chooser chooser;
     private final Products products;
     private final GatedWays gatedWays;
+    private final CudaMaps maps;
+    private final CudaEnds ends;
     private final ConvolutionPlans convolutions;
     private final long normWorkspace;
     private final ChoiceBook book;
@@ -97,10 +89,9 @@ final class CudaDevice implements Device {
             closing.push(library::settle);
             pointwise = new Pointwise(library);
             floatLibrary = new KernelLibrary(driver, DataType.FLOAT32);
-            floats = new Pointwise(floatLibrary);
+            maps = new CudaMaps(this, pointwise, new Pointwise(floatLibrary));
+            ends = new CudaEnds(this, library, pointwise);
             normalisation = new Normalisation(library);
-            embeddings = new Embeddings(library);
-            sampling = new Sampling(library);
             stream = driver.newStream();
             closing.push(stream::close);
             staging = new Staging(driver, stream);
@@ -117,7 +108,7 @@ final class CudaDevice implements Device {
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
             gatedWays = new GatedWays(stream, library, products, chooser, weights);
-            convolutions = new ConvolutionPlans(this, dnn, this::addBias);
+            convolutions = new ConvolutionPlans(this, dnn, maps::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
             normWorkspace = lasting(normBytes);
@@ -198,6 +189,19 @@ final class CudaDevice implements Device {
 
     Pointwise pointwise() {
         return pointwise;
+    }
+
+    CudaMaps maps() {
+        return maps;
+    }
+
+    Normalisation normalisation() {
+        return normalisation;
+    }
+
+    /** The scratch memory of group norms. */
+    long normWorkspace() {
+        return normWorkspace;
     }
 
     // --- memory -----------------------------------------------------------------------------------------------------
@@ -351,10 +355,6 @@ final class CudaDevice implements Device {
 
     // Whoever packs a layer will use it: its kernels are loaded while the other weights are read.
 
-    private long store(HostTensor weight) {
-        return weight == null ? 0 : weights.store(type, weight);
-    }
-
     @Override
     public Linear linear(HostTensor weight, HostTensor bias) {
         arguments.weights(weight, 2, bias);
@@ -389,13 +389,13 @@ final class CudaDevice implements Device {
     public Norm norm(HostTensor weight, HostTensor bias) {
         arguments.weights(weight, 1, bias);
         normalisation.prepare();
-        return new CudaNorm(weight.shape()[0], store(weight), store(bias));
+        return new CudaNorm(this, weights, weight, bias);
     }
 
     @Override
     public Table table(HostTensor weight) {
         arguments.weights(weight, 2, null);
-        return new CudaTable(weight.shape()[0], weight.shape()[1], store(weight));
+        return new CudaEnds.CudaTable(weight.shape()[0], weight.shape()[1], weights.store(type, weight));
     }
 
     // --- matrix products --------------------------------------------------------------------------------------------
@@ -419,24 +419,6 @@ final class CudaDevice implements Device {
         return gatedWays;
     }
 
-    /** {@code y = (value + bias) gelu(gate + bias)} of values and gates beside one another. */
-    void geglu(Tensor both, long bias, Tensor y) {
-        pointwise.geglu(both.address(), bias, y.address(), rows(y), y.channels(), stream);
-    }
-
-    /** {@code y = x W^T}. */
-    void multiply(Tensor x, long weight, Tensor y) {
-        products.linear(x.address(), weight, 0, 0, y.address(), rows(x), x.channels(), y.channels());
-    }
-
-    private static int rows(Tensor x) {
-        return Math.toIntExact(x.elements() / x.channels());
-    }
-
-    private static long address(Tensor tensor) {
-        return tensor == null ? 0 : tensor.address();
-    }
-
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
         return ((CudaTokenMixer) a).run(arguments, x);
@@ -454,77 +436,33 @@ final class CudaDevice implements Device {
         return convolutions;
     }
 
-    private void addBias(Dnn.Shape shape, long bias, long y) {
-        pointwise.add(y, bias, Activation.NONE, 0, y, shape.batch() * shape.outHeight() * shape.outWidth(), shape.outChannels(),
-                stream);
-    }
-
-    /** {@code x} with zeros around it. */
-    Tensor padded(Tensor x, Padding p) {
-        Tensor y = allocate(type, x.batch(), x.size(1) + p.top() + p.bottom(), x.size(2) + p.left() + p.right(), x.channels());
-        pointwise.pad(x.address(), y.address(), x.batch(), x.size(1), x.size(2), x.channels(), p, stream);
-        return y;
-    }
-
-    /** A vector and another of the same length. */
-    Tensor sum(Tensor vector, long other) {
-        Tensor sum = allocate(type, vector.channels());
-        pointwise.add(vector.address(), other, Activation.NONE, 0, sum.address(), 1, vector.channels(), stream);
-        return sum;
-    }
-
-    /** {@code y = x + residual} in float32; the residual may be {@code null}. */
-    void widen(Tensor x, Tensor residual, Tensor y) {
-        pointwise.toFloat(x.address(), y.address(), x.elements(), stream);
-        if (residual != null) {
-            floats.add(y.address(), 0, Activation.NONE, residual.address(), y.address(), rows(y), y.channels(), stream);
-        }
-    }
+    // --- maps -------------------------------------------------------------------------------------------------------
 
     @Override
     public Tensor upsample2x(Tensor x, int height, int width) {
-        arguments.upsample2x(x, height, width);
-        Tensor y = allocate(type, x.batch(), height, width, x.channels());
-        pointwise.upsample(x.address(), y.address(), x.batch(), x.size(1), x.size(2), height, width, x.channels(), stream);
-        return y;
+        return maps.upsample2x(arguments, x, height, width);
     }
 
     @Override
     public Tensor concatChannels(Tensor a, Tensor b) {
-        Tensor y = allocate(type, arguments.concatChannels(a, b));
-        pointwise.concat(a.address(), b.address(), y.address(), rows(a), a.channels(), b.channels(), stream);
-        return y;
+        return maps.concatChannels(arguments, a, b);
     }
 
     // --- norms and attention ----------------------------------------------------------------------------------------
 
     @Override
     public Tensor groupNorm(Tensor x, Norm layer, int groups, float epsilon, boolean silu) {
-        CudaNorm w = (CudaNorm) layer;
-        arguments.groupNorm(x, w, groups);
-        Tensor y = allocate(type, x.shape());
-        normalisation.groupNorm(x.address(), w.scale, w.shift, y.address(), normWorkspace, x.batch(), x.positions(), w.channels,
-                groups, epsilon, silu, stream);
-        return y;
+        return ((CudaNorm) layer).group(arguments, x, groups, epsilon, silu);
     }
 
     @Override
     public Joined joinedGroupNorm(Tensor a, Tensor b, Norm layer, int groups, float epsilon, boolean silu) {
-        CudaNorm w = (CudaNorm) layer;
-        int[] shape = arguments.joinedGroupNorm(a, b, w, groups);
-        Joined both = new Joined(allocate(type, shape), allocate(type, shape));
-        normalisation.joinedGroupNorm(a.address(), a.channels(), b.address(), b.channels(), both.map().address(), w.scale, w.shift,
-                both.normed().address(), normWorkspace, a.batch(), a.positions(), groups, epsilon, silu, stream);
-        return both;
+        return ((CudaNorm) layer).joined(arguments, a, b, groups, epsilon, silu);
     }
 
     @Override
     public Tensor layerNorm(Tensor x, Norm layer, float epsilon) {
-        CudaNorm w = (CudaNorm) layer;
-        arguments.layerNorm(x, w);
-        Tensor y = allocate(type, x.shape());
-        normalisation.layerNorm(x.address(), w.scale, w.shift, y.address(), rows(x), w.channels, epsilon, stream);
-        return y;
+        return ((CudaNorm) layer).layer(arguments, x, epsilon);
     }
 
     @Override
@@ -550,44 +488,22 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift) {
-        arguments.timestepEmbedding(timesteps, channels);
-        int count = Math.toIntExact(timesteps.elements());
-        Tensor y = allocate(type, count, channels);
-        embeddings.timestep(timesteps.address(), y.address(), count, channels, flipSinToCos, frequencyShift, stream);
-        return y;
+        return ends.timestepEmbedding(arguments, timesteps, channels, flipSinToCos, frequencyShift);
     }
 
     @Override
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
-        CudaTable t = (CudaTable) tokens;
-        CudaTable p = (CudaTable) positions;
-        int length = arguments.embed(t, p, ids);
-        int[] all = Arrays.stream(ids).flatMapToInt(Arrays::stream).toArray();
-        Tensor y = allocate(type, ids.length, length, t.channels);
-        embeddings.tokens(upload(all).address(), t.address, p.address, y.address(), ids.length, length, t.channels, t.rows,
-                stream);
-        return y;
+        return ends.embed(arguments, (CudaEnds.CudaTable) tokens, (CudaEnds.CudaTable) positions, ids);
     }
 
     @Override
     public Tensor toActivations(Tensor... latents) {
-        Tensor activations = allocate(type, arguments.toActivations(latents));
-        int row = 0;
-        for (int i = 0; i < latents.length; i += Pointwise.MOST_ARRAYS) {
-            List<Tensor> parts = Arrays.asList(latents).subList(i, Math.min(i + Pointwise.MOST_ARRAYS, latents.length));
-            pointwise.toActivations(parts.stream().mapToLong(Tensor::address).toArray(),
-                    parts.stream().mapToLong(Tensor::elements).toArray(), activations.rows(row, 1).address(), stream);
-            row += parts.stream().mapToInt(Tensor::batch).sum();
-        }
-        return activations;
+        return ends.toActivations(arguments, latents);
     }
 
     @Override
     public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        arguments.ddimStep(latents, noise, guidance, factors);
-        long prompt = guidance == null ? noise.address() : noise.address() + latents.elements() * Float.BYTES;
-        sampling.ddimStep(latents.address(), guidance == null ? 0 : noise.address(), prompt, latents.address(),
-                latents.elements() / latents.batch(), latents.batch(), address(guidance), factors.address(), stream);
+        ends.ddimStep(arguments, latents, noise, guidance, factors);
     }
 
     /** What there is, the last first. */

@@ -64,7 +64,10 @@ public final class CudaDeviceProvider implements DeviceProvider {
                 libraries.blas().description(), libraries.dnn().description()));
     }
 
-    /** A device on a driver and libraries that are open already. It takes them over: they are closed with it, or at once when this fails. */
+    /**
+     * A device on a driver and libraries that are open already. It takes them over: they are closed with it, or at once when this
+     * fails.
+     */
     public static Device open(String name, Precision precision, CudaDriver driver, CudaLibraries libraries, ChoiceBook choices) {
         return new CudaDevice(name, precision, driver, libraries.blas(), libraries.dnn(), choices);
     }

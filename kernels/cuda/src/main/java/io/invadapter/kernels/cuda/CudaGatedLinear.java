@@ -53,8 +53,8 @@ final class CudaGatedLinear implements Device.GatedLinear {
         int rows = Math.toIntExact(x.elements() / inFeatures);
         if (sums == 0) {
             Tensor both = device.allocate(x.type(), rows, 2 * outFeatures);
-            device.multiply(x, weight, both);
-            device.geglu(both, bias, y);
+            device.products().linear(x.address(), weight, 0, 0, both.address(), rows, inFeatures, 2 * outFeatures);
+            device.pointwise().geglu(both.address(), bias, y.address(), rows, outFeatures, device.stream());
             return y;
         }
         GatedWays.How how = device.gatedWays().choose(rows, inFeatures, outFeatures, x.address() % 16 == 0);

@@ -34,8 +34,9 @@ final class CudaTokenMixer implements Device.TokenMixer {
         Tensor y = device.allocate(x.type(), arguments.mixTokens(x, this));
         int channels = x.channels();
         // y^T = x^T A^T for each row of the batch.
-        device.products().multiply(channels, outTokens, inTokens, new Blas.Matrix(x.address(), channels, (long) inTokens * channels),
-                new Blas.Matrix(weight, inTokens, 0), new Blas.Matrix(y.address(), channels, (long) outTokens * channels), x.batch());
+        device.products().multiply(channels, outTokens, inTokens,
+                new Blas.Matrix(x.address(), channels, (long) inTokens * channels), new Blas.Matrix(weight, inTokens, 0),
+                new Blas.Matrix(y.address(), channels, (long) outTokens * channels), x.batch());
         return y;
     }
 }

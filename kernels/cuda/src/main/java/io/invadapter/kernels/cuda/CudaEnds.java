@@ -1,0 +1,68 @@
+package io.invadapter.kernels.cuda;
+
+import io.invadapter.kernels.Arguments;
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Tensor;
+import java.util.Arrays;
+import java.util.List;
+
+/** Where the networks begin and end: embeddings, latents as activations, a step of DDIM. */
+final class CudaEnds {
+    /** Rows to choose from. */
+    record CudaTable(int rows, int channels, long address) implements Device.Table {
+    }
+
+    private final CudaDevice device;
+    private final DataType type;
+    private final Pointwise pointwise;
+    private final Embeddings embeddings;
+    private final Sampling sampling;
+
+    /** On the device's stream. */
+    CudaEnds(CudaDevice device, KernelLibrary library, Pointwise pointwise) {
+        this.device = device;
+        this.type = library.type();
+        this.pointwise = pointwise;
+        this.embeddings = new Embeddings(library);
+        this.sampling = new Sampling(library);
+    }
+
+    Tensor timestepEmbedding(Arguments arguments, Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift) {
+        arguments.timestepEmbedding(timesteps, channels);
+        int count = Math.toIntExact(timesteps.elements());
+        Tensor y = device.allocate(type, count, channels);
+        embeddings.timestep(timesteps.address(), y.address(), count, channels, flipSinToCos, frequencyShift, device.stream());
+        return y;
+    }
+
+    Tensor embed(Arguments arguments, CudaTable tokens, CudaTable positions, int[][] ids) {
+        int length = arguments.embed(tokens, positions, ids);
+        int[] all = Arrays.stream(ids).flatMapToInt(Arrays::stream).toArray();
+        Tensor y = device.allocate(type, ids.length, length, tokens.channels);
+        embeddings.tokens(device.upload(all).address(), tokens.address, positions.address, y.address(), ids.length, length,
+                tokens.channels, tokens.rows, device.stream());
+        return y;
+    }
+
+    Tensor toActivations(Arguments arguments, Tensor... latents) {
+        Tensor activations = device.allocate(type, arguments.toActivations(latents));
+        int row = 0;
+        for (int i = 0; i < latents.length; i += Pointwise.MOST_ARRAYS) {
+            List<Tensor> parts = Arrays.asList(latents).subList(i, Math.min(i + Pointwise.MOST_ARRAYS, latents.length));
+            pointwise.toActivations(parts.stream().mapToLong(Tensor::address).toArray(),
+                    parts.stream().mapToLong(Tensor::elements).toArray(), activations.rows(row, 1).address(), device.stream());
+            row += parts.stream().mapToInt(Tensor::batch).sum();
+        }
+        return activations;
+    }
+
+    void ddimStep(Arguments arguments, Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
+        arguments.ddimStep(latents, noise, guidance, factors);
+        boolean guided = guidance != null;
+        long prompt = guided ? noise.address() + latents.elements() * Float.BYTES : noise.address();
+        sampling.ddimStep(latents.address(), guided ? noise.address() : 0, prompt, latents.address(),
+                latents.elements() / latents.batch(), latents.batch(), guided ? guidance.address() : 0, factors.address(),
+                device.stream());
+    }
+}
