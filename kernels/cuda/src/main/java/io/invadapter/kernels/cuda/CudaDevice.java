@@ -81,6 +81,7 @@ final class CudaDevice implements Device {
         this.dnn = dnn;
         this.book = book;
         closing.push(driver::close);
+        closing.push(this::closeStream);
         // Both wait for the whole GPU.
         closing.push(() -> driver.betweenRecordings(blas::close));
         closing.push(() -> driver.betweenRecordings(dnn::close));
@@ -93,7 +94,6 @@ final class CudaDevice implements Device {
             ends = new CudaEnds(this, library, pointwise);
             normalisation = new Normalisation(library);
             stream = driver.newStream();
-            closing.push(stream::close);
             staging = new Staging(driver, stream);
             closing.push(staging::close);
             weights = new WeightMemory(driver);
@@ -118,6 +118,13 @@ final class CudaDevice implements Device {
         } catch (RuntimeException | Error e) {
             close();
             throw e;
+        }
+    }
+
+    /** After the handles of cuBLAS and cuDNN, which name it. */
+    private void closeStream() {
+        if (stream != null) {
+            stream.close();
         }
     }
 
@@ -146,6 +153,13 @@ final class CudaDevice implements Device {
     void notRecordable(String reason) {
         notRecordable = reason.replaceAll("\\s+", " ");
         book.put(NOT_RECORDABLE, new ChoiceBook.Entry(notRecordable, Double.NaN));
+    }
+
+    /** Something was recorded: what the book says of an earlier process holds no more, unless it was found again. */
+    void recorded() {
+        if (notRecordable == null) {
+            book.remove(NOT_RECORDABLE);
+        }
     }
 
     @Override

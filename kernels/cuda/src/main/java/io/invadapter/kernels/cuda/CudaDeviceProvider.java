@@ -58,10 +58,10 @@ public final class CudaDeviceProvider implements DeviceProvider {
         return open("cuda:" + index, precision, driver, libraries, choices(ChoiceBook.folder(), driver, libraries));
     }
 
-    /** What was chosen with these libraries on this GPU, as kept in a folder. */
+    /** What was chosen with these libraries and our kernels on this GPU, as kept in a folder. */
     public static ChoiceBook choices(Path folder, CudaDriver driver, CudaLibraries libraries) {
         return ChoiceBook.onDisk(folder, String.join(", ", driver.deviceName(), "driver " + driver.driverVersion(),
-                libraries.blas().description(), libraries.dnn().description()));
+                libraries.blas().description(), libraries.dnn().description(), "kernels " + KernelLibrary.fingerprint()));
     }
 
     /**

@@ -9,11 +9,13 @@ import java.util.Set;
 /**
  * Work in a memory of its own: run once as it is, which allocates that memory and lets the libraries' ways be chosen, then
  * recorded as a CUDA graph and replayed. The memory's addresses are part of the graph, so nobody else gets them while the
- * recording lives. Work that cannot be recorded is found out once, and goes on to be run as it is.
+ * recording lives. Work that cannot be recorded, not at a second try either, goes on to be run as it is.
  */
 final class CudaRecording implements Device.Recording {
     /** Runs that may be under way: the device never waits, and a cancelled request stops soon. */
     private static final int AHEAD = 2;
+    /** Something else in the process may be to blame once. */
+    private static final int ATTEMPTS = 2;
 
     private final CudaDevice device;
     private final Runnable work;
@@ -21,7 +23,7 @@ final class CudaRecording implements Device.Recording {
     private final CudaDriver.Event[] done = new CudaDriver.Event[AHEAD];
     private CudaDriver.Graph graph;
     private Set<ConvolutionPlans.Entry> plans = Set.of();
-    private boolean recordable = true;
+    private int refusals;
     /** Whether the pool has all the memory that the work asks for: then it can be recorded. */
     private boolean complete;
     private boolean gaveBack;
@@ -61,7 +63,7 @@ final class CudaRecording implements Device.Recording {
     public void run() {
         CudaDriver.Event mark = done[(int) (runs % AHEAD)];
         mark.synchronize();
-        if (complete && recordable && graph == null) {
+        if (complete && refusals < ATTEMPTS && graph == null) {
             record();
         }
         if (graph != null) {
@@ -81,11 +83,13 @@ final class CudaRecording implements Device.Recording {
         try {
             graph = device.driver().record(device.stream(), () -> device.within(pool, work));
             device.workspace().recorded();
+            device.recorded();
         } catch (DeviceException e) {
             // Throws when the device is lost: then nothing goes on.
             device.driver().synchronize();
-            recordable = false;
-            device.notRecordable(e.getMessage());
+            if (++refusals == ATTEMPTS) {
+                device.notRecordable(e.getMessage());
+            }
         } finally {
             plans = device.convolutions().recorded();
         }

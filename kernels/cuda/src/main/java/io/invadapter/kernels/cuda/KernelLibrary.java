@@ -2,6 +2,7 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -9,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -16,6 +18,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadFactory;
 import java.util.function.UnaryOperator;
+import java.util.zip.CRC32;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -27,6 +30,11 @@ import java.util.zip.GZIPInputStream;
 public final class KernelLibrary {
     /** What the kernels are compiled for. */
     static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
+
+    /** The names of all .cu files. */
+    static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "concat",
+            "convert", "ddim_step", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm", "pad",
+            "timestep_embedding", "token_embedding", "upsample");
 
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */
@@ -97,14 +105,33 @@ public final class KernelLibrary {
         };
     }
 
+    /** Tells these kernels from those of another version of this library. */
+    static String fingerprint() {
+        CRC32 sum = new CRC32();
+        for (DataType type : TYPES) {
+            // Not all are there for every type.
+            OPERATORS.forEach(operator -> compressed(type, operator).ifPresent(sum::update));
+        }
+        return Long.toHexString(sum.getValue());
+    }
+
     /** The PTX text that was compiled from {@code <operator>.cu}. */
     static String ptx(DataType type, String operator) {
-        String name = directory(type) + "/" + operator + ".ptx.gz";
-        try (InputStream in = KernelLibrary.class.getResourceAsStream(name)) {
-            if (in == null) {
-                throw new IllegalStateException("the kernel file " + name + " is missing from the library");
-            }
-            return new String(new GZIPInputStream(in).readAllBytes(), StandardCharsets.US_ASCII);
+        try (InputStream in = new GZIPInputStream(new ByteArrayInputStream(compressed(type, operator).orElseThrow(
+                () -> new IllegalStateException("the kernel file " + file(type, operator) + " is missing from the library"))))) {
+            return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String file(DataType type, String operator) {
+        return directory(type) + "/" + operator + ".ptx.gz";
+    }
+
+    private static Optional<byte[]> compressed(DataType type, String operator) {
+        try (InputStream in = KernelLibrary.class.getResourceAsStream(file(type, operator))) {
+            return in == null ? Optional.empty() : Optional.of(in.readAllBytes());
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

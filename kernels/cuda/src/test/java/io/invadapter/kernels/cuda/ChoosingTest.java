@@ -65,6 +65,7 @@ class ChoosingTest {
         private int[] runs = {0};
         private int slowRuns;
         private int slower;
+        private Faults faults;
         private RuntimeException refusal;
         private RuntimeException failure;
 
@@ -109,6 +110,12 @@ class ChoosingTest {
         Made slowFor(int count, int microseconds) {
             slowRuns = count;
             slower = microseconds;
+            return this;
+        }
+
+        /** Its kernel reads where nothing is. */
+        Made fatal(Faults device) {
+            faults = device;
             return this;
         }
 
@@ -160,6 +167,9 @@ class ChoosingTest {
 
             void run(long address) {
                 assertEquals(scratch == 0, address == 0);
+                if (faults != null) {
+                    faults.lose();
+                }
                 if (failure != null) {
                     throw failure;
                 }
@@ -402,6 +412,25 @@ class ChoosingTest {
         assertEquals("early", choose("work", early, made("late", 104)).name());
         assertEquals(List.of("early", "late"), attempts.stream().map(Attempt::name).toList());
         assertEquals(101, book.find("work").orElseThrow().microseconds(), 1);
+    }
+
+    @Test
+    void whatLostTheDeviceIsNotTriedAgain() {
+        Faults faults = new Faults();
+        CudaDriver fragile = faults.around(driver);
+        CudaDriver.Stream own = fragile.newStream();
+        Chooser losing = new Chooser(fragile, own, workspace, book, () -> { });
+        Made deadly = made("deadly", 1).fatal(faults);
+        assertThrows(CudaException.class, () -> losing.choose(offer("work", made("slow", 9), deadly, made("other", 20))));
+        assertEquals(0, open);
+        assertTrue(book.find("work").isEmpty());
+        // The next process.
+        assertEquals("slow", choose("work", deadly, made("slow", 9), made("other", 20)).name());
+        assertEquals("it lost the device, or ended the program, when it was tried before", attempts.getFirst().refusal());
+        // What was lost before is no candidate's fault.
+        assertThrows(CudaException.class, () -> losing.choose(offer("other work", made("a", 1), made("b", 2))));
+        assertFalse(book.isFatal("other work", "a"));
+        own.close();
     }
 
     @Test

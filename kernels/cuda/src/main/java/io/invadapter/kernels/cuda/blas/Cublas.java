@@ -29,8 +29,10 @@ public final class Cublas implements Blas {
 
     private final CudaDriver driver;
     private final CublasCalls calls;
-    /** Null where it is missing. */
+    /** Null where it is missing, or does not start. */
     private CublasLt lt;
+    /** Why it is not there, for people; empty when that is nothing to tell. */
+    private String withoutLt = "";
     private long workspace;
     private long workspaceBytes;
     private long stream;
@@ -67,12 +69,21 @@ public final class Cublas implements Blas {
         Cublas cublas = new Cublas(driver, handle.get());
         try {
             cublas.check("cublasSetMathMode", cublas.calls.setMathMode(DISALLOW_REDUCED_PRECISION_REDUCTION));
-            cublas.lt = lt.map(library -> CublasLt.start(driver, library)).orElse(null);
+            lt.ifPresent(cublas::startLt);
         } catch (RuntimeException e) {
             cublas.close();
             throw e;
         }
         return cublas;
+    }
+
+    /** Without it products are those of cuBLAS itself. */
+    private void startLt(SharedLibrary library) {
+        try {
+            lt = CublasLt.start(driver, library);
+        } catch (DeviceException e) {
+            withoutLt = ", without cuBLASLt (" + e.getMessage() + ")";
+        }
     }
 
     /** Throws when a status is not success. */
@@ -133,7 +144,7 @@ public final class Cublas implements Blas {
 
     @Override
     public String description() {
-        return calls.description() + (lt == null ? "" : ", " + lt.description());
+        return calls.description() + (lt == null ? withoutLt : ", " + lt.description());
     }
 
     @Override
@@ -190,9 +201,8 @@ public final class Cublas implements Blas {
             // The device is lost, and the handles with it.
             return;
         }
-        if (lt != null) {
-            check("cublasLtDestroy", lt.close());
-        }
+        int status = lt == null ? SUCCESS : lt.close();
         check("cublasDestroy", calls.destroy());
+        check("cublasLtDestroy", status);
     }
 }

@@ -74,7 +74,7 @@ final class CublasLt {
     /** Once the driver's GPU is current. */
     static CublasLt start(CudaDriver driver, SharedLibrary library) {
         CublasLtCalls calls = new CublasLtCalls(library);
-        Cublas.checkStart("cublasLtCreate", calls.create());
+        Cublas.check(driver, "cublasLtCreate", calls.create());
         return new CublasLt(driver, calls);
     }
 

@@ -13,7 +13,7 @@ import java.util.function.BiConsumer;
 /**
  * Finds the fastest of the candidates that work. A choice that the book knows is only prepared; else some candidates are
  * prepared and timed, those that need no compiling first. A candidate that fails, or whose scratch memory does not fit, is
- * passed over, it alone. One that cannot be recorded is taken only when none can.
+ * passed over, it alone; one that lost the device, or ended the process, is not tried again by the next. One that cannot be recorded is taken only when none can.
  */
 public final class Chooser {
     /** The most scratch memory that one way may have. */
@@ -159,6 +159,8 @@ public final class Chooser {
                     firstThatPrepares(candidates);
                     return;
                 }
+                // What went wrong before is no candidate's doing.
+                Chooser.this.throwIfLost();
                 int attempts = 0;
                 int compiled = 0;
                 for (Candidate<W> candidate : candidates) {
@@ -189,7 +191,7 @@ public final class Chooser {
                 } catch (DeviceException e) {
                     refuse(choice.name(), e);
                     choice.way().close();
-                    throwIfLost();
+                    throwIfLost(choice.name());
                 }
             }
         }
@@ -216,8 +218,24 @@ public final class Chooser {
             }
         }
 
-        /** Prepares a candidate and, given something to try it on, times it. */
         private void attempt(Candidate<W> candidate, Offer.Trial<W> trial) {
+            if (book.isFatal(offer.key(), candidate.name())) {
+                CudaException reason = new CudaException("it lost the device, or ended the program, when it was tried before");
+                refuse(candidate.name(), reason);
+                listener.accept(offer.key(), new Attempt(candidate.name(), candidate.notes(), -1, 0, Double.NaN, true,
+                        reason.getMessage()));
+                return;
+            }
+            book.trying(offer.key(), candidate.name());
+            try {
+                prepareAndTime(candidate, trial);
+            } finally {
+                book.tried();
+            }
+        }
+
+        /** Given nothing to try it on, prepares only. */
+        private void prepareAndTime(Candidate<W> candidate, Offer.Trial<W> trial) {
             long start = System.nanoTime();
             double milliseconds = 0;
             W way = null;
@@ -243,7 +261,16 @@ public final class Chooser {
                 if (way != null) {
                     way.close();
                 }
-                throwIfLost();
+                throwIfLost(candidate.name());
+            }
+        }
+
+        private void throwIfLost(String name) {
+            try {
+                Chooser.this.throwIfLost();
+            } catch (DeviceException e) {
+                book.lost(offer.key(), name);
+                throw e;
             }
         }
 

@@ -1,9 +1,11 @@
 package io.invadapter.kernels.cuda.choice;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.kernels.cuda.ChildJvm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -73,11 +75,95 @@ class ChoiceBookTest {
         assertEquals(Optional.empty(), open().find("a"));
     }
 
+    /** A process that comes to its end over a candidate, or takes its time. */
+    static final class Trying {
+        private Trying() {
+        }
+
+        /** @param arguments folder, and what happens */
+        public static void main(String[] arguments) throws Exception {
+            ChoiceBook book = ChoiceBook.onDisk(Path.of(arguments[0]), OWNER);
+            book.trying("work", "harmless");
+            book.tried();
+            book.trying("work", "candidate");
+            switch (arguments[1]) {
+                case "ends" -> Runtime.getRuntime().halt(0);
+                case "is asked to end" -> System.exit(0);
+                default -> {
+                    System.out.println("ready");
+                    System.in.read();
+                    book.tried();
+                }
+            }
+        }
+    }
+
+    private Process start(String what) throws Exception {
+        return new ProcessBuilder(ChildJvm.command(Trying.class, List.of(), List.of(folder.resolve("choices").toString(), what))).start();
+    }
+
+    @Test
+    void whatEndedAProcessIsNotTriedAgain() throws Exception {
+        open().put("a", FIRST);
+        Process process = start("ends");
+        assertEquals(0, process.waitFor());
+        ChoiceBook book = open();
+        assertTrue(book.isFatal("work", "candidate"));
+        assertFalse(book.isFatal("work", "harmless"));
+        assertFalse(book.isFatal("other work", "candidate"));
+        assertFalse(ChoiceBook.onDisk(folder.resolve("choices"), OWNER + ".1").isFatal("work", "candidate"));
+        assertTrue(open().isFatal("work", "candidate"), "for good");
+        assertEquals(Optional.of(FIRST), open().find("a"));
+        assertEquals(1, files().size());
+    }
+
+    @Test
+    void whatIsTriedJustNowOrWasWhenTheUserEndedItIsNoReasonToFear() throws Exception {
+        Process process = start("goes on");
+        assertEquals('r', process.getInputStream().read());
+        assertFalse(open().isFatal("work", "candidate"), "it goes on");
+        process.getOutputStream().close();
+        assertEquals(0, process.waitFor());
+        assertFalse(open().isFatal("work", "candidate"));
+        assertEquals(0, start("is asked to end").waitFor());
+        assertFalse(open().isFatal("work", "candidate"));
+        assertEquals(List.of(), files());
+    }
+
+    @Test
+    void whatIsTriedInThisProcessIsSeenByNoOtherBook() {
+        ChoiceBook book = open();
+        book.trying("work", "candidate");
+        assertFalse(open().isFatal("work", "candidate"));
+        book.lost("work", "candidate");
+        assertTrue(open().isFatal("work", "candidate"));
+        ChoiceBook forgetful = ChoiceBook.inMemory();
+        forgetful.trying("work", "candidate");
+        forgetful.tried();
+        assertFalse(forgetful.isFatal("work", "candidate"));
+    }
+
+    @Test
+    void whatIsRemovedIsGoneForTheNextProcess() {
+        ChoiceBook book = open();
+        book.put("a", FIRST);
+        book.put("b", SECOND);
+        ChoiceBook other = open();
+        other.put("c", FIRST);
+        book.remove("a");
+        book.remove("not there");
+        assertEquals(Optional.empty(), open().find("a"));
+        assertEquals(Optional.of(SECOND), open().find("b"));
+        assertEquals(Optional.of(FIRST), open().find("c"));
+    }
+
     @Test
     void whereNothingCanBeWrittenItIsDoneWithout() throws Exception {
         Files.writeString(folder.resolve("choices"), "a file where the folder should be");
         ChoiceBook book = open();
         book.put("a", FIRST);
+        book.trying("a", "candidate");
+        book.tried();
         assertEquals(Optional.of(FIRST), book.find("a"));
         assertTrue(Files.isRegularFile(folder.resolve("choices")));
     }

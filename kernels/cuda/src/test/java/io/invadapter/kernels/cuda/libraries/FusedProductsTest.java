@@ -25,6 +25,7 @@ class FusedProductsTest {
 
     private List<String> output;
     private List<String> log;
+    private List<String> all;
 
     @BeforeAll
     static void build() throws Exception {
@@ -37,6 +38,8 @@ class FusedProductsTest {
         FakeLibraries.build(folder.resolve("12"), "fake_cublaslt.c", "libcublasLt.so.12", "-DVERSION=120603");
         FakeLibraries.build(folder.resolve("13"), "fake_cublas.c", "libcublas.so.13", "-DVERSION=130101");
         FakeLibraries.build(folder.resolve("13"), "fake_cublaslt.c", "libcublasLt.so.13", "-DVERSION=130101");
+        FakeLibraries.build(folder.resolve("strange"), "fake_cublas.c", "libcublas.so.13", "-DVERSION=130101");
+        FakeLibraries.build(folder.resolve("strange"), "fake_cublas.c", "libcublasLt.so.13", "-DVERSION=130101");
         FakeLibraries.build(folder.resolve("alone"), "fake_cublas.c", "libcublas.so.13", "-DVERSION=130101");
         FakeLibraries.build(folder.resolve("cudnn"), "fake_cudnn.c", "libcudnn.so.9");
     }
@@ -52,7 +55,8 @@ class FusedProductsTest {
         Process process = builder.start();
         output = new String(process.getInputStream().readAllBytes()).lines().toList();
         assertEquals(0, process.waitFor(), () -> String.join("\n", output));
-        log = Files.readAllLines(logFile).stream().filter(l -> l.startsWith("lt ") || l.startsWith("cublasLt")).toList();
+        all = Files.readAllLines(logFile);
+        log = all.stream().filter(l -> l.startsWith("lt ") || l.startsWith("cublasLt")).toList();
     }
 
     @ParameterizedTest
@@ -145,8 +149,21 @@ class FusedProductsTest {
                 + " CUBLAS_STATUS_EXECUTION_FAILED", output.get(2));
         assertEverythingIsGivenBack();
         run("13", Map.of("FAKE_LT_CREATE", "1"));
-        assertEquals(List.of("cuBLAS does not start: cublasLtCreate answered CUBLAS_STATUS_NOT_INITIALIZED; is there a GPU that"
-                + " nvidia-smi lists, and is its driver as new as the library?"), output);
+        assertEquals(1, output.size(), "nothing is proposed, cuBLAS goes on: " + output);
+        assertTrue(output.getFirst().matches("cuBLAS 13.1.1 \\(java.lang.foreign, .*\\), without cuBLASLt \\(cuBLAS failed on no GPU:"
+                + " cublasLtCreate answered CUBLAS_STATUS_NOT_INITIALIZED\\)"), output.getFirst());
+        assertTrue(all.contains("cublasDestroy 0xb1a5"), all::toString);
+        run("13", Map.of("FAKE_LT_DESTROY", "14"));
+        assertEquals("cuBLAS failed on no GPU: cublasLtDestroy answered CUBLAS_STATUS_INTERNAL_ERROR", output.getLast());
+        assertTrue(all.contains("cublasDestroy 0xb1a5"), all::toString);
+    }
+
+    @Test
+    void aCublasLtThatLacksAFunctionIsDoneWithout() throws Exception {
+        run("strange", Map.of());
+        assertEquals(1, output.size(), () -> String.join("\n", output));
+        assertTrue(output.getFirst().matches("cuBLAS 13.1.1 .*, without cuBLASLt \\(.*/libcublasLt.so.13 cannot be used: it has no function"
+                + " cublasLt\\w+\\)"), output.getFirst());
     }
 
     private int firstOf(String pattern) {
