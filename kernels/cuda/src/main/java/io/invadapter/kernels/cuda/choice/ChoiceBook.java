@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -88,10 +89,12 @@ public final class ChoiceBook {
                     lines.findFirst().filter(line -> line.startsWith(FORMAT + "\t")).ifPresent(header -> Optional
                             .ofNullable(new ChoiceBook(file, header).read().get(key))
                             .ifPresent(entry -> found.put(header.substring(FORMAT.length() + 1), entry)));
+                } catch (IOException | UncheckedIOException e) {
+                    // Damaged, or no file: the others have their say.
                 }
             }
-        } catch (IOException | UncheckedIOException e) {
-            // There is no such folder, or something else in it.
+        } catch (IOException | DirectoryIteratorException e) {
+            // There is no such folder, or it cannot be read.
         }
         return found;
     }

@@ -9,6 +9,7 @@ import io.invadapter.kernels.cuda.ChildJvm;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -155,6 +156,18 @@ class ChoiceBookTest {
         assertEquals(Optional.empty(), open().find("a"));
         assertEquals(Optional.of(SECOND), open().find("b"));
         assertEquals(Optional.of(FIRST), open().find("c"));
+    }
+
+    @Test
+    void damagedFilesDoNotSilenceTheOthers() throws Exception {
+        open().put("a", FIRST);
+        String other = OWNER + ".1";
+        ChoiceBook.onDisk(folder.resolve("choices"), other).put("a", SECOND);
+        Files.write(folder.resolve("choices/00.choices"), new byte[] {(byte) 0xff, (byte) 0xfe, 0});
+        Files.createDirectory(folder.resolve("choices/aa.choices"));
+        Files.write(folder.resolve("choices/zz.choices"), new byte[] {(byte) 0xff});
+        assertEquals(Map.of(OWNER, FIRST, other, SECOND), ChoiceBook.findAll(folder.resolve("choices"), "a"));
+        assertEquals(Map.of(), ChoiceBook.findAll(folder.resolve("nowhere"), "a"));
     }
 
     @Test
