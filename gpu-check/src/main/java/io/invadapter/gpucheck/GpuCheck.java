@@ -13,7 +13,7 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.io.IOException;
-import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -21,10 +21,11 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import java.util.stream.Collectors;
+import java.util.function.UnaryOperator;
 
 /**
  * Checks on a real GPU what is otherwise checked on an emulator, then measures how fast it is. Exit code 0: all is well, 1:
@@ -39,13 +40,17 @@ public final class GpuCheck {
               --skip WORD     leaves out the steps whose names contain it; may be repeated (kernels, golden, bench, fp32, ...)
               --minutes N     begins nothing new after that time (default: 9; with --first 4.6, all of it)
               --first         the first contact with a GPU: all that can be known of it in that time, each result at once
-              --out DIR       where the first contact goes (default: first-contact); nothing is written elsewhere
+              --out DIR       where the first contact goes (default: first-contact), with no results in it yet; nothing is written
+                              elsewhere
               GOLDEN          more folders of golden data
             """;
 
     private static final String FIRST_CHILD = "--first-child";
+    /** Options of Java with which a child is told of the folders named: this and a number. */
+    private static final String GOLDENS = "gpucheck.goldens.";
     private static final double MINUTES = 9;
     private static final double FIRST_MINUTES = 4.6;
+    private static final double MOST_MINUTES = 10_000;
     /** Java, the driver's start and a context take one or two; a machine that is cold takes longer. */
     private static final double FIRST_START_SECONDS = 30;
 
@@ -110,6 +115,7 @@ public final class GpuCheck {
     }
 
     private Optional<String> parse(String... arguments) {
+        List<String> given = new ArrayList<>();
         try {
             for (int i = 0; i < arguments.length; i++) {
                 String argument = arguments[i];
@@ -120,6 +126,7 @@ public final class GpuCheck {
                 if (option && !argument.equals("--first") && i + 1 == arguments.length) {
                     return Optional.of(argument + " needs a value");
                 }
+                given.add(argument);
                 switch (argument) {
                     case "--checkout" -> checkout = Path.of(arguments[++i]);
                     case "--json" -> json = Path.of(arguments[++i]);
@@ -135,6 +142,17 @@ public final class GpuCheck {
         } catch (InvalidPathException e) {
             return Optional.of(e.getMessage());
         }
+        if (given.contains("--minutes") && !(minutes > 0 && minutes <= MOST_MINUTES)) {
+            return Optional.of(String.format(Locale.ROOT, "--minutes takes a number above 0, %.0f at most", MOST_MINUTES));
+        }
+        if (!first && given.contains("--out")) {
+            return Optional.of("--out goes with --first only");
+        }
+        for (String option : List.of("--json", "--skip")) {
+            if (first && given.contains(option)) {
+                return Optional.of(option + " does not go with --first");
+            }
+        }
         for (Path folder : goldens) {
             if (!Files.exists(folder.resolve("golden.safetensors"))) {
                 return Optional.of(folder + " has no golden.safetensors");
@@ -144,13 +162,12 @@ public final class GpuCheck {
     }
 
     /** In processes of their own, so that nothing of the GPU is touched in this one. */
-    private int firstContact() throws IOException {
+    private int firstContact() {
         if (Files.exists(out) && !Files.isDirectory(out)) {
             System.err.println("gpu-check: " + out + " is no folder");
             return 2;
         }
-        String folders = goldens.stream().map(folder -> folder.toAbsolutePath().toString()).collect(Collectors.joining(":"));
-        List<String> options = new ArrayList<>(List.of("-Dgpucheck.goldens=" + folders));
+        List<String> options = goldenOptions(goldens);
         String golden = System.getProperty("gpucheck.golden");
         if (golden != null) {
             options.add("-Dgpucheck.golden=" + golden);
@@ -165,10 +182,29 @@ public final class GpuCheck {
         } catch (DeviceException e) {
             System.err.println("gpu-check: " + e.getMessage());
             return 2;
-        } catch (AccessDeniedException e) {
-            System.err.println("gpu-check: " + e.getMessage() + " cannot be written; --out names another folder");
+        } catch (IOException e) {
+            String what = e instanceof FileSystemException file ? file.getFile() + " cannot be written" : e.getMessage();
+            System.err.println("gpu-check: " + what + "; --out names another folder");
             return 2;
         }
+    }
+
+    /** One for each folder: a path may have any character in it. */
+    static List<String> goldenOptions(List<Path> folders) {
+        List<String> options = new ArrayList<>();
+        for (Path folder : folders) {
+            options.add("-D" + GOLDENS + options.size() + "=" + folder.toAbsolutePath());
+        }
+        return options;
+    }
+
+    /** What {@link #goldenOptions} told, as the properties of Java have it. */
+    static List<Path> namedGoldens(UnaryOperator<String> property) {
+        List<Path> folders = new ArrayList<>();
+        for (String path = property.apply(GOLDENS + 0); path != null; path = property.apply(GOLDENS + folders.size())) {
+            folders.add(Path.of(path));
+        }
+        return folders;
     }
 
     /** In a child: the small trained model where it is, that of full size, and what was named. */
@@ -182,11 +218,7 @@ public final class GpuCheck {
         if (Files.exists(sd15)) {
             folders.add(sd15);
         }
-        for (String folder : System.getProperty("gpucheck.goldens", "").split(":")) {
-            if (!folder.isEmpty()) {
-                folders.add(Path.of(folder));
-            }
-        }
+        folders.addAll(namedGoldens(System::getProperty));
         return folders;
     }
 

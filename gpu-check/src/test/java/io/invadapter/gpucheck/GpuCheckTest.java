@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -80,14 +81,48 @@ class GpuCheckTest {
         assertSentence("driver");
         assertSentence("driver", "--first", "--out", folder.resolve("out").toString());
         assertFalse(Files.exists(folder.resolve("out")));
-        Path file = Files.writeString(folder.resolve("file"), "");
-        assertSentence("no folder", "--first", "--out", file.toString());
+        assertSentence("driver", "--first", "--out", folder.resolve("a/b/c").toString());
+        assertFalse(Files.exists(folder.resolve("a")));
         assertEquals(2, GpuCheck.run("--colour", "red"));
         assertEquals(2, GpuCheck.run("--json"));
         assertEquals(2, GpuCheck.run(folder.toString()));
     }
 
-    private static void assertSentence(String part, String... arguments) throws Exception {
+    @Test
+    void aFolderThatCannotBeWrittenIsOneSentence() throws Exception {
+        Path file = Files.writeString(folder.resolve("file"), "");
+        Path link = Files.createSymbolicLink(folder.resolve("link"), folder.resolve("nowhere"));
+        assertSentence("no folder", "--first", "--out", file.toString());
+        for (Path out : List.of(file.resolve("x"), file.resolve("x/y"), link, Path.of("/proc/nothing"))) {
+            assertSentence(" cannot be written; ", "--first", "--out", out.toString());
+        }
+        Files.writeString(folder.resolve("first.jsonl"), "{}");
+        assertSentence("holds results of an earlier run; ", "--first", "--out", folder.toString());
+        assertEquals("{}", Files.readString(folder.resolve("first.jsonl")));
+    }
+
+    @Test
+    void whatCannotBeAskedForIsRefused() throws Exception {
+        for (String minutes : List.of("0", "-1", "NaN", "Infinity", "1e300", "-0.0")) {
+            assertMistake("--minutes takes a number above 0", "--minutes", minutes);
+            assertMistake("--minutes takes a number above 0", "--first", "--minutes", minutes);
+        }
+        assertMistake("--minutes takes a number", "--minutes", "x");
+        assertMistake("--out goes with --first only", "--out", folder.resolve("out").toString());
+        assertMistake("--json does not go with --first", "--first", "--json", folder.resolve("json").toString());
+        assertMistake("--skip does not go with --first", "--skip", "bench", "--first");
+        assertEquals(List.of(), List.of(folder.toFile().list()));
+    }
+
+    @Test
+    void foldersOfAnyNameReachAChild() {
+        List<Path> folders = List.of(Path.of("/with:colon/a b"), Path.of("/x=y"), Path.of("/z"));
+        Map<String, String> properties = GpuCheck.goldenOptions(folders).stream().map(option -> option.substring(2).split("=", 2))
+                .collect(Collectors.toMap(parts -> parts[0], parts -> parts[1]));
+        assertEquals(folders, GpuCheck.namedGoldens(properties::get));
+    }
+
+    private static String refusal(String... arguments) throws Exception {
         PrintStream before = System.err;
         ByteArrayOutputStream err = new ByteArrayOutputStream();
         System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
@@ -96,7 +131,17 @@ class GpuCheckTest {
         } finally {
             System.setErr(before);
         }
-        String sentence = err.toString(StandardCharsets.UTF_8).strip();
+        return err.toString(StandardCharsets.UTF_8).strip();
+    }
+
+    /** With the usage behind it. */
+    private static void assertMistake(String sentence, String... arguments) throws Exception {
+        String told = refusal(arguments);
+        assertTrue(told.startsWith("gpu-check: " + sentence) && told.contains("\nusage: "), told);
+    }
+
+    private static void assertSentence(String part, String... arguments) throws Exception {
+        String sentence = refusal(arguments);
         assertTrue(sentence.startsWith("gpu-check: ") && sentence.contains(part) && sentence.lines().count() == 1, sentence);
     }
 

@@ -10,8 +10,11 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,7 +43,6 @@ public final class FirstContact {
     private static final int STOP_SECONDS = 5;
 
     private final Path out;
-    private final Path work;
     private final double seconds;
     private final List<Section> sections;
     private final Children children;
@@ -50,6 +52,7 @@ public final class FirstContact {
     private final double startLimit;
     private final CountDownLatch ended = new CountDownLatch(1);
     private volatile boolean stopped;
+    private Path work;
     private int processes;
     private String noGpu;
 
@@ -62,7 +65,6 @@ public final class FirstContact {
      */
     public FirstContact(Path out, double seconds, double startLimit, List<Section> sections, Children children, PrintStream people) {
         this.out = out;
-        this.work = out.resolve("work");
         this.seconds = seconds;
         this.startLimit = startLimit;
         this.sections = sections;
@@ -75,10 +77,17 @@ public final class FirstContact {
      * Returns 0 when nothing failed, 1 when something did.
      *
      * @throws DeviceException when there is no GPU; then nothing stays in the folder
+     * @throws IOException     when the folder cannot be written, or holds results of an earlier run, which are left as they are
      */
     public int run() throws IOException {
-        boolean ours = Files.notExists(out);
-        Files.createDirectories(work);
+        for (String result : List.of(LINES, SUMMARY, CHOICES)) {
+            if (Files.exists(out.resolve(result), LinkOption.NOFOLLOW_LINKS)) {
+                throw new IOException(out + " holds results of an earlier run");
+            }
+        }
+        List<Path> made = missing(out);
+        Files.createDirectories(out);
+        work = Files.createTempDirectory(out, "work-");
         Thread stop = new Thread(this::stop);
         Runtime.getRuntime().addShutdownHook(stop);
         try (results) {
@@ -91,15 +100,15 @@ public final class FirstContact {
                 }
             }
             Summary summary = new Summary(sections, results.lines(), Instant.now());
-            Files.writeString(out.resolve(SUMMARY), summary.page());
+            Files.writeString(out.resolve(SUMMARY), summary.page(), StandardOpenOption.CREATE_NEW);
             people.print(summary.table());
             people.println((summary.passed() ? "passed" : "FAILED") + "; all figures: " + out.resolve(LINES) + ", as a page: "
                     + out.resolve(SUMMARY));
             return summary.passed() ? 0 : 1;
         } finally {
             delete(work);
-            if (ours && noGpu != null) {
-                Files.delete(out);
+            if (noGpu != null) {
+                deleteEmpty(made);
             }
             ended.countDown();
             forget(stop);
@@ -318,6 +327,25 @@ public final class FirstContact {
             Thread.sleep(POLL_MILLISECONDS);
         } catch (InterruptedException e) {
             throw new IllegalStateException("interrupted", e);
+        }
+    }
+
+    /** A folder and those above it that are not there, the innermost first. */
+    private static List<Path> missing(Path folder) {
+        List<Path> missing = new ArrayList<>();
+        for (Path path = folder; path != null && Files.notExists(path); path = path.getParent()) {
+            missing.add(path);
+        }
+        return missing;
+    }
+
+    private static void deleteEmpty(List<Path> folders) {
+        try {
+            for (Path folder : folders) {
+                Files.deleteIfExists(folder);
+            }
+        } catch (IOException e) {
+            // Somebody else has put something there.
         }
     }
 

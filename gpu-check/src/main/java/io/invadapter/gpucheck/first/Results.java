@@ -1,17 +1,21 @@
 package io.invadapter.gpucheck.first;
 
 import io.invadapter.bench.JsonText;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The lines of all processes in one file, each written when it is known; made with the first line. */
+/**
+ * The lines of all processes in one file, each written when it is known; made with the first line, never in the
+ * place of another file.
+ */
 final class Results implements AutoCloseable {
     private final Path file;
     private final long start;
@@ -37,7 +41,7 @@ final class Results implements AutoCloseable {
         line.putAll(more);
         lines.add(line);
         if (out == null) {
-            out = new FileOutputStream(file.toFile());
+            out = Files.newOutputStream(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
         }
         out.write(JsonText.line(line).getBytes(StandardCharsets.UTF_8));
     }

@@ -48,6 +48,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The first contact with the emulated GPU: all sections to their end, whatever fails in one of them. */
 class FirstContactTest {
@@ -290,6 +291,34 @@ class FirstContactTest {
         }));
         assertEquals(List.of("the whole time was up, killed"),
                 lines("died").stream().map(line -> line.get("how").asString()).toList(), told());
+    }
+
+    /** A section that is done is not done again, but that its process came to a bad end is said. */
+    @ParameterizedTest
+    @CsvSource({"134, killed by signal 6", "1, ended with exit code 1"})
+    void whoIsDoneAndEndsBadlyIsNamed(int exitCode, String how) throws Exception {
+        List<Section> sections = List.of(new Section("ends", 1, contact -> { }));
+        assertEquals(1, contact(60, 5, sections, (arguments, work, log) -> {
+            Files.writeString(Path.of(arguments.get(1)), "{\"event\": \"done\", \"item\": \"\", \"left_out\": 0}\n");
+            return new Children.Child() {
+                @Override
+                public boolean isAlive() {
+                    return false;
+                }
+
+                @Override
+                public int exitCode() {
+                    return exitCode;
+                }
+
+                @Override
+                public void kill() {
+                    // It is gone.
+                }
+            };
+        }));
+        assertEquals(List.of(how), lines("died").stream().map(line -> line.get("how").asString()).toList(), told());
+        assertEquals(1, lines("done").size());
     }
 
     @Test
@@ -603,9 +632,38 @@ class FirstContactTest {
                 () -> contact(60, 60, sections, threads(sections, none, SMALL))).getMessage());
         assertFalse(Files.exists(folder.resolve("out")));
         // What lies there from before stays.
-        Files.createDirectories(folder.resolve("out"));
-        Files.writeString(folder.resolve("out/first.jsonl"), "{}");
+        Files.createDirectories(folder.resolve("out/work"));
+        Files.writeString(folder.resolve("out/work/mine"), "{}");
         assertThrows(DeviceException.class, () -> contact(60, 60, sections, threads(sections, none, SMALL)));
-        assertEquals("{}", Files.readString(folder.resolve("out/first.jsonl")));
+        assertEquals("{}", Files.readString(folder.resolve("out/work/mine")));
+        assertEquals(List.of("work"), names(folder.resolve("out")));
+    }
+
+    @Test
+    void whatLiesInTheFolderStaysAndIsNotBelieved() throws Exception {
+        List<Section> sections = List.of(new Section("machine", 1, contact -> contact.item("first", 60, () -> Outcome.of(true, "", null))));
+        for (String work : List.of("work", "work-1")) {
+            Files.createDirectories(folder.resolve("out").resolve(work));
+            Files.writeString(folder.resolve("out").resolve(work).resolve("01-machine.jsonl"), "{\"event\": \"no gpu\", \"why\": \"old\"}\n");
+        }
+        assertEquals(0, contact(60, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertEquals(List.of("begin", "end", "done"), lines().stream().map(line -> line.get("event").asString()).toList());
+        assertEquals(List.of("first.jsonl", "first.md", "work", "work-1"), names(folder.resolve("out")));
+        assertEquals(List.of("01-machine.jsonl"), names(folder.resolve("out/work")));
+        assertEquals(List.of("01-machine.jsonl"), names(folder.resolve("out/work-1")));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"first.jsonl", "first.md", "choices"})
+    void resultsOfAnEarlierRunAreNotOverwritten(String name) throws Exception {
+        Path result = folder.resolve("out").resolve(name);
+        Files.createDirectories(result.getParent());
+        Files.writeString(result, "an earlier one");
+        IOException refused = assertThrows(IOException.class, () -> contact(60, 60, Sections.ALL, (arguments, work, log) -> {
+            throw new IllegalStateException("nothing is to be started");
+        }));
+        assertEquals(folder.resolve("out") + " holds results of an earlier run", refused.getMessage());
+        assertEquals("an earlier one", Files.readString(result));
+        assertEquals(List.of(name), names(folder.resolve("out")));
     }
 }
