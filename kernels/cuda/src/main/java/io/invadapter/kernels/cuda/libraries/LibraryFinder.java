@@ -1,5 +1,6 @@
 package io.invadapter.kernels.cuda.libraries;
 
+import io.invadapter.kernels.cuda.driver.CudaException;
 import java.io.IOException;
 import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
@@ -37,8 +38,22 @@ final class LibraryFinder {
     Optional<SharedLibrary> find(String name, String... companions) {
         return in(folders.named(), name, companions)
                 .or(() -> in(bundled.get().stream().toList(), name, companions))
-                .or(() -> load(name))
+                .or(() -> known(name))
                 .or(() -> in(folders.usual(), name, companions));
+    }
+
+    /** What the system's loader finds by itself. */
+    private Optional<SharedLibrary> known(String name) {
+        Optional<SharedLibrary> library = load(name);
+        if (library.isPresent()) {
+            try {
+                LibraryFile.requireParts(Path.of(library.get().path()));
+            } catch (SharedLibrary.NotLoadedException e) {
+                // Others that are linked against the name would get this one, even if there were a better one.
+                throw new CudaException(e.getMessage(), e);
+            }
+        }
+        return library;
     }
 
     /** The library of that name in the same folder as another; else what the system's loader has or finds. */
@@ -77,6 +92,9 @@ final class LibraryFinder {
 
     private Optional<SharedLibrary> load(String location) {
         try {
+            if (location.contains("/")) {
+                LibraryFile.requireParts(Path.of(location));
+            }
             return Optional.of(SharedLibrary.load(location));
         } catch (SharedLibrary.NotLoadedException e) {
             // That a bare name is unknown is no news.

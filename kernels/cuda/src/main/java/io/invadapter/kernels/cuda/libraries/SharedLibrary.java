@@ -17,6 +17,7 @@ import java.nio.file.Path;
  * is satisfied with it, wherever it lies: JCuda's native libraries name cuBLAS and cuDNN but do not say where they are.
  */
 public final class SharedLibrary {
+    private static final int RTLD_LAZY = 0x1;
     private static final int RTLD_NOW = 0x2;
     private static final int RTLD_GLOBAL = 0x100;
 
@@ -48,6 +49,23 @@ public final class SharedLibrary {
      * @throws CudaException when nothing can be loaded at all
      */
     public static SharedLibrary load(String location) throws NotLoadedException {
+        open(location, RTLD_NOW | RTLD_GLOBAL);
+        String name = location.substring(location.lastIndexOf('/') + 1);
+        // The second loading of the same library only counts up.
+        return new SharedLibrary(name, location.equals(name) ? mapped(name) : location,
+                location.equals(name) ? SymbolLookup.libraryLookup(name, Arena.global())
+                        : SymbolLookup.libraryLookup(Path.of(location), Arena.global()));
+    }
+
+    /** Loads a library that only others will call, as they would: its names satisfy nobody else. */
+    static void tryOut(String location) throws NotLoadedException {
+        open(location, RTLD_LAZY);
+    }
+
+    private static void open(String location, int mode) throws NotLoadedException {
+        if (location.contains("/")) {
+            LibraryFile.requireWhole(Path.of(location));
+        }
         try (Arena arena = Arena.ofConfined()) {
             MethodHandle open = standard("dlopen",
                     FunctionDescriptor.of(ValueLayout.JAVA_LONG, ValueLayout.ADDRESS, ValueLayout.JAVA_INT));
@@ -56,18 +74,13 @@ public final class SharedLibrary {
             // Nothing may come between: the JVM's own use of the loader takes the message away.
             MemorySegment reason = call(() -> {
                 MemorySegment earlier = (MemorySegment) error.invokeExact();
-                return (long) open.invokeExact(text, RTLD_NOW | RTLD_GLOBAL) != 0 ? null : (MemorySegment) error.invokeExact();
+                return (long) open.invokeExact(text, mode) != 0 ? null : (MemorySegment) error.invokeExact();
             });
             if (reason != null) {
                 throw new NotLoadedException(reason.equals(MemorySegment.NULL) ? location + " cannot be loaded"
                         : reason.reinterpret(Long.MAX_VALUE).getString(0));
             }
         }
-        String name = location.substring(location.lastIndexOf('/') + 1);
-        // The second loading of the same library only counts up.
-        return new SharedLibrary(name, location.equals(name) ? mapped(name) : location,
-                location.equals(name) ? SymbolLookup.libraryLookup(name, Arena.global())
-                        : SymbolLookup.libraryLookup(Path.of(location), Arena.global()));
     }
 
     static MethodHandle standard(String function, FunctionDescriptor type) {

@@ -9,6 +9,8 @@ import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.OpenedDevices;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -176,6 +178,45 @@ class OpeningTest {
         found = run("12040 1 8 9", "12 broken", Map.of(), "cuda").getFirst();
         assertTrue(found.startsWith("cuDNN 9 (libcudnn.so.9) is not found: " + ADVICE) && found.contains("/broken/libcudnn.so.9: "),
                 found);
+    }
+
+    /** NVIDIA's first file aborts the process when it is called and the others are not there. */
+    @Test
+    void cudnnInPartsMustBeWhole() throws Exception {
+        assumeNotInstalled("libcudnn.so.9");
+        Path parts = Files.createDirectories(folder.resolve("parts"));
+        Path first = Files.copy(folder.resolve("cudnn/libcudnn.so.9"), parts.resolve("libcudnn.so.9"));
+        Files.writeString(first, "libcudnn_graph.so\0libcudnn_cnn.so\0", StandardOpenOption.APPEND);
+        String missing = "cuDNN 9 (libcudnn.so.9) is not found: " + ADVICE + " (" + first + " is not all of cuDNN: ";
+        List<String> output = run("12040 1 8 9", "12 parts", Map.of(), "report", "cuda");
+        assertTrue(output.get(4).startsWith(missing + "libcudnn_graph.so.9: "), output::toString);
+        assertEquals(output.get(4), output.get(5));
+
+        FakeLibraries.build(parts, "fake_cublas.c", "libcudnn_graph.so.9", "-DVERSION=120603");
+        byte[] whole = Files.readAllBytes(parts.resolve("libcudnn_graph.so.9"));
+        Files.write(parts.resolve("libcudnn_cnn.so.9"), Arrays.copyOf(whole, whole.length / 2));
+        output = run("12040 1 8 9", "12 parts", Map.of(), "report");
+        assertTrue(output.get(4).startsWith(missing + parts + "/libcudnn_cnn.so.9: has only " + whole.length / 2 + " of at least "),
+                output::toString);
+        assertTrue(run("12040 1 8 9", "12 parts cudnn", Map.of(), "cuda").getFirst().contains(folder + "/cudnn/libcudnn.so.9"),
+                "the next one is taken");
+
+        Files.write(parts.resolve("libcudnn_cnn.so.9"), whole);
+        assertTrue(run("12040 1 8 9", "12 parts", Map.of(), "cuda").getFirst().contains(first.toString()), "all are there");
+        Files.delete(parts.resolve("libcudnn_graph.so.9"));
+        output = run("12040 1 8 9", "12", Map.of("LD_LIBRARY_PATH", folder.resolve("driver") + ":" + parts), "cuda");
+        assertTrue(output.getFirst().contains(first + " is not all of cuDNN: libcudnn_graph.so.9: "), output::toString);
+    }
+
+    @Test
+    void halfAFileIsNotLoaded() throws Exception {
+        assumeNotInstalled("libcudnn.so.9");
+        byte[] whole = Files.readAllBytes(folder.resolve("cudnn/libcudnn.so.9"));
+        Path half = Files.write(Files.createDirectories(folder.resolve("half")).resolve("libcudnn.so.9"),
+                Arrays.copyOf(whole, whole.length / 2));
+        String found = run("12040 1 8 9", "12 half", Map.of(), "cuda").getFirst();
+        assertTrue(found.startsWith("cuDNN 9 (libcudnn.so.9) is not found: " + ADVICE + " (" + half + ": has only " + whole.length / 2
+                + " of at least "), found);
     }
 
     @Test
