@@ -15,7 +15,7 @@ public interface Children {
         /** Once it is not alive. */
         int exitCode();
 
-        /** At once, and waits until it is gone. */
+        /** At once, and waits until it is gone, for some seconds: what hangs inside the driver cannot be killed. */
         void kill();
     }
 

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Java processes on this one's class path. Whatever they or NVIDIA's libraries keep lies in the folder they are given: what is
@@ -15,6 +16,7 @@ import java.util.Map;
  * @param prefix  its first arguments
  */
 public record JavaProcesses(List<String> options, Class<?> main, List<String> prefix) implements Children {
+    private static final int GONE_SECONDS = 3;
 
     private record JavaProcess(Process process) implements Child {
         @Override
@@ -31,7 +33,7 @@ public record JavaProcesses(List<String> options, Class<?> main, List<String> pr
         public void kill() {
             process.destroyForcibly();
             try {
-                process.waitFor();
+                process.waitFor(GONE_SECONDS, TimeUnit.SECONDS);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }
