@@ -11,20 +11,28 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
+import io.invadapter.kernels.cuda.GatedProduct;
+import io.invadapter.kernels.cuda.KernelLibrary;
+import io.invadapter.kernels.cuda.Pointwise;
+import io.invadapter.kernels.cuda.driver.CudaDriver;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.BiFunction;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * Attention and the operators that memory bounds, in the sizes of a step of one picture with guidance: microseconds of one call,
+ * Attention, the gated product and the operators that memory bounds, in the sizes of a step of one picture with guidance: microseconds of one call,
  * replayed from a graph, and how near that is to the ceilings. Bytes are those of operands, weights and results, each once.
  */
 final class Operators {
     private static final int BATCH = 2;
     /** L' of Inv-Adapter. */
     private static final int AGGREGATED = 256;
+    /** Of the feed-forward layers. */
+    private static final int WIDENING = 4;
     private static final float EPSILON = 1e-5f;
     private static final int MOST_WARM_UPS = 1000;
     /** Of the numbers that an array is filled with, again and again. */
@@ -86,14 +94,52 @@ final class Operators {
             Device.Norm norm = norm(device, channels);
             return () -> device.layerNorm(x, norm, EPSILON);
         });
-        item("concat" + where, device -> {
+        item("group norm and SiLU of two maps side by side" + where, device -> {
             Tensor a = tensor(device, BATCH, size, size, channels);
             Tensor b = tensor(device, BATCH, size, size, channels);
-            return () -> device.concatChannels(a, b);
+            Device.Norm norm = norm(device, 2 * channels);
+            return () -> device.joinedGroupNorm(a, b, norm, unet.groups(), EPSILON, true);
         });
+        gated(where, tokens, channels);
         item("upsample" + where, device -> {
             Tensor x = tensor(device, BATCH, size, size, channels);
             return () -> device.upsample2x(x, 2 * size, 2 * size);
+        });
+    }
+
+    /** The gated feed-forward's first half in both ways that a device chooses from, and GEGLU by itself, as it ends the second. */
+    private void gated(String where, int tokens, int channels) {
+        int rows = BATCH * tokens;
+        int inner = WIDENING * channels;
+        DataType type = DataType.FLOAT16;
+        long size = type.bytes();
+        long ends = size * rows * (channels + inner);
+        kernel("layer norm, product and GEGLU in one launch" + where, 4.0 * rows * channels * inner,
+                ends + size * 2 * inner * channels, (kernels, memory) -> {
+                    GatedProduct product = new GatedProduct(kernels);
+                    if (!product.serves(channels, inner)) {
+                        return null;
+                    }
+                    long x = memory.known(0, type, (long) rows * channels);
+                    long weights = memory.known(1, type, 2L * inner * channels);
+                    long sums = memory.known(2, DataType.FLOAT32, 2L * inner);
+                    long bias = memory.known(3, type, 2L * inner);
+                    long y = memory.room(size * rows * inner);
+                    return stream -> product.normedGeglu(x, weights, sums, bias, y, rows, channels, inner, EPSILON, stream);
+                });
+        item("layer norm, product and GEGLU in three launches" + where, device -> {
+            Tensor x = tensor(device, BATCH, tokens, channels);
+            Device.Norm norm = norm(device, channels);
+            Device.GatedLinear gated = device.gatedLinear(HostTensor.of(values(2 * inner * channels), 2 * inner, channels),
+                    HostTensor.of(values(2 * inner), 2 * inner), null);
+            return () -> device.gatedLinear(device.layerNorm(x, norm, EPSILON), gated);
+        });
+        kernel("GEGLU with bias" + where, 0, size * 3 * rows * inner, (kernels, memory) -> {
+            long x = memory.known(0, type, 2L * rows * inner);
+            long bias = memory.known(1, type, 2L * inner);
+            long y = memory.room(size * rows * inner);
+            Pointwise pointwise = new Pointwise(kernels);
+            return stream -> pointwise.geglu(x, bias, y, rows, inner, stream);
         });
     }
 
@@ -123,14 +169,30 @@ final class Operators {
                 double bytes = measuring.totals().values().stream().mapToDouble(MeasuringDevice.Total::bytes).sum();
                 measuring.measure(false);
                 double microseconds = microseconds(device, call);
-                Map<String, Object> data = new LinkedHashMap<>();
-                data.put("us", microseconds);
-                data.put("operations", operations);
-                data.put("bytes", bytes);
-                return Outcome.of(true, String.format(Locale.ROOT, "%.1f us, %.0f GB/s, %.1f TFLOP/s", microseconds,
-                        bytes / microseconds / 1e3, operations / microseconds / 1e6), data);
+                return timed(microseconds, operations, bytes);
             }
         });
+    }
+
+    /** @param prepare makes the operands and returns the launch, null where the kernel does not serve such sizes */
+    private void kernel(String name, double operations, double bytes,
+                        BiFunction<KernelLibrary, OnDevice, Consumer<CudaDriver.Stream>> prepare) {
+        contact.item(name, contact.sizes().limit(), () -> {
+            try (OnDevice memory = new OnDevice(contact.driver())) {
+                Consumer<CudaDriver.Stream> launch = prepare.apply(contact.kernels(DataType.FLOAT16), memory);
+                return launch == null ? Outcome.skipped("the kernel does not serve such sizes")
+                        : timed(contact.microseconds(launch), operations, bytes);
+            }
+        });
+    }
+
+    private static Outcome timed(double microseconds, double operations, double bytes) {
+        Map<String, Object> data = new LinkedHashMap<>();
+        data.put("us", microseconds);
+        data.put("operations", operations);
+        data.put("bytes", bytes);
+        return Outcome.of(true, String.format(Locale.ROOT, "%.1f us, %.0f GB/s, %.1f TFLOP/s", microseconds,
+                bytes / microseconds / 1e3, operations / microseconds / 1e6), data);
     }
 
     private double microseconds(Device device, Runnable call) {
@@ -176,7 +238,10 @@ final class Operators {
 
     /** In the scope of the item. */
     private Tensor filled(Device device, DataType type, int... shape) {
-        int count = Arrays.stream(shape).reduce(1, Math::multiplyExact);
+        return device.upload(type, values(Arrays.stream(shape).reduce(1, Math::multiplyExact)), shape);
+    }
+
+    private float[] values(int count) {
         float[] values = new float[count];
         int period = Math.min(PERIOD, count);
         for (int i = 0; i < period; i++) {
@@ -186,7 +251,7 @@ final class Operators {
             System.arraycopy(values, 0, values, done, Math.min(period, count - done));
         }
         arrays++;
-        return device.upload(type, values, shape);
+        return values;
     }
 
     private static Tensor ones(Device device, int count) {

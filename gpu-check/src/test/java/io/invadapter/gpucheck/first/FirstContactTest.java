@@ -39,6 +39,7 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -161,6 +162,25 @@ class FirstContactTest {
         assertTrue(requests.stream().anyMatch(line -> line.startsWith("plain, batch 1, run 1 of 1: text ") && line.contains("  decode ")),
                 "the times of each request are written at once: " + requests);
         assertTrue(requests.indexOf("end") < requests.indexOf("new face, batch 1, run 1 of 1"), "the plain ones are known first");
+    }
+
+    /** What a step launches, in sizes that the kernels serve. */
+    @Test
+    void theOperatorsAreThoseOfAStep() throws Exception {
+        Structure wider = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {32}, new int[] {1}, new boolean[] {true},
+                new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0), TINY.textEncoder(), TINY.vae());
+        Sizes sizes = new Sizes(wider, SMALL.picture(), SMALL.copied(), SMALL.product(), SMALL.cases(), SMALL.goldens(), SMALL.parts(),
+                SMALL.fewSteps(), SMALL.manySteps(), SMALL.requests(), SMALL.limit(), SMALL.timing());
+        List<Section> sections = Sections.ALL.stream().filter(section -> section.name().equals("operators")).toList();
+        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), sizes)), told());
+        Map<String, String> verdicts = new TreeMap<>();
+        lines("end").forEach(line -> verdicts.put(line.get("item").asString(), line.get("verdict").asString()));
+        for (String operator : List.of("group norm and SiLU", "group norm and SiLU of two maps side by side", "layer norm",
+                "layer norm, product and GEGLU in one launch", "layer norm, product and GEGLU in three launches", "GEGLU with bias",
+                "upsample")) {
+            assertEquals("OK", verdicts.get(operator + ", 8 x 8 x 32"), verdicts::toString);
+        }
+        assertFalse(verdicts.containsKey("concat, 8 x 8 x 32"), "no network calls it");
     }
 
     private static List<String> names(Path folder) throws IOException {
