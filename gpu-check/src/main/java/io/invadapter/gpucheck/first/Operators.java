@@ -24,8 +24,9 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * Attention, the gated product and the operators that memory bounds, in the sizes of a step of one picture with guidance: microseconds of one call,
- * replayed from a graph, and how near that is to the ceilings. Bytes are those of operands, weights and results, each once.
+ * Attention, the gated product and the operators that memory bounds, in the sizes of a step of one picture with guidance:
+ * microseconds of one call, replayed from a graph, and how near that is to the ceilings. Bytes are those of operands, weights and
+ * results, each once.
  */
 final class Operators {
     private static final int BATCH = 2;
