@@ -53,7 +53,7 @@ final class DeviceThread {
      */
     <T> T call(Supplier<T> work, Runnable stop) {
         if (Thread.currentThread().isInterrupted()) {
-            throw new CancellationException("cancelled while waiting for the device");
+            throw withdrawn();
         }
         return queue(work).await(stop);
     }
@@ -64,7 +64,17 @@ final class DeviceThread {
             throw new IllegalStateException("the pipeline is closed");
         }
         AtomicBoolean taken = new AtomicBoolean();
-        return new Turn<>(taken, executor.submit(() -> taken.compareAndSet(false, true) ? work.get() : null));
+        return new Turn<>(taken, executor.submit(() -> {
+            if (!taken.compareAndSet(false, true)) {
+                // Withdrawn, but not yet out of the queue.
+                throw withdrawn();
+            }
+            return work.get();
+        }));
+    }
+
+    private static CancellationException withdrawn() {
+        return new CancellationException("cancelled while waiting for the device");
     }
 
     /** Work that waits for the device's thread, or is under way there; {@code taken} by who does it or who withdraws it. */
@@ -91,7 +101,7 @@ final class DeviceThread {
                 });
             } catch (CancellationException e) {
                 if (result.isCancelled()) {
-                    throw new CancellationException("cancelled while waiting for the device");
+                    throw withdrawn();
                 }
                 throw e;
             }

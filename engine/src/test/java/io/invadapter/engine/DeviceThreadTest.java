@@ -22,6 +22,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
@@ -40,6 +41,25 @@ class DeviceThreadTest {
     private Path folder;
 
     // --- interrupts -------------------------------------------------------------------------------------------------
+
+    @Test
+    void whatIsWithdrawnAsItBeginsIsCancelled() {
+        DeviceThread thread = new DeviceThread("test");
+        CountDownLatch busy = new CountDownLatch(1);
+        thread.queue(() -> {
+            try {
+                return busy.await(1, TimeUnit.MINUTES);
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        DeviceThread.Turn<String> turn = thread.queue(() -> "done");
+        // The first half of a withdrawal; the thread comes before the second.
+        turn.taken().set(true);
+        busy.countDown();
+        assertThrows(CancellationException.class, () -> turn.await(() -> { }));
+        thread.close(() -> { });
+    }
 
     /** What a call in a thread of its own came to when the thread was interrupted. */
     private record Interrupted(Throwable thrown, boolean stillInterrupted) {
