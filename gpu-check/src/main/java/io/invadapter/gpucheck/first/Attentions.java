@@ -2,7 +2,7 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.Attention;
-import io.invadapter.kernels.cuda.Strided;
+import io.invadapter.kernels.cuda.OwnAttention;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
@@ -21,7 +21,8 @@ final class Attentions {
 
     static void run(Contact contact) {
         StepWork work = StepWork.of(contact.sizes());
-        new Trials<Dnn.AttentionPlan>(contact).all(work.attentions().stream().map(shape -> new Large(contact, shape)).toList(), OnDevice.limit(DataType.FLOAT16));
+        new Trials<Dnn.AttentionPlan>(contact).all(work.attentions().stream().map(shape -> new Large(contact, shape)).toList(),
+                OnDevice.limit(DataType.FLOAT16));
     }
 
     /** One of them. */
@@ -48,11 +49,10 @@ final class Attentions {
             return 0;
         }
 
-        /** Ours under the name that the device knows it by. */
         @Override
         public List<Candidate<Dnn.AttentionPlan>> candidates() {
             List<Candidate<Dnn.AttentionPlan>> candidates = new ArrayList<>();
-            candidates.add(new OwnKernel(new Attention(contact.kernels(shape.type())), shape));
+            candidates.add(new OwnAttention(new Attention(contact.kernels(shape.type())), shape));
             candidates.addAll(contact.libraries().dnn().propose(shape).candidates());
             return candidates;
         }
@@ -60,49 +60,6 @@ final class Attentions {
         @Override
         public Trials.Operands<Dnn.AttentionPlan> operands() {
             return new Memory(contact.driver(), shape);
-        }
-    }
-
-    private record OwnKernel(Attention kernels, Dnn.AttentionShape shape) implements Candidate<Dnn.AttentionPlan>, Dnn.AttentionPlan {
-        @Override
-        public String name() {
-            return "own kernel";
-        }
-
-        @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
-        public Dnn.AttentionPlan prepare() {
-            return this;
-        }
-
-        @Override
-        public long workspaceBytes() {
-            return 0;
-        }
-
-        @Override
-        public void run(long q, long k, long v, long out, long workspace, CudaDriver.Stream stream) {
-            kernels.attention(at(q, shape.q()), at(k, shape.k()), at(v, shape.v()), at(out, shape.out()),
-                    new Attention.Shape(shape.batch(), shape.heads(), shape.queries(), shape.keys(), shape.headSize(), shape.scale()), false,
-                    stream);
-        }
-
-        private static Strided at(long address, Dnn.Strides strides) {
-            return new Strided(address, strides.batch(), Math.toIntExact(strides.token()), Math.toIntExact(strides.head()));
-        }
-
-        @Override
-        public void close() {
-            // The kernels belong to the driver.
         }
     }
 

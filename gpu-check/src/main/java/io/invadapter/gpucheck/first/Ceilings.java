@@ -24,7 +24,6 @@ import java.util.zip.ZipEntry;
 /** What this chip can do at most: the measure for all other figures. */
 final class Ceilings {
     private static final String MODULE = ".ptx.gz";
-    private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
 
     private Ceilings() {
     }
@@ -116,7 +115,7 @@ final class Ceilings {
         CudaDriver driver = contact.driver();
         Blas blas = contact.libraries().blas();
         try (OnDevice scratch = new OnDevice(driver); Product product = new Product(driver, blas, type, side, side, side)) {
-            blas.setWorkspace(scratch.room(BLAS_WORKSPACE_BYTES), BLAS_WORKSPACE_BYTES);
+            blas.setWorkspace(scratch.room(Blas.WORKSPACE_BYTES), Blas.WORKSPACE_BYTES);
             product.run(null);
             driver.synchronize();
             double error = product.error();

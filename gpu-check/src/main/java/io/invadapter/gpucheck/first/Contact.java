@@ -30,6 +30,7 @@ final class Contact implements AutoCloseable {
     private CudaLibraries libraries;
     private final Map<DataType, KernelLibrary> kernels = new EnumMap<>(DataType.class);
     private final List<Integer> graphNodes = new ArrayList<>();
+    private ChoiceBook book;
     private Device device;
 
     /** @param choices folder where choices are kept */
@@ -114,7 +115,10 @@ final class Contact implements AutoCloseable {
 
     /** Which ways are known to be fastest: one book for all sections. */
     ChoiceBook choices() {
-        return CudaDeviceProvider.choices(choices, driver(), libraries());
+        if (book == null) {
+            book = CudaDeviceProvider.choices(choices, driver(), libraries());
+        }
+        return book;
     }
 
     /** A device of that precision on this driver and these libraries, of which a section takes one. */

@@ -35,7 +35,6 @@ final class Proofs {
     private static final int SIDE = 64;
     private static final int PIXELS = 16;
     private static final int READY_WAYS = 3;
-    private static final long BLAS_WORKSPACE_BYTES = 32L << 20;
     static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
 
     private final Contact contact;
@@ -244,7 +243,7 @@ final class Proofs {
         Blas blas = contact.libraries().blas();
         if (!scratch) {
             // Without it cuBLAS allocates its own, which cannot be captured; it goes with the process.
-            blas.setWorkspace(driver().allocate(BLAS_WORKSPACE_BYTES), BLAS_WORKSPACE_BYTES);
+            blas.setWorkspace(driver().allocate(Blas.WORKSPACE_BYTES), Blas.WORKSPACE_BYTES);
             scratch = true;
         }
         return blas;

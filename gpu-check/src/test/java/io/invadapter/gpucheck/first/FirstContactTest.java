@@ -452,16 +452,6 @@ class FirstContactTest {
 
     private record SlowCandidate(String name) implements Candidate<Way> {
         @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
         public Way prepare() {
             try {
                 Thread.sleep(100);
@@ -567,16 +557,6 @@ class FirstContactTest {
     }
 
     private record CopyingWay(String name) implements Candidate<Way>, Way {
-        @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
         @Override
         public Way prepare() {
             return this;

@@ -4,7 +4,6 @@ import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.choice.Candidate;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.util.List;
 
 /**
  * A linear layer without cublasLt: cuBLAS's product, and what is added by a kernel of its own.
@@ -13,9 +12,6 @@ import java.util.List;
  */
 public record ClassicProduct(Blas blas, Pointwise pointwise, Blas.Product product)
         implements Candidate<Blas.ProductWay>, Blas.ProductWay {
-    /** What NVIDIA recommends for compute capability 9.0; older chips need less. */
-    static final long WORKSPACE_BYTES = 32L << 20;
-
     private boolean adds() {
         return product.bias() || product.residual();
     }
@@ -26,30 +22,20 @@ public record ClassicProduct(Blas blas, Pointwise pointwise, Blas.Product produc
     }
 
     @Override
-    public List<String> notes() {
-        return List.of();
-    }
-
-    @Override
-    public boolean compiledAtRunTime() {
-        return false;
-    }
-
-    @Override
     public Blas.ProductWay prepare() {
         return this;
     }
 
     @Override
     public long workspaceBytes() {
-        return WORKSPACE_BYTES;
+        return Blas.WORKSPACE_BYTES;
     }
 
     @Override
     public void run(long x, long weight, long bias, long residual, long y, long workspace, CudaDriver.Stream stream) {
         int in = product.inFeatures();
         int out = product.outFeatures();
-        blas.setWorkspace(workspace, WORKSPACE_BYTES);
+        blas.setWorkspace(workspace, Blas.WORKSPACE_BYTES);
         // y = x W^T: to cuBLAS, which thinks in columns, y^T = W x^T.
         blas.multiply(true, false, out, product.rows(), in, 1, new Blas.Matrix(weight, in, 0), new Blas.Matrix(x, in, 0), 0,
                 new Blas.Matrix(y, out, 0), product.type(), 1, stream);

@@ -85,10 +85,10 @@ final class CudaAttention implements AutoCloseable {
                 s.headSize(), s.scale(), strides(q), strides(k), strides(v), strides(out));
         Choice<Dnn.AttentionPlan> choice = choices.get(shape);
         if (choice == null) {
-            choice = choose(shape, s);
+            choice = choose(shape);
             choices.put(shape, choice);
         }
-        return choice.way() instanceof OwnKernel ? null : choice.way();
+        return choice.way() instanceof OwnAttention ? null : choice.way();
     }
 
     /** cuDNN is promised aligned rows, and not asked for batch rows that share their memory. */
@@ -100,63 +100,12 @@ final class CudaAttention implements AutoCloseable {
         return new Dnn.Strides(x.batchStride(), x.rowStride(), x.headStride());
     }
 
-    private Choice<Dnn.AttentionPlan> choose(Dnn.AttentionShape shape, Attention.Shape sizes) {
-        OwnKernel own = new OwnKernel(shape, sizes);
+    private Choice<Dnn.AttentionPlan> choose(Dnn.AttentionShape shape) {
         try (Dnn.Proposals<Dnn.AttentionPlan> proposals = dnn.propose(shape)) {
             List<Candidate<Dnn.AttentionPlan>> candidates = new ArrayList<>();
-            candidates.add(own);
+            candidates.add(new OwnAttention(kernels, shape));
             candidates.addAll(proposals.candidates());
             return chooser.choose(new Contest(shape, candidates));
-        }
-    }
-
-    /** This module's kernel as one of the candidates. */
-    private final class OwnKernel implements Candidate<Dnn.AttentionPlan>, Dnn.AttentionPlan {
-        private final Dnn.AttentionShape shape;
-        private final Attention.Shape sizes;
-
-        OwnKernel(Dnn.AttentionShape shape, Attention.Shape sizes) {
-            this.shape = shape;
-            this.sizes = sizes;
-        }
-
-        @Override
-        public String name() {
-            return "own kernel";
-        }
-
-        @Override
-        public List<String> notes() {
-            return List.of("tensor cores");
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
-        public Dnn.AttentionPlan prepare() {
-            return this;
-        }
-
-        @Override
-        public long workspaceBytes() {
-            return 0;
-        }
-
-        @Override
-        public void run(long q, long k, long v, long out, long scratch, CudaDriver.Stream stream) {
-            kernels.attention(at(q, shape.q()), at(k, shape.k()), at(v, shape.v()), at(out, shape.out()), sizes, false, stream);
-        }
-
-        private static Strided at(long address, Dnn.Strides strides) {
-            return new Strided(address, strides.batch(), Math.toIntExact(strides.token()), Math.toIntExact(strides.head()));
-        }
-
-        @Override
-        public void close() {
-            // The kernels belong to the device.
         }
     }
 

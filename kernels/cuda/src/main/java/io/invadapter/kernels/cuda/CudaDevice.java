@@ -20,9 +20,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.Deque;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -60,8 +58,6 @@ final class CudaDevice implements Device {
     private final ChoiceBook book;
     /** Why something could not be recorded, or null. */
     private String notRecordable;
-    /** Memory that may be named by recorded graphs: freed with the device only. */
-    private final List<Long> lasting = new ArrayList<>();
     private final Deque<Runnable> closing = new ArrayDeque<>();
     private TensorPool pool;
     private boolean closed;
@@ -98,7 +94,6 @@ final class CudaDevice implements Device {
             closing.push(staging::close);
             weights = new WeightMemory(driver);
             closing.push(weights::close);
-            closing.push(() -> lasting.forEach(driver::free));
             requestPool = new TensorPool(memory());
             closing.push(requestPool::close);
             pool = requestPool;
@@ -111,7 +106,8 @@ final class CudaDevice implements Device {
             convolutions = new ConvolutionPlans(this, dnn, maps::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
-            normWorkspace = lasting(normBytes);
+            normWorkspace = driver.allocate(normBytes);
+            closing.push(() -> driver.free(normWorkspace));
             driver.fill(normWorkspace, (byte) 0, normBytes);
             attention = new CudaAttention(library, dnn, chooser, workspace, CudaAttention.WORTH_CHOOSING);
             closing.push(attention::close);
@@ -138,7 +134,7 @@ final class CudaDevice implements Device {
         int capability = driver.computeCapability();
         return driver.deviceName() + " (compute capability " + capability / 10 + "." + capability % 10 + "), " + precision + ", "
                 + blas.description() + ", " + dnn.description() + loading()
-                + (notRecordable == null ? "" : ", launching one by one what cannot be recorded as a graph (" + notRecordable + ")");
+                + (notRecordable == null ? "" : ", launching one by one " + NOT_RECORDABLE + " (" + notRecordable + ")");
     }
 
     /** How long the driver took for the modules of kernels that it has loaded so far; nothing while there are none. */
@@ -233,12 +229,6 @@ final class CudaDevice implements Device {
                 driver.free(address);
             }
         };
-    }
-
-    private long lasting(long bytes) {
-        long address = driver.allocate(bytes);
-        lasting.add(address);
-        return address;
     }
 
     /** Does {@code work} with tensors from another pool. */

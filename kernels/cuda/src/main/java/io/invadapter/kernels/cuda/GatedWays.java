@@ -36,11 +36,6 @@ final class GatedWays {
         }
 
         @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
         public How prepare() {
             return this;
         }

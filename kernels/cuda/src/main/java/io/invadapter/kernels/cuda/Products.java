@@ -61,7 +61,7 @@ final class Products implements AutoCloseable {
 
     /** {@code C = A B} in columns for each of a batch. */
     void multiply(int m, int n, int k, Blas.Matrix a, Blas.Matrix b, Blas.Matrix c, int batch) {
-        blas.setWorkspace(workspace.address(ClassicProduct.WORKSPACE_BYTES), ClassicProduct.WORKSPACE_BYTES);
+        blas.setWorkspace(workspace.address(Blas.WORKSPACE_BYTES), Blas.WORKSPACE_BYTES);
         blas.multiply(false, false, m, n, k, 1, a, b, 0, c, type, batch, stream);
     }
 

@@ -33,11 +33,6 @@ final class EmulatedAttention implements Candidate<Dnn.AttentionPlan> {
     }
 
     @Override
-    public List<String> notes() {
-        return List.of();
-    }
-
-    @Override
     public boolean compiledAtRunTime() {
         return engine.compiled();
     }

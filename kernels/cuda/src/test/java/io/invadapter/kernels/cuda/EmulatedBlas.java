@@ -210,16 +210,6 @@ public final class EmulatedBlas implements Blas {
         }
 
         @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
         public ProductWay prepare() {
             checkOpen();
             requireLt(product.rows() > 0 && product.inFeatures() > 0 && product.outFeatures() > 0, "INVALID_VALUE", product.toString());

@@ -15,6 +15,8 @@ import java.util.List;
  * are full float32, not TF32.
  */
 public interface Blas extends AutoCloseable {
+    /** Scratch memory that NVIDIA recommends for compute capability 9.0; older chips need less. */
+    long WORKSPACE_BYTES = 32L << 20;
 
     /**
      * A matrix, or one for each of a batch, in device memory.

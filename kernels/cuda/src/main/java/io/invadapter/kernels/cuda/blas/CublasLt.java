@@ -25,8 +25,6 @@ import java.util.Map;
 final class CublasLt {
     /** What the heuristics are asked for. */
     private static final int PROPOSALS = 5;
-    /** What NVIDIA recommends for compute capability 9.0; older chips need less. */
-    private static final long WORKSPACE_BYTES = 32L << 20;
 
     /** {@code cublasLtMatmulHeuristicResult_t}: algorithm, bytes of scratch memory, status, waves, reserved. */
     private static final long RESULT_BYTES = 96;
@@ -138,16 +136,6 @@ final class CublasLt {
         }
 
         @Override
-        public List<String> notes() {
-            return List.of();
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
-        }
-
-        @Override
         public Blas.ProductWay prepare() {
             throw reason;
         }
@@ -178,11 +166,6 @@ final class CublasLt {
         @Override
         public List<String> notes() {
             return List.of(String.format(Locale.ROOT, "%.2f waves", waves), "numerical flags 0x" + Long.toHexString(numericalFlags));
-        }
-
-        @Override
-        public boolean compiledAtRunTime() {
-            return false;
         }
 
         @Override
@@ -286,7 +269,7 @@ final class CublasLt {
         int heuristics(Arena temporary, MemorySegment results, MemorySegment count) {
             long preference = created("cublasLtMatmulPreferenceCreate", calls.createPreference(pointer));
             try {
-                prefer(preference, PREFER_WORKSPACE_BYTES, temporary.allocateFrom(JAVA_LONG, WORKSPACE_BYTES));
+                prefer(preference, PREFER_WORKSPACE_BYTES, temporary.allocateFrom(JAVA_LONG, Blas.WORKSPACE_BYTES));
                 prefer(preference, PREFER_REDUCTIONS, temporary.allocateFrom(JAVA_INT, REDUCTION_COMPUTE_TYPE));
                 for (int operand = 0; operand < 4; operand++) {
                     prefer(preference, PREFER_ALIGNMENT + operand, temporary.allocateFrom(JAVA_INT, product.alignment()));

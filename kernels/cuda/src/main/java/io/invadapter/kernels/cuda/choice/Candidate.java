@@ -11,11 +11,15 @@ public interface Candidate<W extends Way> {
     /** Engine and settings. The same in every process with the same library, and no other candidate's: no tabs, one line. */
     String name();
 
-    /** For people: what the library says of it. */
-    List<String> notes();
+    /** For people: what the library says of it, if anything. */
+    default List<String> notes() {
+        return List.of();
+    }
 
     /** Whether preparing it compiles a kernel, which takes from a tenth of a second to several. */
-    boolean compiledAtRunTime();
+    default boolean compiledAtRunTime() {
+        return false;
+    }
 
     /** Whether it is worth a try only where no other works. */
     default boolean isLastResort() {

@@ -13,7 +13,8 @@ import java.util.function.BiConsumer;
 /**
  * Finds the fastest of the candidates that work. A choice that the book knows is only prepared; else some candidates are
  * prepared and timed, those that need no compiling first. A candidate that fails, or whose scratch memory does not fit, is
- * passed over, it alone; one that lost the device, or ended the process, is not tried again by the next. One that cannot be recorded is taken only when none can.
+ * passed over, it alone; one that lost the device, or ended the process, is not tried again by the next. One that cannot be
+ * recorded is taken only when none can.
  */
 public final class Chooser {
     /** The most scratch memory that one way may have. */

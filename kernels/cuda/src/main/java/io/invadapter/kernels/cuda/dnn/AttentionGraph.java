@@ -107,15 +107,4 @@ final class AttentionGraph extends OperationGraph {
                 .descriptors(Attribute.OPERATION_REDUCTION_YDESC, y)
                 .descriptors(Attribute.OPERATION_REDUCTION_DESC, reduction));
     }
-
-    /** @param b null for an operation of one operand */
-    private void pointwise(int mode, Descriptor x, Descriptor b, Descriptor y) {
-        Descriptor operation = make(Descriptor.OPERATION_POINTWISE)
-                .descriptors(Attribute.OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise(mode))
-                .descriptors(Attribute.OPERATION_POINTWISE_XDESC, x);
-        if (b != null) {
-            operation.descriptors(Attribute.OPERATION_POINTWISE_BDESC, b);
-        }
-        append(operation.descriptors(Attribute.OPERATION_POINTWISE_YDESC, y));
-    }
 }

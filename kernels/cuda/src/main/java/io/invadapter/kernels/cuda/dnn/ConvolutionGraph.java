@@ -1,6 +1,5 @@
 package io.invadapter.kernels.cuda.dnn;
 
-import java.util.List;
 
 /**
  * A convolution as an operation graph of cuDNN, in the order in which its compiled kernels are known to come:
@@ -59,11 +58,11 @@ final class ConvolutionGraph extends OperationGraph {
                 tensor(W, type, false, k, shape.inChannels(), shape.kernelHeight(), shape.kernelWidth()), sum));
         if (addsAMap()) {
             Descriptor next = between(1);
-            append(addition(sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()), next));
+            pointwise(POINTWISE_ADD, sum, tensor(RESIDUAL, type, false, n, k, shape.outHeight(), shape.outWidth()), next);
             sum = next;
         }
         if (addsBias()) {
-            append(addition(sum, tensor(BIAS, type, false, 1, k, 1, 1), y));
+            pointwise(POINTWISE_ADD, sum, tensor(BIAS, type, false, 1, k, 1, 1), y);
         }
     }
 
@@ -103,14 +102,5 @@ final class ConvolutionGraph extends OperationGraph {
                 .descriptors(Attribute.OPERATION_CONVOLUTION_FORWARD_W, w)
                 .descriptors(Attribute.OPERATION_CONVOLUTION_FORWARD_X, x)
                 .descriptors(Attribute.OPERATION_CONVOLUTION_FORWARD_Y, y);
-    }
-
-    private Descriptor addition(Descriptor x, Descriptor b, Descriptor y) {
-        Descriptor add = pointwise(POINTWISE_ADD);
-        return make(Descriptor.OPERATION_POINTWISE)
-                .descriptors(Attribute.OPERATION_POINTWISE_PW_DESCRIPTOR, add)
-                .descriptors(Attribute.OPERATION_POINTWISE_XDESC, x)
-                .descriptors(Attribute.OPERATION_POINTWISE_BDESC, b)
-                .descriptors(Attribute.OPERATION_POINTWISE_YDESC, y);
     }
 }

@@ -65,11 +65,23 @@ abstract class OperationGraph implements AutoCloseable {
                 .truth(Attribute.TENSOR_IS_VIRTUAL, virtual);
     }
 
-    /** {@code cudnnPointwiseMode_t}, in float32. */
-    final Descriptor pointwise(int mode) {
-        return make(Descriptor.POINTWISE)
+    /**
+     * Appends an operation on each value, in float32.
+     *
+     * @param mode {@code cudnnPointwiseMode_t}
+     * @param b    null for an operation of one operand
+     */
+    final void pointwise(int mode, Descriptor x, Descriptor b, Descriptor y) {
+        Descriptor pointwise = make(Descriptor.POINTWISE)
                 .number(Attribute.POINTWISE_MODE, Descriptor.TYPE_POINTWISE_MODE, mode)
                 .number(Attribute.POINTWISE_MATH_PREC, Descriptor.TYPE_DATA_TYPE, Cudnn.DATA_FLOAT).finish();
+        Descriptor operation = make(Descriptor.OPERATION_POINTWISE)
+                .descriptors(Attribute.OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise)
+                .descriptors(Attribute.OPERATION_POINTWISE_XDESC, x);
+        if (b != null) {
+            operation.descriptors(Attribute.OPERATION_POINTWISE_BDESC, b);
+        }
+        append(operation.descriptors(Attribute.OPERATION_POINTWISE_YDESC, y));
     }
 
     /**
