@@ -1,19 +1,12 @@
 package io.invadapter.kernels;
 
-import java.lang.foreign.MemorySegment;
-import java.util.Objects;
-
 /**
- * A place where tensors live and the operators of a diffusion model run. Weights are handed over once and packed the way
- * the device likes; activations are {@code [B, H, W, C]} or {@code [B, L, C]} in the device's {@link #precision()} unless
- * an operator says otherwise. Norms, softmax and sums are computed in float32 whatever the precision.
- *
- * <p>An operator returns a new tensor of the current {@link Scope}, or says what it writes over. Arguments of the wrong shape are an
- * {@link IllegalArgumentException}; a device that fails throws a {@link DeviceException}.
+ * A place where tensors live ({@link Memory}) and the {@link Operators} of a diffusion model run. Weights are handed over once and
+ * packed the way the device likes.
  *
  * <p>A device is used by one thread at a time; {@code Pipeline} of the engine sees to that.
  */
-public interface Device extends AutoCloseable {
+public interface Device extends Memory, Operators, AutoCloseable {
 
     /** What the epilogue of {@link #linear} does to its result. */
     enum Activation {
@@ -24,90 +17,6 @@ public interface Device extends AutoCloseable {
         QUICK_GELU,
         /** exact {@code x * Phi(x)}, with erf */
         GELU
-    }
-
-    /** Packed weights of {@code y = x W^T + b}. */
-    interface Linear {
-        int inFeatures();
-
-        int outFeatures();
-    }
-
-    /** Packed weights of the gated feed-forward's first half, {@code value * gelu(gate)}, with the layer norm in front of it. */
-    interface GatedLinear {
-        int inFeatures();
-
-        int outFeatures();
-    }
-
-    /** A matrix that mixes tokens: the adapter's aggregation. */
-    interface TokenMixer {
-        int inTokens();
-
-        int outTokens();
-    }
-
-    /** Packed weights of a convolution. */
-    interface Convolution {
-        int inChannels();
-
-        int outChannels();
-    }
-
-    /** Scale and shift of a norm. */
-    interface Norm {
-        int channels();
-    }
-
-    /**
-     * A layer norm over the input of a layer, handed over with the layer's weights so that a device may do both at once.
-     *
-     * @param weight  scale {@code [C]}
-     * @param bias    shift {@code [C]}
-     * @param epsilon added to the variance
-     */
-    record LayerNorm(HostTensor weight, HostTensor bias, float epsilon) {
-        public LayerNorm {
-            Objects.requireNonNull(weight, "weight");
-            Objects.requireNonNull(bias, "bias");
-        }
-    }
-
-    /** A table of vectors. */
-    interface Table {
-        int rows();
-
-        int channels();
-    }
-
-    /** Zeros around a picture before a convolution. */
-    record Padding(int top, int left, int bottom, int right) {
-        public static final Padding NONE = new Padding(0, 0, 0, 0);
-
-        public static Padding same(int all) {
-            return new Padding(all, all, all, all);
-        }
-    }
-
-    /**
-     * The second source of attention: keys and values of one or more identities (Inv-Adapter, equations 3 and 5).
-     *
-     * @param keys   {@code K' [I, L', D]}
-     * @param values {@code V' [I, L', D]}
-     * @param rows   int32 {@code [B]}: the identity, 0 to I - 1, that each batch row of the query looks at
-     * @param scales float32 {@code [B]}: lambda of each batch row; a row with 0 does none of the work
-     */
-    record Identity(Tensor keys, Tensor values, Tensor rows, Tensor scales) {
-        public Identity {
-            Objects.requireNonNull(keys, "keys");
-            Objects.requireNonNull(values, "values");
-            Objects.requireNonNull(rows, "rows");
-            Objects.requireNonNull(scales, "scales");
-        }
-    }
-
-    /** A map and its group norm, of one shape. */
-    record Joined(Tensor map, Tensor normed) {
     }
 
     /** A fixed sequence of operators, made by {@link #record}. */
@@ -136,69 +45,6 @@ public interface Device extends AutoCloseable {
     String description();
 
     Precision precision();
-
-    // --- memory -----------------------------------------------------------------------------------------------------
-
-    /** Opens a scope: see {@link Scope}. */
-    Scope scope();
-
-    /** A tensor of undefined contents. */
-    Tensor allocate(DataType type, int... shape);
-
-    /** Takes a tensor out of every open scope: it lives until {@link #release}. */
-    Tensor keep(Tensor tensor);
-
-    /** Frees a tensor that no scope holds. */
-    void release(Tensor tensor);
-
-    /** Returns memory that is not in use to the system. */
-    void trim();
-
-    /** Copies {@code values} to a new tensor of {@code type}, rounding as needed. */
-    default Tensor upload(DataType type, float[] values, int... shape) {
-        Tensor tensor = allocate(type, shape);
-        write(tensor, values);
-        return tensor;
-    }
-
-    /** Copies {@code values} to a new int32 tensor {@code [values.length]}. */
-    default Tensor upload(int[] values) {
-        Tensor tensor = allocate(DataType.INT32, values.length);
-        write(tensor, values);
-        return tensor;
-    }
-
-    /** Replaces the contents of a contiguous tensor, rounding as needed; work given before still sees the old ones. */
-    void write(Tensor target, float[] values);
-
-    /** Replaces the contents of an int32 tensor; work given before still sees the old ones. */
-    void write(Tensor target, int[] values);
-
-    /** Replaces the contents of a contiguous tensor by bytes in its own type, which may change as soon as this returns. */
-    void write(Tensor target, MemorySegment bytes);
-
-    /** Copies a contiguous tensor to the host as float32, waiting until it is computed. */
-    float[] download(Tensor tensor);
-
-    /** Copies a contiguous tensor's bytes to the host, waiting until they are computed. */
-    void read(Tensor source, MemorySegment bytes);
-
-    /** Copies one contiguous tensor over another of the same type and number of elements. */
-    void copy(Tensor source, Tensor target);
-
-    /** Bytes of memory that could still be allocated, about. */
-    long freeMemory();
-
-    /** Bytes that could be allocated at the very most, file cache and swap included: what is larger cannot be had. */
-    default long reachableMemory() {
-        return freeMemory();
-    }
-
-    /**
-     * Bytes of memory in use, about: of this process, or of the whole device where it has memory of its own. Memory that is kept
-     * for the next request counts.
-     */
-    long usedMemory();
 
     // --- timing -----------------------------------------------------------------------------------------------------
 
@@ -251,92 +97,6 @@ public interface Device extends AutoCloseable {
 
     /** @param weight {@code [rows, C]} */
     Table table(HostTensor weight);
-
-    // --- operators --------------------------------------------------------------------------------------------------
-
-    /** {@code activation(x W^T + b) + residual}; {@code x [.., in]}, {@code residual [.., out]} or {@code null}. */
-    Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual);
-
-    /**
-     * {@code x W^T + b} over what {@code target [.., out]} holds, which may be rows of a larger tensor but not {@code x}: for a
-     * result that outlives every scope. Takes no memory.
-     */
-    void linearInto(Tensor x, Linear weights, Tensor target);
-
-    /** {@code (n Wv^T + bv) * gelu(n Wg^T + bg)}, with the exact (erf) GELU; {@code n} is {@code x} or its layer norm. */
-    Tensor gatedLinear(Tensor x, GatedLinear weights);
-
-    /** {@code A x} along the token axis: {@code A [L', L]}, {@code x [B, L, D]}, result {@code [B, L', D]}. */
-    Tensor mixTokens(Tensor x, TokenMixer a);
-
-    /**
-     * Convolution of {@code x [B, H, W, in]}.
-     *
-     * @param shift    {@code [1, out]}, added to every position (the time embedding), or {@code null}
-     * @param residual of the result's shape, added to it, or {@code null}
-     */
-    Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual);
-
-    /** Group norm of {@code x [B, .., C]} over positions and the channels of a group, then SiLU when asked for. */
-    Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu);
-
-    /** {@link #concatChannels} of two maps, and {@link #groupNorm} of that. */
-    default Joined joinedGroupNorm(Tensor a, Tensor b, Norm weights, int groups, float epsilon, boolean silu) {
-        Tensor map = concatChannels(a, b);
-        return new Joined(map, groupNorm(map, weights, groups, epsilon, silu));
-    }
-
-    /** Layer norm over the last axis. */
-    Tensor layerNorm(Tensor x, Norm weights, float epsilon);
-
-    /**
-     * {@code softmax(Q K^T / sqrt(D / heads)) V} for each head, plus {@code lambda_row * softmax(Q K'^T / sqrt(D / heads)) V'}
-     * when there is an identity: two softmaxes, each normalised by itself (Inv-Adapter, equations 2 to 5).
-     *
-     * @param query    {@code [B, L, D]}; may be a {@link Tensor#columns} view, as may keys and values
-     * @param keys     {@code [B, S, D]}
-     * @param values   {@code [B, S, D]}
-     * @param causal   token i sees tokens up to i only; L = S
-     * @param identity or {@code null}
-     * @return {@code [B, L, D]}
-     */
-    Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity);
-
-    /**
-     * Each pixel of {@code x [B, H, W, C]} four times, cut to {@code [B, height, width, C]}: 2H or 2H - 1 rows, 2W or
-     * 2W - 1 columns (the way back from a halved odd size).
-     */
-    Tensor upsample2x(Tensor x, int height, int width);
-
-    /** {@code [B, H, W, C1 + C2]} */
-    Tensor concatChannels(Tensor a, Tensor b);
-
-    /**
-     * Sinusoidal embedding of timesteps (Ho et al. 2020, as in diffusers).
-     *
-     * @param timesteps float32 {@code [N]}
-     * @return {@code [N, channels]}
-     */
-    Tensor timestepEmbedding(Tensor timesteps, int channels, boolean flipSinToCos, float frequencyShift);
-
-    /** {@code tokens[ids] + positions[0..L)}: {@code [ids.length, L, C]}; all rows have the same length. */
-    Tensor embed(Table tokens, Table positions, int[][] ids);
-
-    /** Latents, float32 {@code [B, H, W, C]} each, below one another as activations: {@code [B1 + B2 + .., H, W, C]}. */
-    Tensor toActivations(Tensor... latents);
-
-    /**
-     * One deterministic DDIM move, in place (Song et al. 2021, equation 12 with sigma 0): {@code x = a x + b eps}. With
-     * classifier-free guidance the noise has two rows for each latent, {@code eps = eps_negative + guidance (eps_prompt -
-     * eps_negative)}.
-     *
-     * @param latents  float32 {@code [B, H, W, C]}
-     * @param noise    predicted noise, float32 {@code [B, H, W, C]}, or {@code [2 B, H, W, C]} with guidance: B negative
-     *                 rows, then B of the prompt
-     * @param guidance float32 {@code [B]}, or {@code null} for none
-     * @param factors  float32 {@code [2]}: a and b
-     */
-    void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors);
 
     @Override
     void close();

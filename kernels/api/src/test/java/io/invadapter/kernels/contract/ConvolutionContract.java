@@ -4,7 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

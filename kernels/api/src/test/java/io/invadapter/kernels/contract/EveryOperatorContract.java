@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.util.List;

@@ -1,7 +1,7 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;

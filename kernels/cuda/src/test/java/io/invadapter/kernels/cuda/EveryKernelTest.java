@@ -3,10 +3,10 @@ package io.invadapter.kernels.cuda;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.cuda.ptx.Emulator;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;

@@ -2,7 +2,7 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device.Activation;
-import io.invadapter.kernels.Device.Padding;
+import io.invadapter.kernels.Operators.Padding;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
