@@ -1,6 +1,8 @@
 package io.invadapter.kernels;
 
 import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * What every device checks before it computes, and the shape of what comes out: for implementations of {@link Device}. Each
@@ -9,6 +11,10 @@ import java.util.Arrays;
  * @param type of activations
  */
 public record Arguments(DataType type) {
+    /** Of {@link Operators#combine}. */
+    public static final int MOST_TARGETS = 8;
+    /** Of {@link Operators#combine}. */
+    public static final int MOST_TERMS = 16;
 
     private static void check(boolean condition, String message, Object... arguments) {
         if (!condition) {
@@ -205,6 +211,18 @@ public record Arguments(DataType type) {
         check(areFloats(latents) && areFloats(noise) && noise.elements() == rows * latents.elements() && areFloats(factors)
                 && factors.elements() == 2 && (guidance == null || areFloats(guidance) && guidance.elements() == latents.batch()),
                 "noise of %s, guidance of %s and factors of %s for latents of %s", noise, guidance, factors, latents);
+    }
+
+    public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
+        check(!targets.isEmpty() && targets.size() <= MOST_TARGETS && terms.length > 0 && terms.length <= MOST_TERMS,
+                "%s targets and %s terms, expected 1 to %s and 1 to %s", targets.size(), terms.length, MOST_TARGETS, MOST_TERMS);
+        Tensor first = targets.getFirst();
+        for (Tensor x : Stream.concat(targets.stream(), Stream.of(terms)).toList()) {
+            check(areFloats(x) && Arrays.equals(x.shape(), first.shape()), "%s among targets and terms of %s", x, first);
+        }
+        check(areFloats(factors) && factors.rank() == 3 && (factors.batch() == 1 || factors.batch() == first.batch())
+                && factors.size(1) == targets.size() && factors.size(2) == terms.length, "factors of %s for %s targets and %s terms of %s",
+                factors, targets.size(), terms.length, first);
     }
 
     private static boolean areFloats(Tensor x) {

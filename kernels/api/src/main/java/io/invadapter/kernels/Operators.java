@@ -1,5 +1,6 @@
 package io.invadapter.kernels;
 
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -178,4 +179,15 @@ public interface Operators {
      * @param factors  float32 {@code [2]}: a and b
      */
     void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors);
+
+    /**
+     * One step of any sampler that is linear in what it knows: {@code target_i[b] = sum_j factors[b, i, j] term_j[b]}, added up in
+     * float32 in the order of the terms. All terms of an element are read before any target of it is written, so that targets may
+     * be among the terms. A term whose factor is exactly 0 is left out, and may hold anything.
+     *
+     * @param targets float32 {@code [B, H, W, C]} each, 1 to 8 different ones
+     * @param factors float32 {@code [1 or B, targets, terms]}; 1: the same for all of the batch
+     * @param terms   float32 {@code [B, H, W, C]} each, 1 to 16
+     */
+    void combine(List<Tensor> targets, Tensor factors, Tensor... terms);
 }

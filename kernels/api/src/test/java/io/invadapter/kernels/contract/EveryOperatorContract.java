@@ -79,7 +79,11 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 float32Use("ddimStep", t -> {
                     device.ddimStep(t[0], t[1], t[2], t[3]);
                     return t[0];
-                }, input(2, 5, 7, 3), input(4, 5, 7, 3), input(2), input(2)));
+                }, input(2, 5, 7, 3), input(4, 5, 7, 3), input(2), input(2)),
+                float32Use("combine", t -> {
+                    device.combine(List.of(t[0], t[1]), t[2], t[0], t[3]);
+                    return t[0];
+                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2, 2, 2), input(2, 5, 7, 3)));
     }
 
     private Tensor[] put(Use use) {

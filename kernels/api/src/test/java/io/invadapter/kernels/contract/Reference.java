@@ -1,6 +1,8 @@
 package io.invadapter.kernels.contract;
 
 import io.invadapter.kernels.Device;
+import java.util.ArrayList;
+import java.util.List;
 
 /** The operators of {@link Device} in float64, as plainly as they can be written. {@code null} stands for absent arguments. */
 final class Reference {
@@ -264,6 +266,25 @@ final class Reference {
             y.data()[i] = a * latents.data()[i] + b * eps;
         }
         return y;
+    }
+
+    /** @param factors {@code [1 or B, targets, terms]} */
+    static List<Values> combine(int targets, Values factors, Values... terms) {
+        int batch = terms[0].batch();
+        int size = terms[0].data().length / batch;
+        List<Values> sums = new ArrayList<>();
+        for (int i = 0; i < targets; i++) {
+            Values sum = new Values(terms[0].shape());
+            for (int at = 0; at < sum.data().length; at++) {
+                int row = factors.batch() == 1 ? 0 : at / size;
+                for (int j = 0; j < terms.length; j++) {
+                    double factor = factors.data()[(row * targets + i) * terms.length + j];
+                    sum.data()[at] += factor == 0 ? 0 : factor * terms[j].data()[at];
+                }
+            }
+            sums.add(sum);
+        }
+        return sums;
     }
 
     private static double at(Values values, int index) {

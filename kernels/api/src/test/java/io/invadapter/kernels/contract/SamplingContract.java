@@ -6,12 +6,15 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What stands at the ends of the network: embeddings, latents, the step of DDIM. */
+/** What stands at the ends of the network: embeddings, latents, the steps of samplers. */
 abstract class SamplingContract extends DeviceFixture {
 
     SamplingContract(DeviceContract contract) {
@@ -74,6 +77,72 @@ abstract class SamplingContract extends DeviceFixture {
                 Arrays.copyOf(guidance, batch), batch), factorTensor);
         assertClose("with guidance", Reference.ddimStep(latents, both, guidance, factors[0], factors[1]), guided,
                 DataType.FLOAT32, FLOAT32_TOLERANCE);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 1, 1", "3, 1, 2, 1", "3, 1, 2, 3", "2, 2, 3, 1", "2, 8, 16, 2"})
+    void combine(int batch, int targets, int terms, int rows) {
+        Values factors = floats(rows, targets, terms);
+        Values[] values = Stream.generate(() -> floats(batch, 17, 7, 3)).limit(terms).toArray(Values[]::new);
+        List<Tensor> results = Stream.generate(() -> device.allocate(DataType.FLOAT32, batch, 17, 7, 3)).limit(targets).toList();
+        device.combine(results, put(DataType.FLOAT32, factors), put(values));
+        assertClose(Reference.combine(targets, factors, values), results);
+    }
+
+    /** A sampler's memory moves on by one: each target is a term of others. */
+    @Test
+    void combineOverItsTerms() {
+        Values factors = floats(2, 3, 4);
+        Values[] values = Stream.generate(() -> floats(2, 64, 64, 4)).limit(4).toArray(Values[]::new);
+        Tensor[] terms = put(values);
+        List<Tensor> targets = List.of(terms[2], terms[0], terms[3]);
+        device.combine(targets, put(DataType.FLOAT32, factors), terms);
+        assertClose(Reference.combine(3, factors, values), targets);
+        assertExact(values[1], terms[1]);
+    }
+
+    @Test
+    void combineLeavesOutWhatHasNoFactor() {
+        Values factors = new Values(new double[] {1, 0, 0, 0, -0.0, 2}, 1, 2, 3);
+        Values x = floats(1, 5, 7, 3);
+        Values y = floats(1, 5, 7, 3);
+        List<Tensor> targets = List.of(device.allocate(DataType.FLOAT32, 1, 5, 7, 3), device.allocate(DataType.FLOAT32, 1, 5, 7, 3));
+        Tensor undefined = put(DataType.FLOAT32, x.map(v -> v < 0 ? Double.NaN : Double.POSITIVE_INFINITY));
+        device.combine(targets, put(DataType.FLOAT32, factors), put(DataType.FLOAT32, x), undefined, put(DataType.FLOAT32, y));
+        assertExact(x, targets.get(0));
+        assertExact(y.times(2), targets.get(1));
+        // What was never written.
+        device.combine(targets, put(DataType.FLOAT32, factors), put(DataType.FLOAT32, x), device.allocate(DataType.FLOAT32, 1, 5, 7, 3),
+                put(DataType.FLOAT32, y));
+        assertExact(x, targets.get(0));
+    }
+
+    private Tensor[] put(Values... values) {
+        return Stream.of(values).map(v -> put(DataType.FLOAT32, v)).toArray(Tensor[]::new);
+    }
+
+    private void assertClose(List<Values> expected, List<Tensor> actual) {
+        for (int i = 0; i < expected.size(); i++) {
+            assertClose("target " + i, expected.get(i), actual.get(i), DataType.FLOAT32, FLOAT32_TOLERANCE);
+        }
+    }
+
+    @Test
+    void wrongCombinations() {
+        Tensor x = put(DataType.FLOAT32, new Values(2, 5, 7, 3));
+        Tensor otherSize = put(DataType.FLOAT32, new Values(2, 7, 5, 3));
+        Tensor factors = put(DataType.FLOAT32, new Values(1, 1, 2));
+        assertRefused(() -> device.combine(List.of(x), factors, x, otherSize), x.shape(), otherSize.shape());
+        assertRefused(() -> device.combine(List.of(otherSize), factors, x, x), x.shape(), otherSize.shape());
+        assertRefused(() -> device.combine(List.of(x), factors, x), x.shape(), factors.shape());
+        assertRefused(() -> device.combine(List.of(x, x), factors, x, x), x.shape(), factors.shape());
+        assertRefused(() -> device.combine(List.of(x), put(DataType.FLOAT32, new Values(3, 1, 2)), x, x), x.shape(), new int[] {3, 1, 2});
+        assertRefused(() -> device.combine(List.of(x), put(DataType.FLOAT32, new Values(2)), x, x), new int[] {2});
+        assertRefused(() -> device.combine(List.of(), factors, x, x));
+        assertRefused(() -> device.combine(List.of(x), factors));
+        assertRefused(() -> device.combine(Collections.nCopies(9, x), put(DataType.FLOAT32, new Values(1, 9, 1)), x));
+        Tensor[] many = Collections.nCopies(17, x).toArray(Tensor[]::new);
+        assertRefused(() -> device.combine(List.of(x), put(DataType.FLOAT32, new Values(1, 1, 17)), many));
     }
 
     @Test

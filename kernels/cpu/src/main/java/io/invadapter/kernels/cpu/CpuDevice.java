@@ -627,6 +627,12 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
+        arguments.combine(targets, factors, terms);
+        CpuSampling.combine(this, targets, factors, terms);
+    }
+
+    @Override
     public void close() {
         if (oneDnn.isClosed()) {
             return;

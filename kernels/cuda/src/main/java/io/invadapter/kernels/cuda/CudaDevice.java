@@ -21,6 +21,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -508,6 +509,11 @@ final class CudaDevice implements Device {
     @Override
     public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
         ends.ddimStep(arguments, latents, noise, guidance, factors);
+    }
+
+    @Override
+    public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
+        ends.combine(arguments, targets, factors, terms);
     }
 
     /** What there is, the last first. */

@@ -6,8 +6,9 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 
-/** Where the networks begin and end: embeddings, latents as activations, a step of DDIM. */
+/** Where the networks begin and end: embeddings, latents as activations, their steps. */
 final class CudaEnds {
     /** Rows to choose from. */
     record CudaTable(int rows, int channels, long address) implements Device.Table {
@@ -64,5 +65,12 @@ final class CudaEnds {
         sampling.ddimStep(latents.address(), guided ? noise.address() : 0, prompt, latents.address(),
                 latents.elements() / latents.batch(), latents.batch(), guided ? guidance.address() : 0, factors.address(),
                 device.stream());
+    }
+
+    void combine(Arguments arguments, List<Tensor> targets, Tensor factors, Tensor... terms) {
+        arguments.combine(targets, factors, terms);
+        Tensor first = targets.getFirst();
+        sampling.combine(targets.stream().mapToLong(Tensor::address).toArray(), Stream.of(terms).mapToLong(Tensor::address).toArray(),
+                factors.address(), factors.batch() > 1, first.elements() / first.batch(), first.batch(), device.stream());
     }
 }

@@ -32,9 +32,9 @@ public final class KernelLibrary {
     static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
 
     /** The names of all .cu files. */
-    static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "concat",
-            "convert", "ddim_step", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm", "pad",
-            "timestep_embedding", "token_embedding", "upsample");
+    static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "combine",
+            "concat", "convert", "ddim_step", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
+            "pad", "timestep_embedding", "token_embedding", "upsample");
 
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */

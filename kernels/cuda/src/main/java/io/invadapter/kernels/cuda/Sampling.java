@@ -1,10 +1,13 @@
 package io.invadapter.kernels.cuda;
 
+import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.Grid;
 import io.invadapter.kernels.cuda.driver.Parameters;
+import java.util.Arrays;
+import java.util.stream.LongStream;
 
-/** Launches of ddim_step.cu. */
+/** Launches of ddim_step.cu and combine.cu. */
 public final class Sampling {
     private static final int THREADS = 256;
     private static final int PER_THREAD = 4;
@@ -47,5 +50,41 @@ public final class Sampling {
         library.driver().launch(library.function("ddim_step", "ddim_step", 0),
                 new Grid(perPicture.x(), pictures, 1), THREADS, 0, stream, new Parameters().int64(x).int64(negative)
                         .int64(prompt).int64(y).int64(n).int64(guidance).int64(coefficients));
+    }
+
+    /**
+     * For each picture {@code target_i = sum_j factors[i, j] term_j}, in the order of the terms; every term is read before any
+     * target is written. A term whose factor is 0 is left out, whatever it holds. The factors are in device memory, so that a
+     * recorded launch can be used again.
+     *
+     * @param targets  addresses of 1 to 8 different arrays {@code float32 [pictures, n]}, which may be among the terms
+     * @param terms    addresses of 1 to 16 arrays {@code float32 [pictures, n]}
+     * @param factors  address of {@code float32 [1 or pictures, targets, terms]}
+     * @param each     whether each picture has factors of its own
+     * @param n        values of a picture, at least 1
+     * @param pictures 1 to 65535
+     * @param stream   where, null for the default stream
+     * @throws IllegalArgumentException when sizes or addresses do not fit
+     */
+    public void combine(long[] targets, long[] terms, long factors, boolean each, long n, int pictures, CudaDriver.Stream stream) {
+        Check.range("targets", targets.length, 1, Arguments.MOST_TARGETS);
+        Check.range("terms", terms.length, 1, Arguments.MOST_TERMS);
+        Check.address("factors", factors, Float.BYTES);
+        Check.positive("n", n);
+        Check.range("pictures", pictures, 1, 65535);
+        for (long target : targets) {
+            Check.address("target", target, Float.BYTES);
+        }
+        for (long term : terms) {
+            Check.address("term", term, Float.BYTES);
+        }
+        Parameters parameters = new Parameters();
+        parameters.structure(() -> {
+            LongStream.of(Arrays.copyOf(targets, Arguments.MOST_TARGETS)).forEach(parameters::int64);
+            LongStream.of(Arrays.copyOf(terms, Arguments.MOST_TERMS)).forEach(parameters::int64);
+        });
+        long stride = each ? (long) targets.length * terms.length : 0;
+        library.driver().launch(library.function("combine", "combine", 0), new Grid(Grid.of(n, THREADS).x(), pictures, 1), THREADS, 0,
+                stream, parameters.int32(targets.length).int32(terms.length).int64(factors).int64(stride).int64(n));
     }
 }

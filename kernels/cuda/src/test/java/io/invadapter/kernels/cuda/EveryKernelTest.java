@@ -10,6 +10,7 @@ import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
+import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
@@ -120,6 +121,7 @@ class EveryKernelTest {
             Tensor latents = floats(2, 64, 64, 4);
             device.toActivations(latents, latents);
             device.ddimStep(latents, floats(4, 64, 64, 4), floats(2), floats(2));
+            device.combine(List.of(latents), floats(1, 1, 2), latents, latents);
         }
     }
 }

@@ -154,6 +154,15 @@ class LauncherTest {
                 () -> sampling.ddimStep(A, 0, A, A, 4, 1, 0, A + 2, null));
         refused("prompt is 0x1002, expected a multiple of 4",
                 () -> sampling.ddimStep(A, A, A + 2, A, 4, 1, A, A, null));
+        refused("targets is 9, expected 1 to 8", () -> sampling.combine(new long[9], new long[1], A, true, 4, 1, null));
+        refused("terms is 17, expected 1 to 16", () -> sampling.combine(new long[1], new long[17], A, true, 4, 1, null));
+        refused("target is null, expected a device address",
+                () -> sampling.combine(new long[] {A, 0}, new long[] {A}, A, true, 4, 1, null));
+        refused("term is 0x1002, expected a multiple of 4",
+                () -> sampling.combine(new long[] {A}, new long[] {A, A + 2}, A, true, 4, 1, null));
+        refused("factors is null, expected a device address",
+                () -> sampling.combine(new long[] {A}, new long[] {A}, 0, true, 4, 1, null));
+        refused("pictures is 0, expected 1 to 65535", () -> sampling.combine(new long[] {A}, new long[] {A}, A, true, 4, 0, null));
         refused("dim is 1, expected 2 to 2147483646", () -> embeddings.timestep(A, A, 1, 1, true, 0, null));
         refused("frequency shift is 1.0, expected 0 to 1 and less than half of 2",
                 () -> embeddings.timestep(A, A, 1, 2, true, 1, null));

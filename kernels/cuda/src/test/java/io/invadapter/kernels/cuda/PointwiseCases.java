@@ -37,6 +37,7 @@ final class PointwiseCases {
                 cases.add(ddim(1024, shift == 0, inPlace, shift));
                 cases.add(ddim(33, true, inPlace, shift));
             }
+            cases.add(combine(1024 + shift, 3, 6, shift == 0, shift == 1));
             cases.add(geglu(13, 48, true, shift));
             cases.add(geglu(13, 45, false, shift));
             for (Activation activation : Activation.values()) {
@@ -69,6 +70,16 @@ final class PointwiseCases {
                 cases.add(ddim(n, guided, false, 0));
                 cases.add(ddim(n, guided, true, 0));
             }
+        }
+        for (boolean each : new boolean[] {true, false}) {
+            for (boolean inPlace : new boolean[] {true, false}) {
+                cases.add(combine(1024, 8, 16, each, inPlace));
+                cases.add(combine(1003, 2, 4, each, inPlace));
+                cases.add(combine(3, 1, 1, each, inPlace));
+            }
+        }
+        for (int targets = 3; targets < 8; targets++) {
+            cases.add(combine(33, targets, 9, true, true));
         }
         // Every length of an incomplete chunk.
         for (int tail = 1; tail < 8; tail++) {
@@ -239,6 +250,46 @@ final class PointwiseCases {
             // Four values of a thread share two coefficients and a guidance.
             long shared = guided ? 3 : 2;
             perfect(bench, shift == 0 && n % 4 == 0 && n > 1000, (4L + (guided ? 8L : 4L) + shared) * all, 4L * all);
+        });
+    }
+
+    /**
+     * Two pictures with n values each; every second factor 0, and a term that counts nowhere was never written.
+     *
+     * @param each    with factors of their own
+     * @param inPlace the targets are the first terms
+     */
+    private static KernelCase combine(int n, int targets, int terms, boolean each, boolean inPlace) {
+        return new KernelCase("combine, 2 x " + n + ", " + targets + " of " + terms + (each ? ", factors for each" : "")
+                + (inPlace ? ", in place" : ""), bench -> {
+            Random random = new Random(n);
+            int all = 2 * n;
+            // More pictures' than are asked for: the second's would be others.
+            float[] factors = bench.random(random, 2 * targets * terms, 0, 1);
+            for (int i = 0; i < factors.length; i++) {
+                factors[i] = i % terms == terms - 2 || i % 3 == 1 ? 0 : factors[i];
+            }
+            long[] from = new long[terms];
+            double[][] expected = new double[targets][all];
+            for (int j = 0; j < terms; j++) {
+                float[] term = bench.random(random, all, 0, 1);
+                from[j] = j == terms - 2 ? bench.output(4L * all) : bench.floats(term);
+                for (int i = 0; i < targets; i++) {
+                    for (int e = 0; e < all; e++) {
+                        expected[i][e] += (double) factors[((each ? e / n : 0) * targets + i) * terms + j] * term[e];
+                    }
+                }
+            }
+            long[] to = new long[targets];
+            for (int i = 0; i < targets; i++) {
+                to[i] = inPlace ? from[i] : bench.output(4L * all);
+            }
+            new Sampling(bench.library()).combine(to, from, bench.floats(factors), each, n, 2, null);
+            for (int i = 0; i < targets; i++) {
+                Bench.close("target " + i, expected[i], bench.readFloats(to[i], all), FLOAT_TOLERANCE);
+            }
+            // Besides the terms each thread reads all factors.
+            perfect(bench, n % 8 == 0, 4L * all * (terms - (terms > 1 ? 1 : 0) + targets * terms), 4L * all * targets);
         });
     }
 
