@@ -1,7 +1,7 @@
 /** The command {@code invadapter}. */
 module io.invadapter.cli {
     requires io.invadapter.engine;
-    requires io.invadapter.bench;
+    requires io.invadapter.timing;
     requires io.invadapter.bundledmodel;
     requires io.invadapter.verification;
     requires info.picocli;

@@ -4,4 +4,7 @@ module io.invadapter.weights {
     requires org.snakeyaml.engine;
 
     exports io.invadapter.weights;
+    exports io.invadapter.weights.json;
+    exports io.invadapter.weights.model;
+    exports io.invadapter.weights.safetensors;
 }

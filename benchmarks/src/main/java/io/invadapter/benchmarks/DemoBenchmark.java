@@ -1,12 +1,12 @@
 package io.invadapter.benchmarks;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.GenerationRequest;
-import io.invadapter.engine.GenerationResult;
-import io.invadapter.engine.IdentityBudget;
-import io.invadapter.engine.InversionResult;
-import io.invadapter.engine.Pipeline;
-import io.invadapter.engine.ProgressListener;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.GenerationResult;
+import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.InversionResult;
+import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.kernels.Precision;
 import java.awt.image.BufferedImage;
 import java.util.concurrent.TimeUnit;

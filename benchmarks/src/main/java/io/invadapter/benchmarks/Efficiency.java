@@ -1,11 +1,11 @@
 package io.invadapter.benchmarks;
 
 import com.sun.management.OperatingSystemMXBean;
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.bench.Structure;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.MeasuringDevice;
+import io.invadapter.timing.Structure;
 import java.lang.management.ManagementFactory;
 import java.util.Comparator;
 import java.util.Map;

@@ -1,17 +1,17 @@
 package io.invadapter.benchmarks;
 
-import io.invadapter.bench.Structure;
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.Pipeline;
-import io.invadapter.engine.model.UNet;
-import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
-import io.invadapter.weights.Safetensors;
-import io.invadapter.weights.SafetensorsWriter;
-import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.timing.Structure;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.SyntheticWeights;
+import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

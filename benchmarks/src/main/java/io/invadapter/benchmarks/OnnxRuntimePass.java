@@ -4,7 +4,7 @@ import ai.onnxruntime.OnnxTensor;
 import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
-import io.invadapter.bench.Structure;
+import io.invadapter.timing.Structure;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.FloatBuffer;

@@ -7,7 +7,7 @@ import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
-import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.weights.model.SyntheticWeights;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;

@@ -2,10 +2,10 @@ package io.invadapter.benchmarks;
 
 import ai.onnxruntime.OrtException;
 import com.sun.management.OperatingSystemMXBean;
-import io.invadapter.bench.Structure;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.Structure;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;

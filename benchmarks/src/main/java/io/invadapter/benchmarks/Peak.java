@@ -5,7 +5,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
-import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.weights.model.SyntheticWeights;
 
 /** The two products that show what a device can do at best: what a whole pass is measured against. */
 final class Peak {

@@ -1,12 +1,12 @@
 package io.invadapter.benchmarks;
 
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.bench.Structure;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.MeasuringDevice;
+import io.invadapter.timing.Structure;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;

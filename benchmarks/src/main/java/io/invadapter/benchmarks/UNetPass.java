@@ -1,12 +1,12 @@
 package io.invadapter.benchmarks;
 
-import io.invadapter.bench.Structure;
-import io.invadapter.engine.model.IdentityAttention;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNet;
-import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.Device;
-import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.timing.Structure;
+import io.invadapter.weights.model.SyntheticWeights;
 import java.util.SplittableRandom;
 
 /** A UNet with synthetic weights and one input for it. */

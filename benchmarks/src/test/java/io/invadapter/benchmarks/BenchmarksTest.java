@@ -6,12 +6,12 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import ai.onnxruntime.OrtEnvironment;
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNetConfig;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.MeasuringDevice;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;

@@ -1,14 +1,14 @@
 package io.invadapter.cli;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.base.WholeFile;
-import io.invadapter.bench.BenchReport;
-import io.invadapter.bench.GenerationBench;
-import io.invadapter.bench.JsonText;
-import io.invadapter.bench.Structure;
-import io.invadapter.engine.InvalidRequestException;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.BenchReport;
+import io.invadapter.timing.GenerationBench;
+import io.invadapter.timing.JsonText;
+import io.invadapter.timing.Structure;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;

@@ -1,7 +1,7 @@
 package io.invadapter.cli;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.base.WholeFile;
-import io.invadapter.engine.InvalidRequestException;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;

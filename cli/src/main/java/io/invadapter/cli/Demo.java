@@ -1,9 +1,9 @@
 package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.GenerationRequest;
-import io.invadapter.engine.InversionResult;
-import io.invadapter.engine.Pipeline;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.InversionResult;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -1,8 +1,8 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.IdentityBudget;
-import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.engine.Pipeline;
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import java.nio.file.Path;

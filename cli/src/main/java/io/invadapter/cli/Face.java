@@ -1,7 +1,7 @@
 package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.FacePicture;
+import io.invadapter.engine.picture.FacePicture;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
 import java.util.function.Consumer;

@@ -1,14 +1,15 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.GenerationRequest;
-import io.invadapter.engine.GenerationResult;
-import io.invadapter.engine.IdentityBudget;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.engine.PictureFile;
-import io.invadapter.engine.Pipeline;
-import io.invadapter.engine.ProgressListener;
-import io.invadapter.engine.model.IdentityLayers;
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.picture.PictureFile;
+import io.invadapter.engine.pipeline.PictureParameters;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.GenerationResult;
+import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.request.ProgressListener;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -139,7 +140,7 @@ final class Generate implements Callable<Integer> {
                 public void onPicture(int index, BufferedImage picture) {
                     progress.close();
                     try {
-                        out.write(picture, PictureFile.parameters(request, index, pipeline, model.modelName()), first + index);
+                        out.write(picture, PictureParameters.of(request, index, pipeline, model.modelName()), first + index);
                     } catch (IOException e) {
                         throw new UncheckedIOException(e);
                     }

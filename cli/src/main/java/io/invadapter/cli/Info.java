@@ -1,10 +1,10 @@
 package io.invadapter.cli;
 
-import io.invadapter.weights.ModelFiles;
-import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,8 +1,9 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.InversionResult;
-import io.invadapter.engine.PictureFile;
-import io.invadapter.engine.Pipeline;
+import io.invadapter.engine.picture.PictureFile;
+import io.invadapter.engine.pipeline.PictureParameters;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.InversionResult;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
 import java.util.Locale;
@@ -41,7 +42,7 @@ final class Invert implements Callable<Integer> {
             InversionResult result = pipeline.invert(picture, caption, model.steps(pipeline), progress);
             progress.close();
             result.warnings().forEach(device::warn);
-            out.write(result.reconstruction(), PictureFile.parameters(result, caption, model.steps(pipeline), model.modelName()), 0);
+            out.write(result.reconstruction(), PictureParameters.of(result, caption, model.steps(pipeline), model.modelName()), 0);
             out.say(String.format(Locale.ROOT, "%s: relative error of the latents %.4f", out.name(0), result.error()));
         }
         return 0;

@@ -1,12 +1,12 @@
 package io.invadapter.cli;
 
 import io.invadapter.base.InvAdapterException;
-import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.base.InvalidRequestException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
-import java.nio.file.Files;
 import java.nio.file.FileSystemException;
+import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;

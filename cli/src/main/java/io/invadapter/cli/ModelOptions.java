@@ -1,10 +1,10 @@
 package io.invadapter.cli;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.GenerationRequest;
-import io.invadapter.engine.IdentityBudget;
-import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.engine.Pipeline;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.IdentityBudget;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 

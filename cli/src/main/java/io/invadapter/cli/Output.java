@@ -1,7 +1,7 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.engine.PictureFile;
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.picture.PictureFile;
 import java.awt.image.BufferedImage;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;

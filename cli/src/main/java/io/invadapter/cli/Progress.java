@@ -1,6 +1,6 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.ProgressListener;
+import io.invadapter.engine.request.ProgressListener;
 import java.text.DecimalFormat;
 import java.text.DecimalFormatSymbols;
 import java.util.Locale;

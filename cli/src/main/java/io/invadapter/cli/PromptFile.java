@@ -1,6 +1,6 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.base.InvalidRequestException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;

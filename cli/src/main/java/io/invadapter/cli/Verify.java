@@ -1,6 +1,6 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.InvalidRequestException;
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;

@@ -2,7 +2,7 @@ package io.invadapter.cli;
 
 import io.invadapter.base.InvAdapterException;
 import io.invadapter.base.TemporaryFolder;
-import io.invadapter.engine.PictureFile;
+import io.invadapter.engine.picture.PictureFile;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.weights.Safetensors;
-import io.invadapter.weights.SafetensorsWriter;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;

@@ -4,9 +4,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import io.invadapter.engine.FacePicture;
-import io.invadapter.engine.InvalidRequestException;
-import io.invadapter.engine.PictureFile;
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.picture.FacePicture;
+import io.invadapter.engine.picture.PictureFile;
 import java.awt.color.ColorSpace;
 import java.awt.color.ICC_Profile;
 import java.awt.image.BufferedImage;

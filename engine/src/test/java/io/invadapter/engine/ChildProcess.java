@@ -14,14 +14,14 @@ import java.util.List;
  *
  * @param output both streams
  */
-record ChildProcess(int status, String output) {
+public record ChildProcess(int status, String output) {
 
-    static ChildProcess run(List<String> options, Class<?> main, String... arguments) {
+    public static ChildProcess run(List<String> options, Class<?> main, String... arguments) {
         return run(List.of(), options, main, arguments);
     }
 
     /** @param before words before {@code java} */
-    static ChildProcess run(List<String> before, List<String> options, Class<?> main, String... arguments) {
+    public static ChildProcess run(List<String> before, List<String> options, Class<?> main, String... arguments) {
         String classes = System.getProperty("java.class.path") + File.pathSeparator + System.getProperty("jdk.module.path", "");
         List<String> command = new ArrayList<>(before);
         command.addAll(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(),

@@ -2,6 +2,7 @@ package io.invadapter.engine;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.invadapter.engine.pipeline.Pipeline;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleFinder;
 import java.nio.file.Path;

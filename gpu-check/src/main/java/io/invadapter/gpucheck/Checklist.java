@@ -1,6 +1,6 @@
 package io.invadapter.gpucheck;
 
-import io.invadapter.bench.JsonText;
+import io.invadapter.timing.JsonText;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;

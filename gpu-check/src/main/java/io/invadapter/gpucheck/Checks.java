@@ -1,26 +1,26 @@
 package io.invadapter.gpucheck;
 
-import io.invadapter.bench.BenchReport;
-import io.invadapter.bench.GenerationBench;
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.bench.Structure;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.SeededNoise;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityLayers;
-import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.cuda.KernelCases;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
+import io.invadapter.timing.BenchReport;
+import io.invadapter.timing.GenerationBench;
+import io.invadapter.timing.MeasuringDevice;
+import io.invadapter.timing.Structure;
 import io.invadapter.verification.Verification;
-import io.invadapter.weights.ModelFiles;
-import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -118,7 +118,7 @@ final class Checks {
             // While it measures, nothing is recorded.
             StableDiffusion called = new StableDiffusion(new MeasuringDevice(opened).device(), m.tokenizer(), m.textEncoder(), m.unet(),
                     m.vae(), m.schedule());
-            try (Diffusion recording = new Diffusion(m); Diffusion calling = new Diffusion(called)) {
+            try (Diffusion recording = m.diffusion(); Diffusion calling = called.diffusion()) {
                 Diffusion.People people = new Diffusion.Inverted(subject.noise(2), List.of(subject.caption), null);
                 boolean plain = Arrays.equals(subject.generate(recording, null).values(), subject.generate(calling, null).values());
                 boolean identity = Arrays.equals(subject.generate(recording, people).values(),
@@ -134,7 +134,7 @@ final class Checks {
         try (Device opened = Devices.open(device, precision, System.err::println)) {
             Subject subject = Subject.load(folder, opened);
             List<Tensor> kept = new ArrayList<>();
-            try (Diffusion diffusion = new Diffusion(subject.model)) {
+            try (Diffusion diffusion = subject.model.diffusion()) {
                 Latents computed = subject.generate(diffusion, new Diffusion.Inverted(subject.noise(2), List.of(subject.caption),
                         (step, features) -> {
                             kept.add(opened.keep(opened.allocate(precision.type(), features.elements())));

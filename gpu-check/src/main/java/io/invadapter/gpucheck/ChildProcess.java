@@ -1,6 +1,6 @@
 package io.invadapter.gpucheck;
 
-import io.invadapter.weights.Json;
+import io.invadapter.weights.json.Json;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,6 +1,5 @@
 package io.invadapter.gpucheck;
 
-import io.invadapter.bench.JsonText;
 import io.invadapter.gpucheck.Checklist.Step;
 import io.invadapter.gpucheck.first.FirstChild;
 import io.invadapter.gpucheck.first.FirstContact;
@@ -12,6 +11,7 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import io.invadapter.timing.JsonText;
 import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;

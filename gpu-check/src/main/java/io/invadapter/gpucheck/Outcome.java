@@ -1,6 +1,6 @@
 package io.invadapter.gpucheck;
 
-import io.invadapter.weights.JsonValue;
+import io.invadapter.weights.json.JsonValue;
 import java.util.LinkedHashMap;
 import java.util.Map;
 

@@ -5,13 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import io.invadapter.bench.JsonText;
 import io.invadapter.gpucheck.Checklist.Step;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.driver.JCudaDriverApi;
-import io.invadapter.weights.Json;
-import io.invadapter.weights.JsonValue;
+import io.invadapter.timing.JsonText;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
 import java.io.ByteArrayOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;

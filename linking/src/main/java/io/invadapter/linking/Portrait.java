@@ -1,9 +1,9 @@
 package io.invadapter.linking;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.GenerationRequest;
-import io.invadapter.engine.GenerationResult;
-import io.invadapter.engine.Pipeline;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.GenerationResult;
 
 /** Makes one small picture with the bundled model and prints its size. */
 public final class Portrait {

@@ -1,21 +1,21 @@
 package io.invadapter.verification;
 
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityAttention;
-import io.invadapter.engine.model.IdentityLayers;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.Vae;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Device;
 import io.invadapter.verification.Verification.Part;
-import io.invadapter.weights.Json;
-import io.invadapter.weights.JsonValue;
-import io.invadapter.weights.ModelFiles;
-import io.invadapter.weights.Safetensors;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -54,7 +54,7 @@ final class ModelCase extends GoldenCase {
             singlePasses(negative, prompt);
         }
         if (wanted(Part.LOOPS)) {
-            try (Diffusion diffusion = new Diffusion(model)) {
+            try (Diffusion diffusion = model.diffusion()) {
                 loops(diffusion, caption, negative, prompt);
             }
         }

@@ -1,18 +1,18 @@
 package io.invadapter.verification;
 
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityAttention;
-import io.invadapter.engine.model.IdentityLayers;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.Vae;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Device;
 import io.invadapter.verification.Verification.Part;
-import io.invadapter.weights.JsonValue;
-import io.invadapter.weights.SyntheticWeights;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.SyntheticWeights;
 import java.nio.file.Path;
 import java.util.List;
 
@@ -52,7 +52,7 @@ final class SyntheticCase extends GoldenCase {
             }
         }
         if (wanted(Part.LOOPS) || wanted(Part.IDENTITY)) {
-            try (Diffusion diffusion = new Diffusion(model)) {
+            try (Diffusion diffusion = model.diffusion()) {
                 Latents noise = diffusion.invertToNoise(clean, List.of(caption), steps(), QUIET);
                 outputs.put("invert.last", noise.values());
                 firstStep(model, adapter, noise, caption, start, negative, prompt);

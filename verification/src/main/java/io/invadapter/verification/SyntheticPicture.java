@@ -1,6 +1,6 @@
 package io.invadapter.verification;
 
-import io.invadapter.weights.SyntheticWeights;
+import io.invadapter.weights.model.SyntheticWeights;
 
 /** The picture of the synthetic full-size case: noise, clamped, smoothed by a 9 x 9 mean, stretched and clamped again. */
 final class SyntheticPicture {

@@ -2,12 +2,12 @@ package io.invadapter.verification;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
-import io.invadapter.weights.Json;
-import io.invadapter.weights.JsonValue;
-import io.invadapter.weights.Safetensors;
-import io.invadapter.weights.SafetensorsWriter;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,7 +20,7 @@ import java.util.Set;
  * Golden data of the reference implementation (PyTorch, float32) and what a device makes of the same model and inputs. A
  * folder of golden data is a model in the diffusers layout with {@code case.json}, {@code tokens.json},
  * {@code golden.safetensors} and {@code eaa.safetensors}; or {@code case.json}, {@code shapes.json} and
- * {@code golden.safetensors}, whose weights are made by {@link io.invadapter.weights.SyntheticWeights}.
+ * {@code golden.safetensors}, whose weights are made by {@link io.invadapter.weights.model.SyntheticWeights}.
  */
 public final class Verification {
     private final Path folder;

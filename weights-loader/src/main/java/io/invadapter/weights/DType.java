@@ -42,7 +42,7 @@ public enum DType {
     }
 
     /** The type that a safetensors header calls by this name, if it is one of these. */
-    static Optional<DType> named(String name) {
+    public static Optional<DType> named(String name) {
         for (DType dtype : values()) {
             if (dtype.name().equals(name)) {
                 return Optional.of(dtype);

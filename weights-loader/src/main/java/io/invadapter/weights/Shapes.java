@@ -3,7 +3,7 @@ package io.invadapter.weights;
 import java.util.Arrays;
 
 /** Arithmetic on tensor shapes. */
-final class Shapes {
+public final class Shapes {
 
     private Shapes() {
     }
@@ -13,7 +13,7 @@ final class Shapes {
      *
      * @throws ArithmeticException if a size is negative or the product does not fit a long
      */
-    static long elements(long[] shape) {
+    public static long elements(long[] shape) {
         long product = 1;
         for (long size : shape) {
             if (size < 0) {
@@ -25,7 +25,7 @@ final class Shapes {
     }
 
     /** A shape as messages show it: {@code [320, 4, 3, 3]}. */
-    static String text(long[] shape) {
+    public static String text(long[] shape) {
         return Arrays.toString(shape);
     }
 }

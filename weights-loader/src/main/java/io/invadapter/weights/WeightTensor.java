@@ -144,7 +144,7 @@ public final class WeightTensor {
     }
 
     /** The same tensor under another name, as the layouts present it. */
-    WeightTensor renamed(String newName) {
+    public WeightTensor renamed(String newName) {
         return new WeightTensor(newName, dtype, data, shape, elements);
     }
 

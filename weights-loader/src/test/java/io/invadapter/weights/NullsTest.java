@@ -3,6 +3,13 @@ package io.invadapter.weights;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.model.SyntheticWeights;
+import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsFile;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
+import io.invadapter.weights.safetensors.ShardedSafetensors;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;

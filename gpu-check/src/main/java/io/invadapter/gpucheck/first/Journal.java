@@ -1,8 +1,8 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.JsonText;
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.timing.JsonText;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;

@@ -1,9 +1,7 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.bench.Structure;
-import io.invadapter.engine.model.UNetConfig;
-import io.invadapter.engine.model.VaeConfig;
+import io.invadapter.engine.unet.UNetConfig;
+import io.invadapter.engine.vae.VaeConfig;
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
@@ -15,6 +13,8 @@ import io.invadapter.kernels.cuda.GatedProduct;
 import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
+import io.invadapter.timing.MeasuringDevice;
+import io.invadapter.timing.Structure;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Locale;

@@ -1,9 +1,9 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.BenchReport;
-import io.invadapter.bench.GenerationBench;
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.BenchReport;
+import io.invadapter.timing.GenerationBench;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;

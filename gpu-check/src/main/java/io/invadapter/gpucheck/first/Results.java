@@ -1,6 +1,6 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.JsonText;
+import io.invadapter.timing.JsonText;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;

@@ -1,7 +1,7 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.GenerationBench;
-import io.invadapter.bench.Structure;
+import io.invadapter.timing.GenerationBench;
+import io.invadapter.timing.Structure;
 import io.invadapter.verification.Verification.Part;
 import java.nio.file.Path;
 import java.util.EnumSet;

@@ -1,14 +1,14 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.MeasuringDevice;
-import io.invadapter.bench.SyntheticModel;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.SeededNoise;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
+import io.invadapter.timing.MeasuringDevice;
+import io.invadapter.timing.SyntheticModel;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -64,7 +64,7 @@ final class Step {
             prompt[i] = OnDevice.known(3, i);
             negative[i] = OnDevice.known(4, i);
         }
-        try (Diffusion diffusion = new Diffusion(m)) {
+        try (Diffusion diffusion = m.diffusion()) {
             return diffusion.generate(SeededNoise.latents(1, m.vae().latentChannels(), size, size),
                     List.of(new Diffusion.Guidance(prompt, negative, 7.5)), count, null, QUIET).latents();
         }

@@ -1,10 +1,9 @@
 package io.invadapter.gpucheck.first;
 
-import io.invadapter.bench.SyntheticModel;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.SeededNoise;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.cuda.CudaDeviceProvider;
@@ -13,6 +12,7 @@ import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.libraries.CudaLibraries;
+import io.invadapter.timing.SyntheticModel;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -40,7 +40,7 @@ final class StepWork {
             int size = sizes.picture() / model.vae().factor();
             float[] text = new float[sizes.structure().textEncoder().maxTokens() * sizes.structure().unet().contextChannels()];
             Supplier<Latents> picture = () -> {
-                try (Diffusion diffusion = new Diffusion(model)) {
+                try (Diffusion diffusion = model.diffusion()) {
                     return diffusion.generate(SeededNoise.latents(1, model.vae().latentChannels(), size, size),
                             List.of(new Diffusion.Guidance(text, text, 7.5)), 1, null, QUIET).latents();
                 }

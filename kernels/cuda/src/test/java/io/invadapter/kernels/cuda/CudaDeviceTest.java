@@ -2,8 +2,8 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
-import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.contract.DeviceContract;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import org.junit.jupiter.api.Nested;
 
 /** The CUDA device on the emulator keeps the contract of every device. */

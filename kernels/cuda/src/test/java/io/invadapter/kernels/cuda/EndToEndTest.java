@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.model.Latents;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;

@@ -1,24 +1,24 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.engine.ClipTokenizer;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.NoiseSchedule;
-import io.invadapter.engine.SeededNoise;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.ClipTextConfig;
-import io.invadapter.engine.model.ClipTextEncoder;
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityLayers;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNet;
-import io.invadapter.engine.model.UNetConfig;
-import io.invadapter.engine.model.Vae;
-import io.invadapter.engine.model.VaeConfig;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.text.ClipTextConfig;
+import io.invadapter.engine.text.ClipTextEncoder;
+import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.unet.UNetConfig;
+import io.invadapter.engine.vae.Vae;
+import io.invadapter.engine.vae.VaeConfig;
 import io.invadapter.kernels.Device;
-import io.invadapter.weights.Json;
-import io.invadapter.weights.SyntheticWeights;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.model.SyntheticWeights;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -55,7 +55,7 @@ final class SmallModel implements AutoCloseable {
                 new ClipTextEncoder(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
                 new Vae(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
-        diffusion = new Diffusion(model);
+        diffusion = model.diffusion();
     }
 
     /** Aggregates to 20 tokens, or 16 where there are no more. */

@@ -1,26 +1,26 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.engine.ClipTokenizer;
-import io.invadapter.engine.Diffusion;
-import io.invadapter.engine.IdentityRows;
-import io.invadapter.engine.NoiseSchedule;
-import io.invadapter.engine.SeededNoise;
-import io.invadapter.engine.StableDiffusion;
-import io.invadapter.engine.model.ClipTextConfig;
-import io.invadapter.engine.model.ClipTextEncoder;
-import io.invadapter.engine.model.EmbeddedAttentionAdapter;
-import io.invadapter.engine.model.IdentityLayers;
-import io.invadapter.engine.model.Latents;
-import io.invadapter.engine.model.UNet;
-import io.invadapter.engine.model.UNetConfig;
-import io.invadapter.engine.model.Vae;
-import io.invadapter.engine.model.VaeConfig;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.text.ClipTextConfig;
+import io.invadapter.engine.text.ClipTextEncoder;
+import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.unet.UNetConfig;
+import io.invadapter.engine.vae.Vae;
+import io.invadapter.engine.vae.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.DType;
-import io.invadapter.weights.Json;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
+import io.invadapter.weights.json.Json;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
@@ -111,7 +111,7 @@ final class StableDiffusion15 implements AutoCloseable {
             }
         });
         adapter = EmbeddedAttentionAdapter.load(weights, unet, device);
-        diffusion = new Diffusion(model);
+        diffusion = model.diffusion();
     }
 
     /**

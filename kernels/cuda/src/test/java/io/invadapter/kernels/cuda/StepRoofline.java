@@ -1,9 +1,9 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.bench.MeasuringDevice;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
+import io.invadapter.timing.MeasuringDevice;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.ArrayList;

@@ -1,2 +1,3 @@
 /** Matrix products on the GPU: {@link io.invadapter.kernels.cuda.blas.Blas}, and cuBLAS behind it. */
 package io.invadapter.kernels.cuda.blas;
+

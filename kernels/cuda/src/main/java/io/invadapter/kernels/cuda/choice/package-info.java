@@ -3,3 +3,4 @@
  * replayed graph on a warm chip, and the choice is kept on disk.
  */
 package io.invadapter.kernels.cuda.choice;
+

@@ -1,6 +1,5 @@
 package io.invadapter.kernels.cuda.dnn;
 
-
 /**
  * A convolution as an operation graph of cuDNN, in the order in which its compiled kernels are known to come:
  * {@code conv -> + residual -> + bias}. What lies between is float32 and never in memory.

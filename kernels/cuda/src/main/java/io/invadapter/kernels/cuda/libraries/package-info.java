@@ -3,3 +3,4 @@
  * {@link io.invadapter.kernels.cuda.libraries.CudaLibraries} is the way in.
  */
 package io.invadapter.kernels.cuda.libraries;
+

@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.invadapter.kernels.cuda.ChildJvm;
-import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.OpenedDevices;
+import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;

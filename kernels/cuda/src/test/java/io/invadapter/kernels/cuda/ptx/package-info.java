@@ -63,3 +63,4 @@
  * with its own conflicts.
  */
 package io.invadapter.kernels.cuda.ptx;
+

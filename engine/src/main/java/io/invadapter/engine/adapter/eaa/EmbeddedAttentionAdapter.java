@@ -1,0 +1,206 @@
+package io.invadapter.engine.adapter.eaa;
+
+import io.invadapter.engine.nn.Weights;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.TreeSet;
+import java.util.stream.IntStream;
+
+/**
+ * The Embedded Attention Adapter of Inv-Adapter (arXiv 2406.02881, equations 2 to 5). For every attention layer it turns
+ * the identity's diffusion feature {@code F_id}, the input of the same layer in the identity's own pass, into keys and
+ * values {@code K' = F_id W'k, V' = F_id W'v}; in cross attention the feature is aggregated first, {@code A F_id}.
+ */
+public final class EmbeddedAttentionAdapter {
+    /** Of an identity: 4096 pixels. */
+    private static final int MOST_LATENT_SIZE = 512;
+
+    private final Device device;
+    private final Map<String, Layer> layers = new LinkedHashMap<>();
+    private final int identityLatentSize;
+    private final double defaultScale;
+
+    private record Layer(UNet.AttentionLayer place, Device.Linear keyValue, Device.TokenMixer aggregation) {
+        int channels() {
+            return place.channels();
+        }
+
+        boolean fits(int height, int width) {
+            return aggregation == null || aggregation.inTokens() == place.tokens(height, width);
+        }
+
+        /** L' for an identity whose latents have that size. */
+        int identityTokens(int height, int width) {
+            return aggregation == null ? place.tokens(height, width) : aggregation.outTokens();
+        }
+    }
+
+    /**
+     * @param source keys {@code <layer>.eaa.to_k.weight}, {@code .to_v.weight [D, D]}, {@code .aggregate.weight [L', L]}
+     *               (cross attention only; absent: no aggregation)
+     * @throws WeightException when it is no adapter, or was made for another model
+     */
+    public static EmbeddedAttentionAdapter load(WeightSource source, UNet unet, Device device) {
+        return new EmbeddedAttentionAdapter(source, unet, device);
+    }
+
+    private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Device device) {
+        this.device = device;
+        Map<String, UNet.AttentionLayer> expected = unet.attentionLayers();
+        TreeSet<String> named = new TreeSet<>();
+        for (String name : source.names()) {
+            int end = name.indexOf(".eaa.");
+            if (end >= 0) {
+                named.add(name.substring(0, end));
+            }
+        }
+        if (named.isEmpty()) {
+            throw new WeightException(source.description() + " holds no adapter weights; expected an Inv-Adapter file with keys like "
+                    + expected.keySet().iterator().next() + ".eaa.to_k.weight");
+        }
+        Weights w = new Weights(source, device);
+        for (String name : named) {
+            UNet.AttentionLayer place = expected.get(name);
+            if (place == null) {
+                throw new WeightException(source.description() + ": made for another model, which has an attention layer '"
+                        + name + "'; this model has none of that name");
+            }
+            int channels = place.channels();
+            Weights layer = w.in(name).in("eaa");
+            if (!layer.has("to_k.weight") || source.tensor(name + ".eaa.to_k.weight").shape().length != 2
+                    || source.tensor(name + ".eaa.to_k.weight").shape()[0] != channels) {
+                throw new WeightException(source.description() + ": made for another model: expected " + name
+                        + ".eaa.to_k.weight of shape [" + channels + ", " + channels + "]");
+            }
+            Device.TokenMixer aggregation = null;
+            if (layer.has("aggregate.weight")) {
+                long[] shape = source.tensor(name + ".eaa.aggregate.weight").shape();
+                if (shape.length != 2) {
+                    throw new WeightException(source.description() + ": tensor '" + name + ".eaa.aggregate.weight' has "
+                            + shape.length + " axes where [L', L] is expected");
+                }
+                aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
+            }
+            layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
+        }
+        double version = number(source, "version", 1);
+        if (version != 1) {
+            throw new WeightException(source.description() + ": an adapter file of version " + version + "; this engine reads version 1");
+        }
+        this.identityLatentSize = (int) number(source, "id_latent_size", fittingSize(unet.config().sampleSize()));
+        if (!fits(identityLatentSize, identityLatentSize)) {
+            throw new WeightException(source.description() + ": made for another model: the aggregation matrices do not fit "
+                    + "identities of " + identityLatentSize + " x " + identityLatentSize + " latents (metadata 'id_latent_size')");
+        }
+        this.defaultScale = number(source, "scale", 0.6);
+    }
+
+    private static double number(WeightSource source, String key, double fallback) {
+        String text = source.metadata().get(key);
+        try {
+            double value = text == null ? fallback : Double.parseDouble(text);
+            if (value >= 0 && value <= 1 << 20) {
+                return value;
+            }
+        } catch (NumberFormatException e) {
+            // The same mistake.
+        }
+        throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a positive number");
+    }
+
+    /** The model's own size, or where the aggregation matrices are for another, that one; for files that do not say it. */
+    private int fittingSize(int sampleSize) {
+        return IntStream.concat(IntStream.of(sampleSize), IntStream.rangeClosed(1, MOST_LATENT_SIZE))
+                .filter(size -> fits(size, size)).findFirst().orElse(sampleSize);
+    }
+
+    /** Height and width of the identity's latents that the aggregation was trained for. */
+    public int identityLatentSize() {
+        return identityLatentSize;
+    }
+
+    /** The lambda the file recommends. */
+    public double defaultScale() {
+        return defaultScale;
+    }
+
+    /** Whether the aggregation matrices fit identities whose latents have that size. */
+    boolean fits(int height, int width) {
+        return layers.values().stream().allMatch(layer -> layer.fits(height, width));
+    }
+
+    /** Memory for the keys and values of every layer at one timestep, in the current scope. */
+    public IdentityFeatures features(int identities, int height, int width) {
+        Map<String, int[]> shapes = new LinkedHashMap<>();
+        layers.forEach((name, layer) -> shapes.put(name, new int[] {layer.identityTokens(height, width), 2 * layer.channels()}));
+        return new IdentityFeatures(device, identities, shapes);
+    }
+
+    /** Elements that {@link #features} take for one identity. */
+    public int featureElements(int height, int width) {
+        return layers.values().stream().mapToInt(layer -> layer.identityTokens(height, width) * 2 * layer.channels()).sum();
+    }
+
+    /** For the identities' own pass: keeps K' and V' of every layer in {@code features}, in the rows from {@code first} on. */
+    public IdentityAttention record(IdentityFeatures features, int first) {
+        return (name, hiddenStates) -> {
+            Layer layer = layers.get(name);
+            if (layer != null) {
+                try (Scope scope = device.scope()) {
+                    device.copy(keyValue(layer, hiddenStates), features.keyValue(name).rows(first, hiddenStates.batch()));
+                }
+            }
+            return null;
+        };
+    }
+
+    /**
+     * Takes in what was recorded at the same timestep.
+     *
+     * @param rows   see {@link Device.Identity}
+     * @param scales see {@link Device.Identity}
+     */
+    public IdentityAttention inject(IdentityFeatures features, Tensor rows, Tensor scales, IdentityLayers which) {
+        return (name, hiddenStates) -> layers.containsKey(name) && which.include(name)
+                ? source(features.keyValue(name), rows, scales) : null;
+    }
+
+    /**
+     * For a pass whose first rows are the identities: each layer makes K' and V' of those rows and attends to them at once.
+     *
+     * @param keep also gets K' and V', or {@code null}
+     */
+    public IdentityAttention together(int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
+        return (name, hiddenStates) -> {
+            Layer layer = layers.get(name);
+            if (layer == null || keep == null && !which.include(name)) {
+                return null;
+            }
+            Tensor keyValue = keyValue(layer, hiddenStates.rows(0, identities));
+            if (keep != null) {
+                device.copy(keyValue, keep.keyValue(name));
+            }
+            return which.include(name) ? source(keyValue, rows, scales) : null;
+        };
+    }
+
+    /** {@code [K', V'] = F_id [W'k, W'v]}, or of the aggregated {@code A F_id}: {@code [I, L', 2 D]}. */
+    private Tensor keyValue(Layer layer, Tensor features) {
+        Tensor aggregated = layer.aggregation == null ? features : device.mixTokens(features, layer.aggregation);
+        return device.linear(aggregated, layer.keyValue, Activation.NONE, null);
+    }
+
+    private static Device.Identity source(Tensor keyValue, Tensor rows, Tensor scales) {
+        int channels = keyValue.channels() / 2;
+        return new Device.Identity(keyValue.columns(0, channels), keyValue.columns(channels, channels), rows, scales);
+    }
+}

@@ -1,0 +1,145 @@
+package io.invadapter.engine.identity;
+
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.picture.FacePicture;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.Wanted;
+import io.invadapter.engine.vae.PictureLatents;
+import java.awt.image.BufferedImage;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/** Pictures of people: where their keys and values come from, and what is kept of them for the next ones. */
+public final class Identities implements AutoCloseable {
+
+    /** A face with what decides how its keys and values come out. */
+    public record Person(String key, BufferedImage face, float[] caption) {
+    }
+
+    private final StableDiffusion model;
+    private final EmbeddedAttentionAdapter adapter;
+    private final Diffusion diffusion;
+    private final IdentityCache cache;
+    private final String weights;
+
+    /**
+     * @param adapter {@code null} for a model that makes pictures of nobody
+     * @param weights fingerprint of model and adapter, or what stands for it while only this process keeps identities
+     */
+    public Identities(StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, IdentityCache cache, String weights) {
+        this.model = model;
+        this.adapter = adapter;
+        this.diffusion = diffusion;
+        this.cache = cache;
+        this.weights = weights;
+    }
+
+    /** Width and height, in pixels, that a face is seen in. */
+    public int size() {
+        return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
+    }
+
+    /** @param captionText the caption, encoded */
+    public Person person(BufferedImage picture, String caption, float[] captionText, int steps) {
+        BufferedImage face = FacePicture.square(picture, size());
+        int width = face.getWidth();
+        // cuda:0 and cuda:1 compute the same.
+        String kindOfDevice = model.device().name().split(":")[0];
+        String key = new Fingerprint().add(weights).add(kindOfDevice).add(model.device().precision().toString())
+                .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
+                .add(model.tokenizer().encode(caption).ids())
+                .add(model.schedule().timesteps(steps)).value();
+        return new Person(key, face, captionText);
+    }
+
+    /** Whether what a picture needs of a face can be there for the next one. */
+    public boolean canKeep(int steps) {
+        return cache.accepts(steps, elements());
+    }
+
+    private int elements() {
+        return adapter.featureElements(adapter.identityLatentSize(), adapter.identityLatentSize());
+    }
+
+    /**
+     * Clean latents.
+     *
+     * @param faces  of each picture, {@code null} for one of nobody
+     * @param scales lambda of each picture
+     * @throws java.util.concurrent.CancellationException when nobody waits for any of the pictures
+     */
+    public Latents sample(Latents noise, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, int steps, IdentityLayers layers, IdentityRows rows,
+            Diffusion.StepListener inverting, Diffusion.StepListener generating) {
+        Map<String, Person> byKey = new LinkedHashMap<>();
+        faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
+        if (byKey.isEmpty()) {
+            return diffusion.generate(noise, guidance, steps, null, generating).latents();
+        }
+        List<Person> people = List.copyOf(byKey.values());
+        List<String> keys = List.copyOf(byKey.keySet());
+        int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
+        Sampling sampling = source -> diffusion.generate(noise, guidance, steps, new Diffusion.IdentityControl(adapter, source,
+                ofPictures, scales, layers, rows), generating).latents();
+        cache.beginBatch();
+        if (keys.stream().allMatch(key -> cache.contains(key, steps, elements()))) {
+            try {
+                return sampling.with(new Diffusion.Stored(people.size(), (step, features) -> {
+                    for (int i = 0; i < people.size(); i++) {
+                        cache.load(keys.get(i), step, features, i);
+                    }
+                }));
+            } catch (IdentityCache.LostException e) {
+                cache.beginBatch();
+            }
+        }
+        return computed(sampling, people, steps, inverting);
+    }
+
+    /** The steps, with people from one source or another. */
+    private interface Sampling {
+        Latents with(Diffusion.People people);
+    }
+
+    /** Inverts the faces and takes them through the steps beside the pictures, keeping their keys and values for later. */
+    private Latents computed(Sampling sampling, List<Person> people, int steps, Diffusion.StepListener inverting) {
+        List<Latents> faces = new ArrayList<>();
+        people.forEach(person -> faces.add(Wanted.get(model.device(), () -> inverting.wants(0),
+                () -> PictureLatents.encode(person.face, model.vae()))));
+        List<float[]> captions = people.stream().map(Person::caption).toList();
+        Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, steps, inverting);
+        if (!canKeep(steps)) {
+            cache.tellOfRefusal(steps, elements());
+            return sampling.with(new Diffusion.Inverted(inverted, captions, null));
+        }
+        List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, steps, elements())).toList();
+        try {
+            Latents clean = sampling.with(new Diffusion.Inverted(inverted, captions, (step, features) -> {
+                for (int i = 0; i < writers.size(); i++) {
+                    writers.get(i).store(step, features, i);
+                }
+            }));
+            writers.forEach(IdentityCache.Writer::finish);
+            return clean;
+        } catch (RuntimeException | Error e) {
+            writers.forEach(IdentityCache.Writer::abandon);
+            throw e;
+        }
+    }
+
+    /** Frees the device's memory. */
+    public void leaveDevice() {
+        cache.leaveDevice();
+    }
+
+    @Override
+    public void close() {
+        cache.close();
+    }
+}

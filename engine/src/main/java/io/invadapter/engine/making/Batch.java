@@ -1,0 +1,268 @@
+package io.invadapter.engine.making;
+
+import io.invadapter.engine.identity.Identities.Person;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.sampling.Wanted;
+import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.text.PromptNotices;
+import io.invadapter.engine.vae.PictureLatents;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CancellationException;
+import java.util.function.Supplier;
+import java.util.stream.IntStream;
+
+/**
+ * Orders of one kind, from texts and faces to pictures, as many at a time as go through the network together. What is wrong
+ * with one order ends that one, and what is finished of another stays finished.
+ */
+public final class Batch {
+    /** Pictures of a face that cannot be kept from one to the next take the steps together on any device, this many at most. */
+    private static final int SIDE_BY_SIDE = 4;
+
+    /** What requests must agree in to go through the network together. */
+    public record Kind(int width, int height, int steps, IdentityLayers layers, IdentityRows rows) {
+
+        /** @param request without anything left open */
+        public static Kind of(GenerationRequest request) {
+            return new Kind(request.width(), request.height(), request.steps(), request.identityLayers(), request.identityRows());
+        }
+
+        @Override
+        public String toString() {
+            return width + "x" + height + " pixels in " + steps + " steps with identity layers " + layers + " and identity rows " + rows;
+        }
+    }
+
+    /** One picture of an order. */
+    private record Picture(Order order, int index) {
+        boolean isOpen() {
+            return order.isOpen() && !order.has(index);
+        }
+
+        boolean isGuided() {
+            return order.request().guidanceScale() > 1;
+        }
+    }
+
+    private final Workshop workshop;
+    private final StableDiffusion model;
+    private final Device device;
+    private final Kind kind;
+    private final List<Order> orders;
+    private final Map<String, float[]> texts = new HashMap<>();
+    private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
+    private final Map<Order, Person> people = new HashMap<>();
+
+    public Batch(Workshop workshop, List<Order> orders) {
+        this.workshop = workshop;
+        this.model = workshop.model();
+        this.device = model.device();
+        this.kind = orders.getFirst().kind();
+        this.orders = orders;
+    }
+
+    /**
+     * Goes on with the orders until each is finished, cannot be or, when it is one of many pictures, has had a turn.
+     *
+     * @param oneTurn whether to end then, so that others can be served in between
+     *
+     * @throws DeviceException when the device fails; memory that runs out is no such failure
+     */
+    public void run(boolean oneTurn) {
+        for (Order order : orders) {
+            try {
+                workshop.withRoom(() -> prepare(order));
+            } catch (OutOfDeviceMemoryException e) {
+                order.fail(e);
+            }
+        }
+        List<List<Picture>> parts = parts();
+        for (Order order : orders) {
+            order.expectBatches((int) parts.stream().filter(part -> part.stream().anyMatch(p -> p.order == order)).count());
+        }
+        Set<Order> served = new HashSet<>();
+        for (List<Picture> part : parts) {
+            List<Order> ofPart = part.stream().map(Picture::order).toList();
+            if (!oneTurn || !served.containsAll(ofPart)) {
+                run(part);
+                served.addAll(ofPart);
+            }
+        }
+    }
+
+    /** Finds out before all the steps what the last of them would: that a picture of this size cannot be decoded. */
+    private void checkRoom() {
+        long needed = model.vae().leastBytes(kind.width(), kind.height());
+        long reachable = device.reachableMemory();
+        if (needed > reachable) {
+            throw new OutOfDeviceMemoryException("out of memory: a picture of " + kind.width() + "x" + kind.height() + " needs more than "
+                    + (needed >> 20) + " MiB, and " + device.name() + " has " + (reachable >> 20) + " MiB left");
+        }
+    }
+
+    private void prepare(Order order) {
+        checkRoom();
+        GenerationRequest request = order.request();
+        try {
+            Wanted.run(device, order::isOpen, () -> {
+                guidance.put(order, new Diffusion.Guidance(encode(request.prompt(), "prompt", order),
+                        encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale()));
+                if (request.identityScale() != 0) {
+                    people.put(order, workshop.identities().person(request.face(), request.caption(),
+                            encode(request.caption(), "caption", order), kind.steps));
+                }
+            });
+        } catch (DeviceException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            order.fail(e);
+        }
+    }
+
+    private float[] encode(String text, String what, Order order) {
+        ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
+        PromptNotices.of(what, text, encoding, model.tokenizer().maxLength()).forEach(order::warn);
+        return texts.computeIfAbsent(Arrays.toString(encoding.ids()), ids -> model.textEncoder().encode(encoding.ids()));
+    }
+
+    private List<List<Picture>> parts() {
+        List<Picture> open = new ArrayList<>();
+        for (Order order : orders) {
+            if (order.isOpen()) {
+                Arrays.stream(order.missing()).forEach(i -> open.add(new Picture(order, i)));
+            }
+        }
+        int most = workshop.picturesPerBatch();
+        if (!people.isEmpty() && !workshop.identities().canKeep(kind.steps)) {
+            most = Math.max(most, SIDE_BY_SIDE);
+        }
+        List<List<Picture>> parts = new ArrayList<>();
+        if (device.prefersLargeBatches()) {
+            // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
+            split(open.stream().filter(Picture::isGuided).toList(), most, parts);
+            split(open.stream().filter(p -> !p.isGuided()).toList(), most, parts);
+        } else {
+            split(open, most, parts);
+        }
+        return parts;
+    }
+
+    private static void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
+        for (int i = 0; i < pictures.size(); i += most) {
+            parts.add(pictures.subList(i, Math.min(i + most, pictures.size())));
+        }
+    }
+
+    // --- one part ---------------------------------------------------------------------------------------------------
+
+    /** In halves when there is not enough memory for all of it. */
+    private void run(List<Picture> part) {
+        try {
+            workshop.withRoom(() -> make(part));
+        } catch (OutOfDeviceMemoryException e) {
+            List<Picture> open = open(part);
+            if (open.size() == 1) {
+                open.getFirst().order.fail(e);
+            } else if (!open.isEmpty()) {
+                int half = open.size() / 2;
+                workshop.notice(device.name() + ": no memory for " + open.size() + " pictures at once, so they are made in two parts ("
+                        + e.getMessage() + ")");
+                run(open.subList(0, half));
+                run(open.subList(half, open.size()));
+            }
+        }
+    }
+
+    private static List<Picture> open(List<Picture> part) {
+        return part.stream().filter(Picture::isOpen).toList();
+    }
+
+    private void make(List<Picture> part) {
+        List<Picture> pictures = open(part);
+        if (pictures.isEmpty()) {
+            return;
+        }
+        Latents noise = Latents.stack(pictures.stream().map(this::noise).toList());
+        List<Diffusion.Guidance> ofPictures = pictures.stream().map(picture -> guidance.get(picture.order)).toList();
+        List<Person> faces = pictures.stream().map(picture -> people.get(picture.order)).toList();
+        double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
+        Latents clean;
+        try {
+            clean = workshop.identities().sample(noise, ofPictures, faces, scales, kind.steps, kind.layers, kind.rows, inverting(pictures), generating(pictures));
+        } catch (CancellationException e) {
+            return;
+        }
+        for (int i = 0; i < pictures.size(); i++) {
+            decode(pictures.get(i), clean.row(i));
+        }
+    }
+
+    private Latents noise(Picture picture) {
+        return SeededNoise.latents(picture.order.request().seed() + picture.index, model.vae().latentChannels(),
+                kind.height / model.vae().factor(), kind.width / model.vae().factor());
+    }
+
+    private void decode(Picture picture, Latents latents) {
+        try {
+            picture.order.finish(picture.index, latents, Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.vae())));
+        } catch (CancellationException e) {
+            // The order knows why.
+        } catch (DeviceException e) {
+            throw e;
+        } catch (RuntimeException e) {
+            picture.order.fail(e);
+        }
+    }
+
+    // --- progress ---------------------------------------------------------------------------------------------------
+
+    private static Diffusion.StepListener inverting(List<Picture> pictures) {
+        return new Diffusion.StepListener() {
+            @Override
+            public void step(int done, int steps, Supplier<Latents> latents) {
+                pictures.stream().map(Picture::order).distinct().filter(order -> order.request().identityScale() != 0)
+                        .forEach(order -> order.inverting(done));
+            }
+
+            @Override
+            public boolean wants(int face) {
+                return pictures.stream().anyMatch(Picture::isOpen);
+            }
+        };
+    }
+
+    private Diffusion.StepListener generating(List<Picture> pictures) {
+        return new Diffusion.StepListener() {
+            @Override
+            public void step(int done, int steps, Supplier<Latents> latents) {
+                for (Order order : pictures.stream().map(Picture::order).distinct().toList()) {
+                    int[] own = IntStream.range(0, pictures.size()).filter(i -> pictures.get(i).order == order).toArray();
+                    order.generating(own.length, done, () -> {
+                        Latents all = latents.get();
+                        return Arrays.stream(own).mapToObj(i -> workshop.preview().picture(all, i)).toList();
+                    });
+                }
+            }
+
+            @Override
+            public boolean wants(int picture) {
+                return pictures.get(picture).isOpen();
+            }
+        };
+    }
+}

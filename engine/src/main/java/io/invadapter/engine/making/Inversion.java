@@ -1,0 +1,84 @@
+package io.invadapter.engine.making;
+
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.picture.FacePicture;
+import io.invadapter.engine.request.InversionResult;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.Wanted;
+import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.text.PromptNotices;
+import io.invadapter.engine.vae.PictureLatents;
+import java.awt.image.BufferedImage;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
+
+/** A face to noise and back, once. */
+public final class Inversion implements Runnable {
+    private final Workshop workshop;
+    private final BufferedImage face;
+    private final String caption;
+    private final int steps;
+    private final Reports reports;
+    private final BooleanSupplier wanted;
+    private InversionResult result;
+
+    /** @param wanted whether somebody still waits for it */
+    public Inversion(Workshop workshop, BufferedImage face, String caption, int steps, Reports reports, BooleanSupplier wanted) {
+        this.workshop = workshop;
+        this.face = face;
+        this.caption = caption;
+        this.steps = steps;
+        this.reports = reports;
+        this.wanted = wanted;
+    }
+
+    public InversionResult result() {
+        return result;
+    }
+
+    /** @throws CancellationException when nobody wants it any more */
+    @Override
+    public void run() {
+        StableDiffusion model = workshop.model();
+        BufferedImage seen = FacePicture.square(face, workshop.identities().size());
+        ClipTokenizer.Encoding encoding = model.tokenizer().encode(caption);
+        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(encoding.ids())));
+        Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.vae()));
+        Latents noise = workshop.diffusion().invertToNoise(clean, text, steps, phase("inverting"));
+        Latents back = workshop.diffusion().denoise(noise, text, steps, phase("reconstructing"));
+        BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vae()));
+        result = new InversionResult(seen, reconstruction, noise, relativeError(back.values(), clean.values()),
+                PromptNotices.of("caption", caption, encoding, model.tokenizer().maxLength()));
+    }
+
+    private <T> T whileWanted(Supplier<T> work) {
+        return Wanted.get(workshop.device(), wanted, work);
+    }
+
+    private Diffusion.StepListener phase(String name) {
+        return new Diffusion.StepListener() {
+            @Override
+            public void step(int done, int steps, Supplier<Latents> latents) {
+                reports.step(name, done, steps, List::of);
+            }
+
+            @Override
+            public boolean wants(int row) {
+                return wanted.getAsBoolean();
+            }
+        };
+    }
+
+    private static double relativeError(float[] found, float[] expected) {
+        double difference = 0;
+        double norm = 0;
+        for (int i = 0; i < found.length; i++) {
+            difference += Math.pow((double) found[i] - expected[i], 2);
+            norm += (double) expected[i] * expected[i];
+        }
+        return Math.sqrt(difference / norm);
+    }
+}

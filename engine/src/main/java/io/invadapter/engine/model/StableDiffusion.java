@@ -1,0 +1,84 @@
+package io.invadapter.engine.model;
+
+import io.invadapter.engine.request.ProgressListener;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.text.ClipTextConfig;
+import io.invadapter.engine.text.ClipTextEncoder;
+import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.unet.UNetConfig;
+import io.invadapter.engine.vae.Vae;
+import io.invadapter.engine.vae.VaeConfig;
+import io.invadapter.kernels.Device;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.model.ModelFiles;
+import java.util.Objects;
+import java.util.function.Consumer;
+
+/** The networks of one model on one device. */
+public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
+        NoiseSchedule schedule) {
+
+    public StableDiffusion {
+        Objects.requireNonNull(device, "device");
+        Objects.requireNonNull(tokenizer, "tokenizer");
+        Objects.requireNonNull(textEncoder, "textEncoder");
+        Objects.requireNonNull(unet, "unet");
+        Objects.requireNonNull(vae, "vae");
+        Objects.requireNonNull(schedule, "schedule");
+    }
+
+    /**
+     * Packs all weights for {@code device}; {@code files} may be closed afterwards.
+     *
+     * @param notices told of what is in the files without having a meaning here: keys that are not known, weights of no layer
+     * @throws WeightException when a tensor is missing, has the wrong shape, the parts do not fit together, or a configuration asks
+     *     for what is not computed
+     */
+    public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices) {
+        return load(files, device, notices, ProgressListener.NONE);
+    }
+
+    /** @param listener told how many tensors are loaded */
+    public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices, ProgressListener listener) {
+        // Everything that can be refused before weights are packed.
+        NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
+        ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
+        UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
+        VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
+        ClipTokenizer tokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
+                .orElseGet(ClipTokenizer::bundled).withPositions(textConfig.maxTokens());
+        if (tokenizer.vocabularySize() > textConfig.vocabularySize()) {
+            throw new WeightException(files.description() + ": the tokenizer knows " + tokenizer.vocabularySize()
+                    + " tokens, the text encoder only " + textConfig.vocabularySize());
+        }
+        if (unetConfig.contextChannels() != textConfig.channels()) {
+            throw new WeightException(files.description() + ": the UNet reads texts of " + unetConfig.contextChannels()
+                    + " channels, the text encoder writes " + textConfig.channels());
+        }
+        if (unetConfig.inChannels() != vaeConfig.latentChannels() || unetConfig.outChannels() != vaeConfig.latentChannels()) {
+            throw new WeightException(files.description() + ": the UNet works on latents of " + unetConfig.inChannels()
+                    + " channels, the VAE on " + vaeConfig.latentChannels());
+        }
+
+        Loading loading = new Loading(listener,
+                files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
+        UsedWeights text = new UsedWeights(files.textEncoder(), loading);
+        ClipTextEncoder textEncoder = new ClipTextEncoder(textConfig, text, device);
+        text.reportOthers(notices);
+        UsedWeights noise = new UsedWeights(files.unet(), loading);
+        UNet unet = new UNet(unetConfig, noise, device);
+        noise.reportOthers(notices);
+        UsedWeights pictures = new UsedWeights(files.vae(), loading);
+        Vae vae = new Vae(vaeConfig, pictures, device);
+        pictures.reportOthers(notices);
+        UsedWeights.report(files.description(), files.otherTensors(), notices);
+        return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
+    }
+
+    /** The loops over this model's UNet. */
+    public Diffusion diffusion() {
+        return new Diffusion(device, unet, schedule, tokenizer.maxLength());
+    }
+}

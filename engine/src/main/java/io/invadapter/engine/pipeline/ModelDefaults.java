@@ -1,0 +1,35 @@
+package io.invadapter.engine.pipeline;
+
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/**
+ * What a request takes that does not say it: the numbers a model looks best with. A model folder may name them in a file
+ * {@code invadapter.json}, e.g. <code>{"steps": 20, "guidance_scale": 3.5}</code>.
+ */
+record ModelDefaults(int steps, double guidanceScale) {
+    private static final String FILE = "invadapter.json";
+    private static final ModelDefaults USUAL = new ModelDefaults(50, 7.5);
+
+    /** @throws WeightException when there is such a file that says something else */
+    static ModelDefaults of(Path model) {
+        Path file = model.resolve(FILE);
+        if (!Files.isRegularFile(file)) {
+            return USUAL;
+        }
+        JsonValue json = Json.read(file);
+        ModelDefaults found = new ModelDefaults(json.find("steps").map(JsonValue::asInt).orElse(USUAL.steps),
+                json.find("guidance_scale").map(JsonValue::asDouble).orElse(USUAL.guidanceScale));
+        try {
+            GenerationRequest.builder().steps(found.steps).guidanceScale(found.guidanceScale).build();
+        } catch (InvalidRequestException e) {
+            throw new WeightException(file + ": " + e.getMessage(), e);
+        }
+        return found;
+    }
+}

@@ -1,0 +1,58 @@
+package io.invadapter.engine.pipeline;
+
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.request.InversionResult;
+import java.awt.image.BufferedImage;
+import java.util.Locale;
+import java.util.Objects;
+
+/** What a picture was made of, as the text that stable-diffusion-webui writes into its files and reads from them. */
+public final class PictureParameters {
+
+    private PictureParameters() {
+    }
+
+    /**
+     * What a picture of a request was made of, as webui writes it.
+     *
+     * @param model   the name to put down for it
+     * @param picture its number in the request, from 0
+     */
+    public static String of(GenerationRequest request, int picture, Pipeline pipeline, String model) {
+        Objects.requireNonNull(model, "model");
+        GenerationRequest made = pipeline.filled(Objects.requireNonNull(request, "request"));
+        StringBuilder text = new StringBuilder(request.prompt());
+        if (!request.negativePrompt().isEmpty()) {
+            text.append("\nNegative prompt: ").append(request.negativePrompt());
+        }
+        text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: DDIM, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
+                made.steps(), made.guidanceScale(), made.seed() + picture, made.width(), made.height(), quoted(model)));
+        if (request.face() != null) {
+            text.append(", Inv-Adapter scale: ").append(made.identityScale()).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
+            if (request.identityLayers() != IdentityLayers.BOTH) {
+                text.append(", Inv-Adapter layers: ").append(request.identityLayers());
+            }
+            if (request.identityRows() != IdentityRows.PROMPT) {
+                text.append(", Inv-Adapter rows: ").append(request.identityRows());
+            }
+        }
+        return text.toString();
+    }
+
+    /** What a reconstruction was made of, in the same form: the caption stands in the prompt's place. */
+    public static String of(InversionResult result, String caption, int steps, String model) {
+        Objects.requireNonNull(caption, "caption");
+        Objects.requireNonNull(model, "model");
+        BufferedImage picture = result.reconstruction();
+        return String.format(Locale.ROOT, "%s\nSteps: %d, Sampler: DDIM inversion, CFG scale: 1.0, Size: %dx%d, Model: %s, "
+                + "Inv-Adapter reconstruction error: %.4f", caption, steps, picture.getWidth(), picture.getHeight(), quoted(model), result.error());
+    }
+
+    /** A value with a comma, a colon, a quotation mark or a line break needs quotation marks in that form. */
+    private static String quoted(String value) {
+        return value.matches("[^,:\"\n]*") ? value
+                : '"' + value.replace("\\", "\\\\").replace("\"", "\\\"").replace("\n", "\\n") + '"';
+    }
+}

@@ -1,0 +1,209 @@
+package io.invadapter.engine.request;
+
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.picture.FacePicture;
+import java.awt.image.BufferedImage;
+import java.util.Objects;
+
+/**
+ * What to make. {@link #builder()} fills in the rest.
+ *
+ * @param face          the person to keep, of at least 32 x 32 pixels, or {@code null} for plain text to image
+ * @param caption       describes the face's picture, for its inversion
+ * @param steps         1 to 1000; 0: the model's own
+ * @param guidanceScale 0 to 100, 1 or less: no guidance; not a number: the model's own
+ * @param identityScale lambda, 0 to 5, of which up to about 1.2 is useful; not a number: what the adapter recommends
+ * @param seed          of the first picture; the others take seed + 1, seed + 2, …
+ * @param count         of pictures, 1 to 1000
+ * @param width         in pixels; 0: the model's own
+ * @param height        in pixels; 0: the model's own
+ */
+public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
+        double guidanceScale, double identityScale, long seed, int count, int width, int height,
+        IdentityLayers identityLayers, IdentityRows identityRows, ProgressListener listener, Cancellation cancellation) {
+    private static final int MAX_STEPS = 1000;
+    private static final int MAX_COUNT = 1000;
+    private static final int MAX_SIZE = 4096;
+    private static final double MAX_GUIDANCE = 100;
+    private static final double MAX_IDENTITY_SCALE = 5;
+
+    /**
+     * Refuses what no model can do; what depends on the model is found when the request is carried out.
+     *
+     * @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here
+     * @throws NullPointerException    when anything but the face is {@code null}; the message says which
+     */
+    public GenerationRequest {
+        Objects.requireNonNull(prompt, "prompt");
+        Objects.requireNonNull(negativePrompt, "negativePrompt");
+        Objects.requireNonNull(caption, "caption");
+        Objects.requireNonNull(identityLayers, "identityLayers");
+        Objects.requireNonNull(identityRows, "identityRows");
+        Objects.requireNonNull(listener, "listener");
+        Objects.requireNonNull(cancellation, "cancellation");
+        requireCharacters("prompt", prompt);
+        requireCharacters("negative prompt", negativePrompt);
+        requireCharacters("caption", caption);
+        if (face != null) {
+            FacePicture.requireSize(face.getWidth(), face.getHeight());
+        }
+        if (steps != 0) {
+            requireSteps(steps);
+        }
+        if (count < 1 || count > MAX_COUNT) {
+            throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
+        }
+        if (width < 0 || height < 0 || width > MAX_SIZE || height > MAX_SIZE) {
+            throw new InvalidRequestException("size " + width + "x" + height + ": width and height must be between 1 and " + MAX_SIZE);
+        }
+        if (!Double.isNaN(guidanceScale)) {
+            requireGuidance(guidanceScale);
+        }
+        if (identityScale < 0 || identityScale > MAX_IDENTITY_SCALE) {
+            throw new InvalidRequestException("the identity's scale must be between 0 and " + (int) MAX_IDENTITY_SCALE + ", not "
+                    + identityScale);
+        }
+    }
+
+    public static void requireSteps(int steps) {
+        if (steps < 1 || steps > MAX_STEPS) {
+            throw new InvalidRequestException("steps must be between 1 and " + MAX_STEPS + ", not " + steps);
+        }
+    }
+
+    private static void requireGuidance(double scale) {
+        if (!(scale >= 0 && scale <= MAX_GUIDANCE)) {
+            throw new InvalidRequestException("guidance must be between 0 and " + (int) MAX_GUIDANCE + ", not " + scale);
+        }
+    }
+
+    /**
+     * What stands for characters that could not be decoded would be drawn as something else.
+     *
+     * @throws InvalidRequestException when {@code text} holds U+FFFD
+     */
+    public static void requireCharacters(String name, String text) {
+        if (text.indexOf('\uFFFD') >= 0) {
+            throw new InvalidRequestException("the " + name + " holds U+FFFD in place of characters that could not be decoded: "
+                    + "set a UTF-8 locale, e.g. LC_ALL=C.UTF-8");
+        }
+    }
+
+    public static Builder builder() {
+        return new Builder();
+    }
+
+    /** With the model's own numbers where this request leaves them open. */
+    public GenerationRequest filled(int ownSteps, double ownGuidance, double ownIdentityScale, int ownWidth, int ownHeight) {
+        return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps,
+                Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale,
+                face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, seed, count,
+                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, listener,
+                cancellation);
+    }
+
+    /** Collects a request. */
+    public static final class Builder {
+        private String prompt = "";
+        private String negativePrompt = "";
+        private BufferedImage face;
+        private String caption = "a portrait of a person";
+        private Integer steps;
+        private Double guidanceScale;
+        private double identityScale = Double.NaN;
+        private long seed;
+        private int count = 1;
+        private int width;
+        private int height;
+        private IdentityLayers identityLayers = IdentityLayers.BOTH;
+        private IdentityRows identityRows = IdentityRows.PROMPT;
+        private ProgressListener listener = ProgressListener.NONE;
+        private Cancellation cancellation = new Cancellation();
+
+        private Builder() {
+        }
+
+        public Builder prompt(String value) {
+            prompt = Objects.requireNonNull(value, "prompt");
+            return this;
+        }
+
+        public Builder negativePrompt(String value) {
+            negativePrompt = Objects.requireNonNull(value, "negativePrompt");
+            return this;
+        }
+
+        public Builder face(BufferedImage value) {
+            face = value;
+            return this;
+        }
+
+        public Builder caption(String value) {
+            caption = Objects.requireNonNull(value, "caption");
+            return this;
+        }
+
+        public Builder steps(int value) {
+            steps = value;
+            return this;
+        }
+
+        public Builder guidanceScale(double value) {
+            guidanceScale = value;
+            return this;
+        }
+
+        public Builder identityScale(double value) {
+            identityScale = value;
+            return this;
+        }
+
+        public Builder seed(long value) {
+            seed = value;
+            return this;
+        }
+
+        public Builder count(int value) {
+            count = value;
+            return this;
+        }
+
+        public Builder size(int pixelsWide, int pixelsHigh) {
+            width = pixelsWide;
+            height = pixelsHigh;
+            return this;
+        }
+
+        public Builder identityLayers(IdentityLayers value) {
+            identityLayers = Objects.requireNonNull(value, "identityLayers");
+            return this;
+        }
+
+        public Builder identityRows(IdentityRows value) {
+            identityRows = Objects.requireNonNull(value, "identityRows");
+            return this;
+        }
+
+        public Builder listener(ProgressListener value) {
+            listener = Objects.requireNonNull(value, "listener");
+            return this;
+        }
+
+        public Builder cancellation(Cancellation value) {
+            cancellation = Objects.requireNonNull(value, "cancellation");
+            return this;
+        }
+
+        /** @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here */
+        public GenerationRequest build() {
+            if (steps != null) {
+                requireSteps(steps);
+            }
+            if (guidanceScale != null) {
+                requireGuidance(guidanceScale);
+            }
+            return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps,
+                    guidanceScale == null ? Double.NaN : guidanceScale, identityScale, seed, count, width, height, identityLayers, identityRows, listener, cancellation);
+        }
+    }
+}

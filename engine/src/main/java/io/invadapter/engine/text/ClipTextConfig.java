@@ -1,0 +1,73 @@
+package io.invadapter.engine.text;
+
+import io.invadapter.engine.nn.Config;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.json.JsonValue;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.function.Consumer;
+
+/**
+ * The structure of a {@link ClipTextEncoder}, from {@code text_encoder/config.json}.
+ *
+ * @param inner     channels between the two layers of a feed-forward
+ * @param maxTokens positions there are
+ */
+public record ClipTextConfig(int channels, int inner, int layers, int heads, int maxTokens, int vocabularySize, Activation activation,
+        float normEpsilon) {
+
+    public ClipTextConfig {
+        Objects.requireNonNull(activation, "activation");
+    }
+
+    /** What may be anything, and why. */
+    private static final Map<String, String> HARMLESS = harmless();
+
+    private static Map<String, String> harmless() {
+        Map<String, String> reasons = new HashMap<>();
+        List.of("attention_dropout", "dropout", "initializer_range", "initializer_factor").forEach(key -> reasons.put(key, "of training only"));
+        List.of("projection_dim", "logit_scale_init_value").forEach(key -> reasons.put(key, "for comparing texts with pictures"));
+        List.of("bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id")
+                .forEach(key -> reasons.put(key, "the tokens come from the tokenizer; the hidden state of none is treated apart"));
+        List.of("dtype", "torch_dtype").forEach(key -> reasons.put(key, "shows in the weights; the device decides how it computes"));
+        List.of("architectures", "transformers_version", "name_or_path", "model_type").forEach(key -> reasons.put(key, "what it is, not how"));
+        List.of("return_dict", "output_hidden_states", "output_attentions", "use_cache", "torchscript", "use_bfloat16", "id2label", "label2id",
+                "num_labels", "problem_type", "finetuning_task", "task_specific_params", "tokenizer_class", "prefix", "tie_word_embeddings",
+                "chunk_size_feed_forward", "gradient_checkpointing")
+                .forEach(key -> reasons.put(key, "how transformers hands over results, not what they are"));
+        List.of("is_encoder_decoder", "is_decoder", "add_cross_attention", "cross_attention_hidden_size", "tie_encoder_decoder", "pruned_heads",
+                "tf_legacy_loss")
+                .forEach(key -> reasons.put(key, "of other kinds of models; CLIP's text encoder does not read it"));
+        List.of("max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups", "diversity_penalty", "temperature",
+                "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
+                "bad_words_ids", "num_return_sequences", "output_scores", "return_dict_in_generate", "forced_bos_token_id",
+                "forced_eos_token_id", "remove_invalid_values", "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens")
+                .forEach(key -> reasons.put(key, "of writing texts"));
+        return Map.copyOf(reasons);
+    }
+
+    /**
+     * @param notices told of keys that are not known
+     * @throws WeightException when the file describes a network that this engine does not compute
+     */
+    public static ClipTextConfig of(JsonValue file, Consumer<String> notices) {
+        Config config = new Config(file);
+        config.only("use_attention_mask", false);
+        config.absent("quantization_config", "text_config");
+        config.harmless(HARMLESS.keySet());
+        String activation = config.oneOf("hidden_act", "quick_gelu", List.of("quick_gelu", "gelu"));
+        ClipTextConfig result = new ClipTextConfig(config.integer("hidden_size", 512), config.integer("intermediate_size", 2048),
+                config.integer("num_hidden_layers", 12), config.integer("num_attention_heads", 8),
+                config.integer("max_position_embeddings", 77), config.integer("vocab_size", 49408),
+                activation.equals("gelu") ? Activation.GELU : Activation.QUICK_GELU, (float) config.number("layer_norm_eps", 1e-5));
+        config.positive("a size", result.channels, result.inner, result.layers, result.heads, result.maxTokens, result.vocabularySize);
+        if (result.channels % result.heads != 0) {
+            throw new WeightException(config.where() + ": " + result.channels + " channels cannot be divided into " + result.heads + " heads");
+        }
+        config.report(notices);
+        return result;
+    }
+}

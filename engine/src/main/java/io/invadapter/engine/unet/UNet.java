@@ -1,0 +1,274 @@
+package io.invadapter.engine.unet;
+
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.ResnetBlock;
+import io.invadapter.engine.nn.TimeProjections;
+import io.invadapter.engine.nn.Weights;
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.weights.WeightSource;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The noise predictor of Stable Diffusion 1.x (Rombach et al. 2022; diffusers' {@code UNet2DConditionModel}): down, middle
+ * and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
+ */
+public final class UNet {
+    private final UNetConfig config;
+    private final Device device;
+    private final Device.Linear time1;
+    private final Device.Linear time2;
+    private final TimeProjections timeProjections;
+    private final Device.Convolution convIn;
+    private final List<DownBlock> downBlocks = new ArrayList<>();
+    private final ResnetBlock middle1;
+    private final SpatialTransformer middleAttention;
+    private final ResnetBlock middle2;
+    private final List<UpBlock> upBlocks = new ArrayList<>();
+    /** All of them, in their order. */
+    private final List<SpatialTransformer> transformers = new ArrayList<>();
+    private final Device.Norm normOut;
+    private final Device.Convolution convOut;
+
+    /**
+     * Where an attention layer stands.
+     *
+     * @param channels D of its tokens
+     * @param level    how often the latents were halved before it
+     */
+    public record AttentionLayer(int channels, int level) {
+        /** Tokens of the layer for latents of that size. */
+        public int tokens(int height, int width) {
+            for (int i = 0; i < level; i++) {
+                height = (height + 1) / 2;
+                width = (width + 1) / 2;
+            }
+            return height * width;
+        }
+    }
+
+    private record DownBlock(List<ResnetBlock> resnets, List<SpatialTransformer> attentions, Device.Convolution downsample) {
+    }
+
+    private record UpBlock(List<ResnetBlock> resnets, List<SpatialTransformer> attentions, Device.Convolution upsample) {
+    }
+
+    /**
+     * Packs the weights for the device.
+     *
+     * @param source tensors under their diffusers names
+     * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
+     */
+    public UNet(UNetConfig config, WeightSource source, Device device) {
+        this.config = config;
+        this.device = device;
+        Weights w = new Weights(source, device);
+        int[] channels = config.blockChannels();
+        int levels = channels.length;
+        int timeChannels = config.timeChannels();
+        time1 = w.linear("time_embedding.linear_1", channels[0], timeChannels);
+        time2 = w.linear("time_embedding.linear_2", timeChannels, timeChannels);
+        timeProjections = new TimeProjections(timeChannels);
+        convIn = w.convolution("conv_in", config.inChannels(), channels[0], 3);
+
+        Deque<Integer> skips = new ArrayDeque<>(List.of(channels[0]));
+        int c = channels[0];
+        for (int level = 0; level < levels; level++) {
+            Weights block = w.in("down_blocks").in("" + level);
+            List<ResnetBlock> resnets = new ArrayList<>();
+            List<SpatialTransformer> attentions = new ArrayList<>();
+            for (int i = 0; i < config.layersPerBlock()[level]; i++) {
+                resnets.add(resnet(block.in("resnets").in("" + i), c, channels[level]));
+                c = channels[level];
+                if (config.downAttention()[level]) {
+                    attentions.add(transformer(block.in("attentions").in("" + i), level));
+                }
+                skips.push(c);
+            }
+            Device.Convolution downsample = null;
+            if (level < levels - 1) {
+                downsample = block.convolution("downsamplers.0.conv", c, c, 3, 2, Device.Padding.same(1), activations());
+                skips.push(c);
+            }
+            downBlocks.add(new DownBlock(resnets, attentions, downsample));
+        }
+
+        Weights middle = w.in("mid_block");
+        middle1 = resnet(middle.in("resnets.0"), c, c);
+        middleAttention = transformer(middle.in("attentions.0"), levels - 1);
+        middle2 = resnet(middle.in("resnets.1"), c, c);
+
+        for (int up = 0; up < levels; up++) {
+            int level = levels - 1 - up;
+            Weights block = w.in("up_blocks").in("" + up);
+            List<ResnetBlock> resnets = new ArrayList<>();
+            List<SpatialTransformer> attentions = new ArrayList<>();
+            for (int i = 0; i < config.layersPerBlock()[level] + 1; i++) {
+                resnets.add(resnet(block.in("resnets").in("" + i), c + skips.pop(), channels[level]));
+                c = channels[level];
+                if (config.upAttention()[up]) {
+                    attentions.add(transformer(block.in("attentions").in("" + i), level));
+                }
+            }
+            Device.Convolution upsample = level == 0 ? null : block.convolution("upsamplers.0.conv", c, c, 3);
+            upBlocks.add(new UpBlock(resnets, attentions, upsample));
+        }
+        timeProjections.pack(device);
+        normOut = w.norm("conv_norm_out", c);
+        convOut = w.convolution("conv_out", c, config.outChannels(), 3, 1, Device.Padding.same(1), DataType.FLOAT32);
+    }
+
+    private ResnetBlock resnet(Weights w, int in, int out) {
+        return new ResnetBlock(w, in, out, timeProjections, config.groups(), config.normEpsilon());
+    }
+
+    private SpatialTransformer transformer(Weights w, int level) {
+        SpatialTransformer transformer = new SpatialTransformer(w, level, config.blockChannels()[level], config.heads()[level],
+                config.transformerDepth()[level], config.contextChannels(), config.groups());
+        transformers.add(transformer);
+        return transformer;
+    }
+
+    private DataType activations() {
+        return device.precision().type();
+    }
+
+    public UNetConfig config() {
+        return config;
+    }
+
+    /** Every attention layer, by its diffusers name. */
+    public Map<String, AttentionLayer> attentionLayers() {
+        Map<String, AttentionLayer> layers = new LinkedHashMap<>();
+        transformers.forEach(transformer -> transformer.addLayers(layers));
+        return layers;
+    }
+
+    /**
+     * One pass from the host and back.
+     *
+     * @param latents  any batch
+     * @param contexts the text of each row, {@code [S, contextChannels]}
+     */
+    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
+        try (Scope scope = device.scope()) {
+            Tensor time = times(1);
+            embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1), time);
+            TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
+            project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
+                    config.contextChannels()), text);
+            return Latents.download(device, forward(latents.upload(device, activations()), time, text, identity));
+        }
+    }
+
+    /** Memory for what so many timesteps add in the ResNet blocks, in the current scope: a row for each. */
+    public Tensor times(int timesteps) {
+        return device.allocate(activations(), timesteps, timeProjections.channels());
+    }
+
+    /**
+     * Makes what timesteps add in each ResNet block: a projection of the {@code silu} of their embedding.
+     *
+     * @param timesteps float32 {@code [N]}
+     * @param times     N rows of {@link #times}
+     */
+    public void embed(Tensor timesteps, Tensor times) {
+        try (Scope scope = device.scope()) {
+            Tensor t = device.timestepEmbedding(timesteps, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
+            t = device.linear(t, time1, Activation.SILU, null);
+            timeProjections.forward(device, device.linear(t, time2, Activation.SILU, null), times);
+        }
+    }
+
+    /**
+     * Memory for the keys and values of texts, in the current scope.
+     *
+     * @param rows   of the pass, a text each
+     * @param tokens of each text
+     */
+    public TextFeatures textFeatures(int rows, int tokens) {
+        Map<String, Tensor> layers = new LinkedHashMap<>();
+        transformers.forEach(transformer -> transformer.addTexts(rows, tokens, layers));
+        return new TextFeatures(device, rows, layers);
+    }
+
+    /**
+     * Makes the keys and values of texts for every cross attention.
+     *
+     * @param encoderHiddenStates the text of each row, {@code [B, S, contextChannels]} in the device's precision
+     */
+    public void project(Tensor encoderHiddenStates, TextFeatures text) {
+        transformers.forEach(transformer -> transformer.project(encoderHiddenStates, text));
+    }
+
+    /** The texts of a batch, all of one length, below one another. */
+    public static float[] joined(float[][] contexts) {
+        float[] all = new float[contexts.length * contexts[0].length];
+        for (int i = 0; i < contexts.length; i++) {
+            System.arraycopy(contexts[i], 0, all, i * contexts[0].length, contexts[0].length);
+        }
+        return all;
+    }
+
+    /**
+     * One pass.
+     *
+     * @param latents  {@code [B, h, w, in]} in the device's precision
+     * @param time     what the timestep adds, the same for all rows: one row of {@link #times}
+     * @param text     keys and values of the text of each row
+     * @param identity what the attention layers record or take in besides
+     * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
+     */
+    public Tensor forward(Tensor latents, Tensor time, TextFeatures text, IdentityAttention identity) {
+        try (Scope scope = device.scope()) {
+            Tensor h = device.conv2d(latents, convIn, null, null);
+            Deque<Tensor> skips = new ArrayDeque<>(List.of(h));
+            for (DownBlock block : downBlocks) {
+                for (int i = 0; i < block.resnets.size(); i++) {
+                    h = block.resnets.get(i).forward(h, time);
+                    if (!block.attentions.isEmpty()) {
+                        h = block.attentions.get(i).forward(h, text, identity);
+                    }
+                    skips.push(h);
+                }
+                if (block.downsample != null) {
+                    h = device.conv2d(h, block.downsample, null, null);
+                    skips.push(h);
+                }
+            }
+
+            h = middle1.forward(h, time);
+            h = middleAttention.forward(h, text, identity);
+            h = middle2.forward(h, time);
+
+            for (UpBlock block : upBlocks) {
+                for (int i = 0; i < block.resnets.size(); i++) {
+                    h = block.resnets.get(i).forward(h, skips.pop(), time);
+                    if (!block.attentions.isEmpty()) {
+                        h = block.attentions.get(i).forward(h, text, identity);
+                    }
+                }
+                if (block.upsample != null) {
+                    h = doubled(h, skips.peek(), block.upsample);
+                }
+            }
+            h = device.groupNorm(h, normOut, config.groups(), config.normEpsilon(), true);
+            return scope.keep(device.conv2d(h, convOut, null, null));
+        }
+    }
+
+    /** Twice the size, or one less where the way down had halved an odd size. */
+    private Tensor doubled(Tensor h, Tensor skip, Device.Convolution convolution) {
+        try (Scope scope = device.scope()) {
+            return scope.keep(device.conv2d(device.upsample2x(h, skip.size(1), skip.size(2)), convolution, null, null));
+        }
+    }
+}

@@ -1,0 +1,254 @@
+package io.invadapter.engine.vae;
+
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.ResnetBlock;
+import io.invadapter.engine.nn.Weights;
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.weights.WeightSource;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+
+/** Pictures to latents and back (Rombach et al. 2022; diffusers' {@code AutoencoderKL}). */
+public final class Vae {
+    private static final float NORM_EPSILON = 1e-6f;
+
+    private static final int IMAGE_CHANNELS = 3;
+
+    private final Device device;
+    private final VaeConfig config;
+    private final int groups;
+
+    private final Device.Convolution encoderIn;
+    private final List<Level> encoderLevels = new ArrayList<>();
+    private final Middle encoderMiddle;
+    private final Device.Norm encoderNorm;
+    private final Device.Convolution encoderOut;
+    private final Device.Convolution quantization;
+
+    private final Device.Convolution postQuantization;
+    private final Device.Convolution decoderIn;
+    private final Middle decoderMiddle;
+    private final List<Level> decoderLevels = new ArrayList<>();
+    private final Device.Norm decoderNorm;
+    private final Device.Convolution decoderOut;
+
+    /** ResNet blocks of one size and the convolution that leads to the next, or {@code null}. */
+    private record Level(List<ResnetBlock> resnets, Device.Convolution resize) {
+    }
+
+    /**
+     * The encoder's result: a normal distribution for each latent.
+     *
+     * @param mean   unscaled
+     * @param logvar logarithm of the variance, clamped to [-30, 20]
+     */
+    public record Distribution(Latents mean, Latents logvar) {
+        public Distribution {
+            Objects.requireNonNull(mean, "mean");
+            Objects.requireNonNull(logvar, "logvar");
+        }
+    }
+
+    /**
+     * Packs the weights for the device.
+     *
+     * @param source tensors under their diffusers names
+     * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
+     */
+    public Vae(VaeConfig config, WeightSource source, Device device) {
+        this.config = config;
+        this.device = device;
+        this.groups = config.groups();
+        int[] channels = config.channels();
+        int latentChannels = config.latentChannels();
+        Weights w = new Weights(source, device);
+        int last = channels.length - 1;
+        DataType type = device.precision().type();
+
+        Weights encoder = w.in("encoder");
+        encoderIn = encoder.convolution("conv_in", IMAGE_CHANNELS, channels[0], 3);
+        int c = channels[0];
+        for (int level = 0; level <= last; level++) {
+            Weights block = encoder.in("down_blocks").in("" + level);
+            List<ResnetBlock> resnets = resnets(block, c, channels[level], config.layers());
+            c = channels[level];
+            // Padded on the right and below only, as the original implementation does.
+            encoderLevels.add(new Level(resnets, level == last ? null
+                    : block.convolution("downsamplers.0.conv", c, c, 3, 2, new Device.Padding(0, 0, 1, 1), type)));
+        }
+        encoderMiddle = new Middle(encoder.in("mid_block"), c);
+        encoderNorm = encoder.norm("conv_norm_out", c);
+        encoderOut = encoder.convolution("conv_out", c, 2 * latentChannels, 3);
+        quantization = config.quantization()
+                ? w.convolution("quant_conv", 2 * latentChannels, 2 * latentChannels, 1, 1, Device.Padding.NONE, DataType.FLOAT32)
+                : null;
+
+        postQuantization = config.postQuantization()
+                ? w.convolution("post_quant_conv", latentChannels, latentChannels, 1) : null;
+        Weights decoder = w.in("decoder");
+        decoderIn = decoder.convolution("conv_in", latentChannels, c, 3);
+        decoderMiddle = new Middle(decoder.in("mid_block"), c);
+        for (int up = 0; up <= last; up++) {
+            int out = channels[last - up];
+            Weights block = decoder.in("up_blocks").in("" + up);
+            List<ResnetBlock> resnets = resnets(block, c, out, config.layers() + 1);
+            c = out;
+            decoderLevels.add(new Level(resnets, up == last ? null : block.convolution("upsamplers.0.conv", c, c, 3)));
+        }
+        decoderNorm = decoder.norm("conv_norm_out", c);
+        decoderOut = decoder.convolution("conv_out", c, IMAGE_CHANNELS, 3, 1, Device.Padding.same(1), DataType.FLOAT32);
+    }
+
+    private List<ResnetBlock> resnets(Weights block, int in, int out, int count) {
+        List<ResnetBlock> resnets = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            resnets.add(new ResnetBlock(block.in("resnets").in("" + i), i == 0 ? in : out, out, null, groups, NORM_EPSILON));
+        }
+        return resnets;
+    }
+
+    /** What the latents are multiplied by before the UNet sees them. */
+    public double scalingFactor() {
+        return config.scalingFactor();
+    }
+
+    public int latentChannels() {
+        return config.latentChannels();
+    }
+
+    /** Pixels for each latent, in each direction. */
+    public int factor() {
+        return 1 << config.channels().length - 1;
+    }
+
+    /** @param image {@code [3, height, width]} in [-1, 1]; both extents multiples of {@link #factor()} */
+    public Distribution encode(float[] image, int height, int width) {
+        try (Scope scope = device.scope()) {
+            Tensor h = new Latents(image, 1, IMAGE_CHANNELS, height, width).upload(device, device.precision().type());
+            h = device.conv2d(h, encoderIn, null, null);
+            for (Level level : encoderLevels) {
+                h = through(h, level, 0);
+            }
+            h = encoderMiddle.forward(h);
+            h = device.groupNorm(h, encoderNorm, groups, NORM_EPSILON, true);
+            h = device.conv2d(h, encoderOut, null, null);
+            if (quantization != null) {
+                h = device.conv2d(h, quantization, null, null);
+            }
+            float[] moments = Latents.download(device, h).values();
+            int half = moments.length / 2;
+            float[] mean = java.util.Arrays.copyOf(moments, half);
+            float[] logvar = new float[half];
+            for (int i = 0; i < half; i++) {
+                logvar[i] = Math.clamp(moments[half + i], -30f, 20f);
+            }
+            int latentHeight = h.size(1);
+            int latentWidth = h.size(2);
+            return new Distribution(new Latents(mean, 1, latentChannels(), latentHeight, latentWidth),
+                    new Latents(logvar, 1, latentChannels(), latentHeight, latentWidth));
+        }
+    }
+
+    /** Bytes that {@link #decode} holds at least at once: in the first ResNet block of the full size its input, the norm, a result. */
+    public long leastBytes(int width, int height) {
+        int[] channels = config.channels();
+        long ofPixel = 2L * channels[Math.min(1, channels.length - 1)] + channels[0];
+        return ofPixel * device.precision().type().bytes() * width * height;
+    }
+
+    /** @param latents unscaled, of any batch; @return {@code [B, 3, H, W]}, about [-1, 1] */
+    public float[] decode(Latents latents) {
+        int pixels = IMAGE_CHANNELS * latents.height() * latents.width() * factor() * factor();
+        float[] pictures = new float[Math.multiplyExact(latents.batch(), pixels)];
+        // One at a time: a picture's feature maps are the largest tensors there are.
+        for (int i = 0; i < latents.batch(); i++) {
+            System.arraycopy(decodeOne(latents.row(i)), 0, pictures, i * pixels, pixels);
+        }
+        return pictures;
+    }
+
+    private float[] decodeOne(Latents latents) {
+        try (Scope scope = device.scope()) {
+            Tensor h = latents.upload(device, device.precision().type());
+            if (postQuantization != null) {
+                h = device.conv2d(h, postQuantization, null, null);
+            }
+            h = device.conv2d(h, decoderIn, null, null);
+            h = decoderMiddle.forward(h);
+            for (Level level : decoderLevels) {
+                Tensor next = through(h, level, 2);
+                scope.release(h);
+                h = next;
+            }
+            Tensor normed = device.groupNorm(h, decoderNorm, groups, NORM_EPSILON, true);
+            scope.release(h);
+            return Latents.download(device, device.conv2d(normed, decoderOut, null, null)).values();
+        }
+    }
+
+    /** One level; {@code scale} 2 doubles the size before the last convolution. */
+    private Tensor through(Tensor x, Level level, int scale) {
+        try (Scope scope = device.scope()) {
+            Tensor h = x;
+            for (ResnetBlock resnet : level.resnets) {
+                Tensor next = resnet.forward(h, null);
+                scope.release(h);
+                h = next;
+            }
+            if (level.resize != null) {
+                Tensor input = scale == 2 ? device.upsample2x(h, 2 * h.size(1), 2 * h.size(2)) : h;
+                h = device.conv2d(input, level.resize, null, null);
+            }
+            return scope.keep(h);
+        }
+    }
+
+    /** ResNet block, self attention unless the model has none, ResNet block. */
+    private final class Middle {
+        private final ResnetBlock resnet1;
+        private final Attention attention;
+        private final ResnetBlock resnet2;
+
+        Middle(Weights w, int width) {
+            this.resnet1 = new ResnetBlock(w.in("resnets.0"), width, width, null, groups, NORM_EPSILON);
+            this.attention = config.middleAttention() ? new Attention(w.in("attentions.0"), width) : null;
+            this.resnet2 = new ResnetBlock(w.in("resnets.1"), width, width, null, groups, NORM_EPSILON);
+        }
+
+        Tensor forward(Tensor x) {
+            try (Scope scope = device.scope()) {
+                Tensor h = resnet1.forward(x, null);
+                return scope.keep(resnet2.forward(attention == null ? h : attention.forward(h), null));
+            }
+        }
+    }
+
+    /** {@code x + attention(norm x)} with one head. */
+    private final class Attention {
+        private final int width;
+        private final Device.Norm norm;
+        private final Device.Linear queryKeyValue;
+        private final Device.Linear out;
+
+        Attention(Weights w, int width) {
+            this.width = width;
+            this.norm = w.norm("group_norm", width);
+            this.queryKeyValue = w.fusedWithBias(width, width, "to_q", "to_k", "to_v");
+            this.out = w.linear("to_out.0", width, width);
+        }
+
+        /** In the current scope. */
+        Tensor forward(Tensor h) {
+            Tensor tokens = device.groupNorm(h, norm, groups, NORM_EPSILON, false).tokens();
+            Tensor qkv = device.linear(tokens, queryKeyValue, Activation.NONE, null);
+            Tensor attended = device.attention(qkv.columns(0, width), qkv.columns(width, width),
+                    qkv.columns(2 * width, width), 1, false, null);
+            return device.linear(attended, out, Activation.NONE, h.tokens()).map(h.size(1), h.size(2));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+package io.invadapter.engine.pipeline;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.pipeline.Pipeline;
+import io.invadapter.engine.pipeline.WatchedDevice;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.GenerationResult;
+import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.Precision;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
+import java.awt.image.BufferedImage;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** What the tests with the bundled model have in common. */
+public final class Pictures {
+    public static final int STEPS = 3;
+    public static final List<BufferedImage> FACES = BundledModel.faces();
+    public static final IdentityBudget PLENTY = new IdentityBudget(1L << 30, 0, 0, null);
+
+    /** Bytes of an identity's keys and values at one step, in float32. */
+    public static final long STEP_BYTES = stepBytes();
+
+    private Pictures() {
+    }
+
+    private static long stepBytes() {
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { });
+                ModelFiles files = ModelFiles.open(BundledModel.directory());
+                WeightSource source = Safetensors.open(BundledModel.adapter())) {
+            EmbeddedAttentionAdapter adapter =
+                    EmbeddedAttentionAdapter.load(source, StableDiffusion.load(files, device, notice -> { }).unet(), device);
+            return 4L * adapter.featureElements(adapter.identityLatentSize(), adapter.identityLatentSize());
+        }
+    }
+
+    public static Pipeline.Builder builder(IdentityBudget budget) {
+        return Pipeline.builder().model(BundledModel.directory()).adapter(BundledModel.adapter()).device("cpu")
+                .precision(Precision.FP32).identityBudget(budget);
+    }
+
+    public static Pipeline open(IdentityBudget budget) {
+        return builder(budget).open();
+    }
+
+    public static Pipeline open(IdentityBudget budget, WatchedDevice device) {
+        return builder(budget).open(device::device);
+    }
+
+    /** A small request, smaller than the face's own picture; {@code face} may be {@code null}. */
+    public static GenerationRequest.Builder request(BufferedImage face, String prompt, long seed) {
+        return GenerationRequest.builder().face(face).prompt(prompt).seed(seed).steps(STEPS).guidanceScale(3.5).identityScale(1)
+                .size(64, 64);
+    }
+
+    public static float[] latents(Pipeline pipeline, GenerationRequest.Builder request) {
+        return pipeline.generate(request.build()).latents().getFirst().values();
+    }
+
+    /** What a request goes through: {@code inverting}, {@code generating}, {@code decoding}. */
+    public static Set<String> phases(Pipeline pipeline, GenerationRequest.Builder request) {
+        Set<String> phases = new TreeSet<>();
+        pipeline.generate(request.listener((phase, step, steps) -> phases.add(phase)).build());
+        return phases;
+    }
+
+    public static void assertSame(GenerationResult expected, GenerationResult found) {
+        assertEquals(expected.latents().size(), found.latents().size());
+        for (int i = 0; i < expected.latents().size(); i++) {
+            assertArrayEquals(expected.latents().get(i).values(), found.latents().get(i).values());
+        }
+    }
+
+    /** Equal within the rounding of another order of sums. */
+    public static void assertClose(GenerationResult expected, GenerationResult found) {
+        assertEquals(expected.latents().size(), found.latents().size());
+        for (int i = 0; i < expected.latents().size(); i++) {
+            double error = difference(expected.latents().get(i).values(), found.latents().get(i).values());
+            assertTrue(error < 1e-4, "picture " + i + " differs by " + error);
+        }
+    }
+
+    /** ||a - b|| / ||a|| */
+    public static double difference(float[] a, float[] b) {
+        assertEquals(a.length, b.length);
+        double difference = 0;
+        double norm = 0;
+        for (int i = 0; i < a.length; i++) {
+            difference += Math.pow((double) a[i] - b[i], 2);
+            norm += (double) a[i] * a[i];
+        }
+        assertTrue(norm > 0 && Double.isFinite(difference));
+        return Math.sqrt(difference / norm);
+    }
+}

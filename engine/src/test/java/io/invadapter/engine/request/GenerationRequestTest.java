@@ -1,0 +1,59 @@
+package io.invadapter.engine.request;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.base.InvalidRequestException;
+import java.awt.image.BufferedImage;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class GenerationRequestTest {
+    private static void refused(String part, GenerationRequest.Builder builder) {
+        String message = assertThrows(InvalidRequestException.class, builder::build).getMessage();
+        assertTrue(message.contains(part), message);
+    }
+
+    @Test
+    void whatNoModelCanDoIsRefused() {
+        GenerationRequest.builder().build();
+        for (int steps : new int[] {0, -1, 1001}) {
+            refused("steps must be between 1 and 1000, not " + steps, GenerationRequest.builder().steps(steps));
+        }
+        for (int count : new int[] {0, -1, 1_000_000}) {
+            refused("count must be between 1 and 1000, not " + count, GenerationRequest.builder().count(count));
+        }
+        refused("100000x8", GenerationRequest.builder().size(100_000, 8));
+        refused("8x-8", GenerationRequest.builder().size(8, -8));
+        refused("NaN", GenerationRequest.builder().guidanceScale(Double.NaN));
+        refused("the prompt holds U+FFFD", GenerationRequest.builder().prompt("Caf\uFFFD\uFFFD"));
+        refused("the negative prompt holds U+FFFD", GenerationRequest.builder().negativePrompt("\uFFFD"));
+        refused("the caption holds U+FFFD", GenerationRequest.builder().caption("\uFFFD, a portrait"));
+        refused("Infinity", GenerationRequest.builder().identityScale(Double.POSITIVE_INFINITY));
+        refused("guidance must be between 0 and 100, not 1.0E300", GenerationRequest.builder().guidanceScale(1e300));
+        refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
+        refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
+        refused("the identity's scale must be between 0 and 5, not -0.5", GenerationRequest.builder().identityScale(-0.5));
+        // As of a file, see FacePictureTest.
+        refused("31 x 64 pixels are too few", GenerationRequest.builder().face(new BufferedImage(31, 64, BufferedImage.TYPE_INT_RGB)));
+        GenerationRequest.builder().face(new BufferedImage(32, 32, BufferedImage.TYPE_INT_RGB)).build();
+    }
+
+    @Test
+    void whatIsMissingIsNamed() {
+        for (String name : List.of("prompt", "negativePrompt", "caption", "identityLayers", "identityRows", "listener", "cancellation")) {
+            assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
+        }
+        assertNull(without("face").face());
+    }
+
+    private static GenerationRequest without(String name) {
+        GenerationRequest all = GenerationRequest.builder().build();
+        return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
+                name.equals("caption") ? null : "", 20, 7, 1, 0, 1, 0, 0, name.equals("identityLayers") ? null : all.identityLayers(),
+                name.equals("identityRows") ? null : all.identityRows(), name.equals("listener") ? null : all.listener(),
+                name.equals("cancellation") ? null : all.cancellation());
+    }
+}

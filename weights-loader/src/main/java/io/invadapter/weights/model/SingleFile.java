@@ -1,0 +1,212 @@
+package io.invadapter.weights.model;
+
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.safetensors.Safetensors;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+
+/** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
+final class SingleFile {
+
+    static final String UNET = "model.diffusion_model.";
+    static final String VAE = "first_stage_model.";
+    static final String TEXT_ENCODER = "cond_stage_model.transformer.";
+
+    private static final String AVERAGED = "model_ema.";
+    private static final String EXPECTED = ", not a Stable Diffusion 1.x checkpoint";
+
+    /** What some programs put in front of all names when they save a checkpoint. */
+    private static final List<String> OUTER_PREFIXES = List.of("state_dict.", "model.", "module.");
+    /** What training leaves behind: averaged weights, counters, the tables that the noise schedule is made of, marks of its kind. */
+    private static final Pattern LEFT_BY_TRAINING = Pattern.compile("model_ema\\..*|optimizer_states\\..*|global_step|(state_dict\\.)?epoch"
+            + "|betas|alphas_cumprod(_prev)?|sqrt_.*|log_one_minus_alphas_cumprod|posterior_.*|logvar|lvlb_weights|scale_factor|denoiser\\.sigmas|v_pred|ztsnr"
+            + "|cond_stage_model\\.(logit_scale|text_projection)");
+
+    private static final String NOISE_TABLE = "alphas_cumprod";
+    private static final String SCALE = "scale_factor";
+    /** bfloat16 keeps 8 bits. */
+    private static final double SCALE_TOLERANCE = 0.01;
+
+    private SingleFile() {
+    }
+
+    static ModelFiles open(Path path) {
+        WeightSource opened = Safetensors.open(path);
+        try {
+            WeightSource file = withoutOuterPrefix(opened);
+            String name = file.description();
+            refuseOtherModels(file);
+            OriginalConfig beside = OriginalConfig.beside(path);
+            WeightSource unet = part(file, "UNet", unetNames(file, beside));
+            WeightSource vae = part(file, "VAE", CanonicalNames.ldmVae(name, file.names()));
+            WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
+            JsonValue unetConfig = beside.unet(InferredConfig.unet(unet));
+            JsonValue vaeConfig = beside.vae(InferredConfig.vae(vae));
+            requireScale(vaeConfig, file);
+            JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
+            refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
+            FileMetadata.refuseOtherModels(file);
+            beside.checkTextEncoder(textEncoderConfig);
+            if (FileMetadata.encoderLayer(file) > 1) {
+                // Told of as a key that is not known: most programs take the last layer whatever the file says.
+                textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
+            }
+            JsonValue scheduler = withNoiseTable(beside.scheduler(InferredConfig.scheduler(name, Prediction.of(file, beside))), file);
+            return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
+                    new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), List.of(opened));
+        } catch (RuntimeException | Error e) {
+            opened.close();
+            throw e;
+        }
+    }
+
+    /** The names of the UNet's tensors; where the original configuration asks for it, of those averaged by training. */
+    private static Map<String, String> unetNames(WeightSource file, OriginalConfig beside) {
+        Map<String, String> last = CanonicalNames.ldmUNet(file.description(), file.names());
+        if (!startsWith(file.names(), AVERAGED) || !beside.takesAveragedWeights()) {
+            return last;
+        }
+        Map<String, String> averaged = new LinkedHashMap<>();
+        last.forEach((canonical, original) -> {
+            // The original code calls them as its network does, without the points.
+            String name = AVERAGED + original.substring(UNET.indexOf('.') + 1).replace(".", "");
+            if (!file.contains(name)) {
+                throw new WeightException(file.description() + " holds averaged weights, which the .yaml beside it asks for by use_ema, but no '"
+                        + name + "'");
+            }
+            averaged.put(canonical, name);
+        });
+        return averaged;
+    }
+
+    /** The same tensors, without what is in front of all names of this file. */
+    private static WeightSource withoutOuterPrefix(WeightSource file) {
+        for (String prefix : OUTER_PREFIXES) {
+            if (startsWith(file.names(), prefix + UNET)) {
+                Map<String, String> originalNames = new LinkedHashMap<>();
+                file.names().forEach(name -> originalNames.put(name.startsWith(prefix) ? name.substring(prefix.length()) : name, name));
+                return new RenamedSource(file, file.description(), originalNames);
+            }
+        }
+        return file;
+    }
+
+    /** What the training left of its noise schedule is no configuration, but shows whether the one that is computed with is right. */
+    private static JsonValue withNoiseTable(JsonValue scheduler, WeightSource file) {
+        if (!file.contains(NOISE_TABLE) || file.tensor(NOISE_TABLE).elements() < 2) {
+            return scheduler;
+        }
+        float[] alphas = file.tensor(NOISE_TABLE).toFloats();
+        return scheduler.with(NOISE_TABLE, IntStream.range(0, alphas.length).mapToObj(i -> (double) alphas[i]).toList());
+    }
+
+    /** Latents were scaled in training by what this tensor says, if it is there. */
+    private static void requireScale(JsonValue vaeConfig, WeightSource file) {
+        if (file.contains(SCALE) && file.tensor(SCALE).elements() == 1) {
+            double trained = file.tensor(SCALE).toFloats()[0];
+            double scale = vaeConfig.get("scaling_factor").asDouble();
+            if (!(Math.abs(trained - scale) <= SCALE_TOLERANCE * scale)) {
+                throw new WeightException(file.description() + ": its tensor '" + SCALE + "' is " + trained + " where " + scale
+                        + " is expected; a .yaml beside the file says by its scale_factor if that is meant");
+            }
+        }
+    }
+
+    private static Set<String> otherTensors(WeightSource file) {
+        return file.names().stream().filter(name -> !name.startsWith(UNET) && !name.startsWith(VAE) && !name.startsWith(TEXT_ENCODER)
+                && !LEFT_BY_TRAINING.matcher(name).matches()).collect(Collectors.toCollection(LinkedHashSet::new));
+    }
+
+    private static WeightSource part(WeightSource file, String part, Map<String, String> originalNames) {
+        return new RenamedSource(file, file.description() + " (" + part + ")", originalNames);
+    }
+
+    private static void refuseOtherModels(WeightSource file) {
+        String name = file.description();
+        Set<String> names = file.names();
+        if ("inv-adapter".equals(file.metadata().get("format")) || containsAny(names, ".eaa.")) {
+            throw new WeightException(name + " is an Inv-Adapter, which is used together with a model" + EXPECTED);
+        }
+        if (containsAny(names, "conditioner.embedders.", "label_emb.")) {
+            throw new WeightException(name + " looks like Stable Diffusion XL" + EXPECTED);
+        }
+        if (containsAny(names, "edm_mean", "edm_vpred.")) {
+            throw new WeightException(name + " was trained with the noise of EDM" + EXPECTED);
+        }
+        if (containsAny(names, "cond_stage_model.model.")) {
+            throw new WeightException(name + " looks like Stable Diffusion 2.x" + EXPECTED);
+        }
+        if (containsAny(names, "joint_blocks.")) {
+            throw new WeightException(name + " looks like Stable Diffusion 3" + EXPECTED);
+        }
+        if (containsAny(names, "double_blocks.")) {
+            throw new WeightException(name + " looks like Flux" + EXPECTED);
+        }
+        if (containsAny(names, "control_model.", "controlnet_")) {
+            throw new WeightException(name + " looks like a ControlNet, which is used together with a model" + EXPECTED);
+        }
+        if (!startsWith(names, UNET)) {
+            refusePartOfModel(name, names);
+        }
+        if (!startsWith(names, VAE)) {
+            throw new WeightException(name + " holds a UNet but no VAE: tensors named '" + VAE + "…' are expected; take a full checkpoint");
+        }
+        if (!startsWith(names, TEXT_ENCODER)) {
+            throw new WeightException(name + " holds a UNet but no text encoder: tensors named '" + TEXT_ENCODER
+                    + "…' are expected; take a full checkpoint");
+        }
+    }
+
+    private static void refusePartOfModel(String name, Set<String> names) {
+        if (startsWith(names, AVERAGED)) {
+            throw new WeightException(name + " holds the UNet only as averaged by training ('model_ema.…'): tensors named '" + UNET
+                    + "…' are expected; take the checkpoint that was saved for use");
+        }
+        if (containsAny(names, "lora_", ".lora.", ".lora_", "lycoris_", ".hada_", ".lokr_")) {
+            throw new WeightException(name + " looks like a LoRA, a small change to a model" + EXPECTED);
+        }
+        String folder = ": give the whole model folder, or a full checkpoint";
+        if (names.contains("conv_in.weight") && startsWith(names, "down_blocks.")) {
+            throw new WeightException(name + " looks like the UNet alone, in diffusers naming" + folder);
+        }
+        if (names.contains("encoder.conv_in.weight") && names.contains("decoder.conv_in.weight")) {
+            throw new WeightException(name + " looks like a VAE alone" + folder);
+        }
+        if (names.stream().anyMatch(tensor -> tensor.endsWith("embeddings.token_embedding.weight"))) {
+            throw new WeightException(name + " looks like a text encoder alone" + folder);
+        }
+        throw new WeightException(name + " does not look like a Stable Diffusion checkpoint: tensors named '" + UNET + "…' are expected, but "
+                + (names.isEmpty() ? "it holds no tensors" : "it holds " + names.size() + " tensors such as '" + names.iterator().next() + "'"));
+    }
+
+    /** The text encoder and the UNet must fit; those of Stable Diffusion 2.x do, but are another CLIP with another activation. */
+    private static void refuseOtherTextEncoders(String name, JsonValue unetConfig, JsonValue textEncoderConfig) {
+        int crossAttention = unetConfig.get("cross_attention_dim").asInt();
+        if (crossAttention == 1024) {
+            throw new WeightException(name + " looks like Stable Diffusion 2.x (cross-attention of size 1024)" + EXPECTED);
+        }
+        int hidden = textEncoderConfig.get("hidden_size").asInt();
+        if (crossAttention != hidden) {
+            throw new WeightException(name + " has a UNet that expects a text encoder of size " + crossAttention + " but one of size "
+                    + hidden);
+        }
+    }
+
+    private static boolean containsAny(Set<String> names, String... parts) {
+        return names.stream().anyMatch(name -> List.of(parts).stream().anyMatch(name::contains));
+    }
+
+    private static boolean startsWith(Set<String> names, String prefix) {
+        return names.stream().anyMatch(name -> name.startsWith(prefix));
+    }
+}
