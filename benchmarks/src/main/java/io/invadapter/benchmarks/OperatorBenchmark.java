@@ -81,11 +81,11 @@ public class OperatorBenchmark {
         Tensor ownAggregated = activations(1, aggregated, 2 * c);
         self = new Device.Identity(own.columns(0, c), own.columns(c, c), people, scales);
         cross = new Device.Identity(ownAggregated.columns(0, c), ownAggregated.columns(c, c), people, scales);
-        linear = device.linear(weights(c, c), weights(c));
-        gated = device.gatedLinear(weights(8 * c, c), weights(8 * c), null);
-        convolution = device.convolution(weights(c, c, 3, 3), weights(c), 1, Device.Padding.same(1), device.precision().type());
-        norm = device.norm(weights(c), weights(c));
-        mixer = device.tokenMixer(weights(aggregated, tokens));
+        linear = device.packer().linear(weights(c, c), weights(c));
+        gated = device.packer().gatedLinear(weights(8 * c, c), weights(8 * c), null);
+        convolution = device.packer().convolution(weights(c, c, 3, 3), weights(c), 1, Device.Padding.same(1), device.precision().type());
+        norm = device.packer().norm(weights(c), weights(c));
+        mixer = device.packer().tokenMixer(weights(aggregated, tokens));
         marker = device.keep(device.upload(DataType.FLOAT32, new float[1], 1));
     }
 

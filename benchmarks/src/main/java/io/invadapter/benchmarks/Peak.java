@@ -23,9 +23,9 @@ final class Peak {
         this.device = device;
         DataType type = device.precision().type();
         rows = device.keep(device.upload(type, values(features, features), features, features));
-        square = device.linear(HostTensor.of(values(features, features), features, features), null);
+        square = device.packer().linear(HostTensor.of(values(features, features), features, features), null);
         map = device.keep(device.upload(type, values(size * size, channels), 1, size, size, channels));
-        convolution = device.convolution(HostTensor.of(values(channels, channels * 9), channels, channels, 3, 3), null, 1,
+        convolution = device.packer().convolution(HostTensor.of(values(channels, channels * 9), channels, channels, 3, 3), null, 1,
                 Device.Padding.same(1), type);
         marker = device.keep(device.upload(DataType.FLOAT32, new float[1], 1));
         productOperations = 2 * Math.pow(features, 3);

@@ -131,7 +131,7 @@ final class Operators {
         item("layer norm, product and GEGLU in three launches" + where, device -> {
             Tensor x = tensor(device, BATCH, tokens, channels);
             Device.Norm norm = norm(device, channels);
-            Device.GatedLinear gated = device.gatedLinear(HostTensor.of(values(2 * inner * channels), 2 * inner, channels),
+            Device.GatedLinear gated = device.packer().gatedLinear(HostTensor.of(values(2 * inner * channels), 2 * inner, channels),
                     HostTensor.of(values(2 * inner), 2 * inner), null);
             return () -> device.gatedLinear(device.layerNorm(x, norm, EPSILON), gated);
         });
@@ -264,6 +264,6 @@ final class Operators {
     private static Device.Norm norm(Device device, int channels) {
         float[] scale = new float[channels];
         Arrays.fill(scale, 1);
-        return device.norm(HostTensor.of(scale, channels), HostTensor.of(new float[channels], channels));
+        return device.packer().norm(HostTensor.of(scale, channels), HostTensor.of(new float[channels], channels));
     }
 }

@@ -1,8 +1,8 @@
 package io.invadapter.kernels;
 
 /**
- * A place where tensors live ({@link Memory}) and the {@link Operators} of a diffusion model run. Weights are handed over once and
- * packed the way the device likes.
+ * A place where tensors live ({@link Memory}) and the {@link Operators} of a diffusion model run, on weights that a
+ * {@link Packer} took to it.
  *
  * <p>A device is used by one thread at a time; {@code Pipeline} of the engine sees to that.
  */
@@ -76,27 +76,35 @@ public interface Device extends Memory, Operators, AutoCloseable {
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
-    /** @param weight {@code [out, in]}; @param bias {@code [out]} or {@code null} */
-    Linear linear(HostTensor weight, HostTensor bias);
+    /** A new owner of weights, to be closed before the device, which frees what it still holds. */
+    Packer packer();
 
-    /**
-     * @param weight {@code [2 F, in]}, the first F rows the value, the others the gate
-     * @param bias   {@code [2 F]}
-     * @param norm   over the input's {@code in} features, or {@code null} for none
-     */
-    GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm);
+    /** The owner of weights that live as long as the device. */
+    Packer ownPacker();
 
-    /** @param weight {@code [L', L]} */
-    TokenMixer tokenMixer(HostTensor weight);
+    default Linear linear(HostTensor weight, HostTensor bias) {
+        return ownPacker().linear(weight, bias);
+    }
 
-    /** @param weight {@code [out, in, kh, kw]}; @param bias {@code [out]} or {@code null}; @param outputType of the result */
-    Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType);
+    default GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
+        return ownPacker().gatedLinear(weight, bias, norm);
+    }
 
-    /** @param weight {@code [C]}; @param bias {@code [C]} */
-    Norm norm(HostTensor weight, HostTensor bias);
+    default TokenMixer tokenMixer(HostTensor weight) {
+        return ownPacker().tokenMixer(weight);
+    }
 
-    /** @param weight {@code [rows, C]} */
-    Table table(HostTensor weight);
+    default Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
+        return ownPacker().convolution(weight, bias, stride, padding, outputType);
+    }
+
+    default Norm norm(HostTensor weight, HostTensor bias) {
+        return ownPacker().norm(weight, bias);
+    }
+
+    default Table table(HostTensor weight) {
+        return ownPacker().table(weight);
+    }
 
     @Override
     void close();

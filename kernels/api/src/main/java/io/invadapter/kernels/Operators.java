@@ -38,6 +38,10 @@ public interface Operators {
         int inChannels();
 
         int outChannels();
+
+        int kernelHeight();
+
+        int kernelWidth();
     }
 
     /** Scale and shift of a norm. */

@@ -38,7 +38,7 @@ abstract class ConvolutionContract extends DeviceFixture {
         Values x = activations(batch, height, width, in);
         Values weight = weights(out, in, kernel, kernel);
         Values bias = floats(out);
-        Device.Convolution layer = device.convolution(host(weight), host(bias), stride, padding, type);
+        Device.Convolution layer = packer.convolution(host(weight), host(bias), stride, padding, type);
         assertEquals(in, layer.inChannels());
         assertEquals(out, layer.outChannels());
         assertClose(Reference.conv2d(x, weight, bias, stride, padding, null, null), device.conv2d(put(x), layer, null, null));
@@ -56,7 +56,7 @@ abstract class ConvolutionContract extends DeviceFixture {
         Values shift = activations(1, 9);
         Values residual = activations(2, 5, 7, 9);
         for (Values bias : new Values[] {null, floats(9)}) {
-            Device.Convolution layer = device.convolution(host(weight), host(bias), 1, padding, outputType);
+            Device.Convolution layer = packer.convolution(host(weight), host(bias), 1, padding, outputType);
             for (Values shifted : new Values[] {null, shift}) {
                 for (Values added : new Values[] {null, residual}) {
                     assertClose("bias " + (bias != null) + ", shift " + (shifted != null) + ", residual " + (added != null),
@@ -71,7 +71,7 @@ abstract class ConvolutionContract extends DeviceFixture {
     @Test
     void oneConvolutionTakesPicturesOfAnySize() {
         Values weight = weights(6, 5, 3, 3);
-        Device.Convolution layer = device.convolution(host(weight), null, 1, Padding.same(1), type);
+        Device.Convolution layer = packer.convolution(host(weight), null, 1, Padding.same(1), type);
         for (int[] shape : new int[][] {{1, 5, 7, 5}, {2, 5, 7, 5}, {1, 70, 3, 5}, {1, 1, 1, 5}, {1, 5, 7, 5}}) {
             Values x = activations(shape);
             assertClose(Reference.conv2d(x, weight, null, 1, Padding.same(1), null, null),
@@ -81,7 +81,7 @@ abstract class ConvolutionContract extends DeviceFixture {
 
     @Test
     void wrongShapesOfAConvolution() {
-        Device.Convolution layer = device.convolution(host(weights(9, 6, 3, 3)), null, 1, Padding.NONE, type);
+        Device.Convolution layer = packer.convolution(host(weights(9, 6, 3, 3)), null, 1, Padding.NONE, type);
         Tensor x = zeros(2, 5, 7, 6);
         assertRefused(() -> device.conv2d(zeros(2, 5, 7, 5), layer, null, null), new int[] {2, 5, 7, 5});
         assertRefused(() -> device.conv2d(zeros(2, 35, 6), layer, null, null), new int[] {2, 35, 6});

@@ -88,6 +88,13 @@ public abstract class DeviceContract {
     }
 
     @Nested
+    class Packers extends PackerContract {
+        Packers() {
+            super(DeviceContract.this);
+        }
+    }
+
+    @Nested
     class EveryOperator extends EveryOperatorContract {
         EveryOperator() {
             super(DeviceContract.this);

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -28,6 +29,8 @@ abstract class DeviceFixture {
     final DataType type;
     final double tolerance;
     final Device device;
+    /** Of the weights of this test. */
+    final Packer packer;
     final Random random = new Random(42);
     private Scope scope;
 
@@ -41,6 +44,7 @@ abstract class DeviceFixture {
         this.type = contract.precision.type();
         this.tolerance = contract.tolerance;
         this.device = device;
+        this.packer = device.packer();
     }
 
     @BeforeEach
@@ -51,6 +55,7 @@ abstract class DeviceFixture {
     @AfterEach
     void closeScope() {
         scope.close();
+        packer.close();
     }
 
     // --- inputs -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -45,12 +46,12 @@ abstract class EveryOperatorContract extends DeviceFixture {
     }
 
     private List<Use> everyOperator() {
-        Device.Linear linear = device.linear(host(weights(9, 6)), host(floats(9)));
-        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)),
+        Device.Linear linear = packer.linear(host(weights(9, 6)), host(floats(9)));
+        Device.GatedLinear gated = packer.gatedLinear(host(weights(10, 6)), host(floats(10)),
                 new Device.LayerNorm(host(floats(6)), host(floats(6)), EPSILON));
-        Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
-        Device.Convolution convolution = device.convolution(host(weights(9, 6, 3, 3)), host(floats(9)), 1, Padding.same(1), type);
-        Device.Norm norm = device.norm(host(floats(6)), host(floats(6)));
+        Device.TokenMixer mixer = packer.tokenMixer(host(weights(4, 15)));
+        Device.Convolution convolution = packer.convolution(host(weights(9, 6, 3, 3)), host(floats(9)), 1, Padding.same(1), type);
+        Device.Norm norm = packer.norm(host(floats(6)), host(floats(6)));
         Tensor rows = device.upload(new int[] {1, 0});
         Tensor scales = device.upload(DataType.FLOAT32, new float[] {0.5f, 1}, 2);
         return List.of(
@@ -133,6 +134,28 @@ abstract class EveryOperatorContract extends DeviceFixture {
             Tensor[] tensors = inputs.get(i);
             assertThrows(IllegalStateException.class, () -> use.operator.apply(tensors), use.name);
         }
+    }
+
+    /** Others' weights, and operators without any, are as they were. */
+    @Test
+    void weightsOfAClosedPackerAreRefused() {
+        Set<String> weighted = Set.of("linear", "linearInto", "gatedLinear", "mixTokens", "conv2d", "groupNorm",
+                "joinedGroupNorm, the map", "joinedGroupNorm", "layerNorm");
+        EveryOperatorContract others = new EveryOperatorContract(contract, device) { };
+        List<Use> uses = everyOperator();
+        List<Use> staying = others.everyOperator();
+        List<float[]> before = staying.stream().map(this::run).toList();
+        packer.close();
+        for (int i = 0; i < uses.size(); i++) {
+            Use use = uses.get(i);
+            if (weighted.contains(use.name)) {
+                assertThrows(IllegalStateException.class, () -> run(use), use.name);
+            } else {
+                run(use);
+            }
+            assertArrayEquals(before.get(i), run(staying.get(i)), use.name);
+        }
+        others.packer.close();
     }
 
     /** Silent garbage is the one thing an operator must not make of a view. */

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.Arena;
@@ -58,6 +59,7 @@ abstract class MemoryContract extends DeviceFixture {
         Tensor x = closed.keep(closed.upload(type, values, 8, 8));
         Tensor y = closed.upload(type, values, 8, 8);
         Scope scope = closed.scope();
+        Packer layers = closed.packer();
         Device.Recording recording = closed.record(() -> closed.copy(x, y));
         recording.run();
         closed.close();
@@ -65,11 +67,12 @@ abstract class MemoryContract extends DeviceFixture {
         assertEquals(description, closed.description());
         for (Executable use : List.<Executable>of(() -> closed.allocate(type, 1), () -> closed.upload(type, values, 64),
                 () -> closed.write(x, values), () -> closed.download(x), () -> closed.read(x, MemorySegment.ofArray(new byte[64 * type.bytes()])),
-                () -> closed.copy(x, y), recording::run, () -> closed.linear(host(weights(8, 8)), null),
-                () -> closed.convolution(host(weights(8, 8, 1, 1)), null, 1, Device.Padding.NONE, type))) {
+                () -> closed.copy(x, y), recording::run, closed::packer, () -> layers.linear(host(weights(8, 8)), null),
+                () -> layers.convolution(host(weights(8, 8, 1, 1)), null, 1, Device.Padding.NONE, type))) {
             assertThrows(IllegalStateException.class, use);
         }
         recording.close();
+        layers.close();
         closed.release(x);
         scope.close();
     }

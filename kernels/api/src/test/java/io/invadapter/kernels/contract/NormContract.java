@@ -24,7 +24,7 @@ abstract class NormContract extends DeviceFixture {
         Values x = activations(batch, height, width, channels).map(v -> v + 2).rounded(type);
         Values scale = floats(channels);
         Values shift = floats(channels);
-        Device.Norm norm = device.norm(host(scale), host(shift));
+        Device.Norm norm = packer.norm(host(scale), host(shift));
         assertEquals(channels, norm.channels());
         assertClose(Reference.groupNorm(x, scale, shift, groups, EPSILON, false),
                 device.groupNorm(put(x), norm, groups, EPSILON, false));
@@ -39,7 +39,7 @@ abstract class NormContract extends DeviceFixture {
         Values b = activations(batch, height, width, second);
         Values scale = floats(first + second);
         Values shift = floats(first + second);
-        Device.Norm norm = device.norm(host(scale), host(shift));
+        Device.Norm norm = packer.norm(host(scale), host(shift));
         for (boolean silu : new boolean[] {false, true}) {
             Device.Joined both = device.joinedGroupNorm(put(a), put(b), norm, groups, EPSILON, silu);
             Values joined = Reference.concatChannels(a, b);
@@ -54,7 +54,7 @@ abstract class NormContract extends DeviceFixture {
         Values scale = floats(12);
         Values shift = floats(12);
         assertClose(Reference.groupNorm(x, scale, shift, 3, EPSILON, true),
-                device.groupNorm(put(x), device.norm(host(scale), host(shift)), 3, EPSILON, true));
+                device.groupNorm(put(x), packer.norm(host(scale), host(shift)), 3, EPSILON, true));
     }
 
     /** Where all values are equal the variance is zero and only the epsilon keeps the quotient finite. */
@@ -64,7 +64,7 @@ abstract class NormContract extends DeviceFixture {
         Values x = new Values(2, 3, 5, 12).map(v -> 3);
         Values scale = floats(12);
         Values shift = floats(12);
-        Device.Norm norm = device.norm(host(scale), host(shift));
+        Device.Norm norm = packer.norm(host(scale), host(shift));
         assertClose(Reference.groupNorm(x, scale, shift, 4, epsilon, false), device.groupNorm(put(x), norm, 4, epsilon, false));
         assertClose(Reference.layerNorm(x, scale, shift, epsilon), device.layerNorm(put(x), norm, epsilon));
     }
@@ -74,7 +74,7 @@ abstract class NormContract extends DeviceFixture {
         Values x = activations(2, 3, 5, 12);
         Values scale = floats(12);
         Values shift = floats(12);
-        Device.Norm norm = device.norm(host(scale), host(shift));
+        Device.Norm norm = packer.norm(host(scale), host(shift));
         for (float epsilon : new float[] {0.5f, 2, 0.5f}) {
             assertClose(Reference.groupNorm(x, scale, shift, 4, epsilon, false), device.groupNorm(put(x), norm, 4, epsilon, false));
             assertClose(Reference.layerNorm(x, scale, shift, epsilon), device.layerNorm(put(x), norm, epsilon));
@@ -88,12 +88,12 @@ abstract class NormContract extends DeviceFixture {
         Values scale = floats(channels);
         Values shift = floats(channels);
         assertClose(Reference.layerNorm(x, scale, shift, EPSILON),
-                device.layerNorm(put(x), device.norm(host(scale), host(shift)), EPSILON));
+                device.layerNorm(put(x), packer.norm(host(scale), host(shift)), EPSILON));
     }
 
     @Test
     void wrongShapesOfNorms() {
-        Device.Norm norm = device.norm(host(floats(12)), host(floats(12)));
+        Device.Norm norm = packer.norm(host(floats(12)), host(floats(12)));
         Tensor x = zeros(2, 3, 5, 11);
         Tensor right = zeros(2, 3, 5, 12);
         assertRefused(() -> device.groupNorm(x, norm, 4, EPSILON, false), x.shape());

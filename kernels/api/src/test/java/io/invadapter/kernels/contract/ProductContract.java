@@ -23,7 +23,7 @@ abstract class ProductContract extends DeviceFixture {
         Values x = activations(rows, in);
         Values weight = weights(out, in);
         Values bias = floats(out);
-        Device.Linear layer = device.linear(host(weight), host(bias));
+        Device.Linear layer = packer.linear(host(weight), host(bias));
         assertEquals(in, layer.inFeatures());
         assertEquals(out, layer.outFeatures());
         assertClose(Reference.linear(x, weight, bias, Activation.NONE, null),
@@ -37,7 +37,7 @@ abstract class ProductContract extends DeviceFixture {
         Values weight = weights(9, 13);
         Values residual = activations(2, 7, 9);
         for (Values bias : new Values[] {null, floats(9)}) {
-            Device.Linear layer = device.linear(host(weight), host(bias));
+            Device.Linear layer = packer.linear(host(weight), host(bias));
             for (Values added : new Values[] {null, residual}) {
                 assertClose((bias == null ? "no bias" : "bias") + (added == null ? "" : " and residual"),
                         Reference.linear(x, weight, bias, activation, added),
@@ -49,7 +49,7 @@ abstract class ProductContract extends DeviceFixture {
     @Test
     void oneLayerTakesAnyNumberOfRows() {
         Values weight = weights(9, 13);
-        Device.Linear layer = device.linear(host(weight), null);
+        Device.Linear layer = packer.linear(host(weight), null);
         for (int rows : new int[] {3, 1, 40, 3}) {
             Values x = activations(rows, 13);
             assertClose(Reference.linear(x, weight, null, Activation.NONE, null),
@@ -63,7 +63,7 @@ abstract class ProductContract extends DeviceFixture {
         Values weight = weights(24, 16);
         Values around = activations(5, 5, 24);
         for (Values bias : new Values[] {null, floats(24)}) {
-            Device.Linear layer = device.linear(host(weight), host(bias));
+            Device.Linear layer = packer.linear(host(weight), host(bias));
             Tensor larger = put(around);
             device.linearInto(put(x), layer, larger.rows(1, 2));
             Values expected = Reference.linear(x, weight, bias, Activation.NONE, null);
@@ -79,7 +79,7 @@ abstract class ProductContract extends DeviceFixture {
         Values x = activations(2, rows, in);
         Values weight = weights(2 * out, in);
         Values bias = floats(2 * out);
-        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias), null);
+        Device.GatedLinear layer = packer.gatedLinear(host(weight), host(bias), null);
         assertEquals(in, layer.inFeatures());
         assertEquals(out, layer.outFeatures());
         assertClose(Reference.gatedLinear(x, weight, bias), device.gatedLinear(put(x), layer));
@@ -94,7 +94,7 @@ abstract class ProductContract extends DeviceFixture {
         Values scale = floats(in).map(v -> (float) (1 + 0.3 * v));
         Values shift = floats(in).map(v -> (float) (0.5 * v));
         float epsilon = 0.01f;
-        Device.GatedLinear layer = device.gatedLinear(host(weight), host(bias), new Device.LayerNorm(host(scale), host(shift), epsilon));
+        Device.GatedLinear layer = packer.gatedLinear(host(weight), host(bias), new Device.LayerNorm(host(scale), host(shift), epsilon));
         assertEquals(in, layer.inFeatures());
         assertEquals(out, layer.outFeatures());
         for (double mean : new double[] {0.3, -8}) {
@@ -112,7 +112,7 @@ abstract class ProductContract extends DeviceFixture {
     void mixTokens(int batch, int inTokens, int outTokens, int channels) {
         Values x = activations(batch, inTokens, channels);
         Values weight = weights(outTokens, inTokens);
-        Device.TokenMixer mixer = device.tokenMixer(host(weight));
+        Device.TokenMixer mixer = packer.tokenMixer(host(weight));
         assertEquals(inTokens, mixer.inTokens());
         assertEquals(outTokens, mixer.outTokens());
         assertClose(Reference.mixTokens(x, weight), device.mixTokens(put(x), mixer));
@@ -120,9 +120,9 @@ abstract class ProductContract extends DeviceFixture {
 
     @Test
     void wrongShapesOfLinearLayers() {
-        Device.Linear linear = device.linear(host(weights(9, 6)), null);
-        Device.GatedLinear gated = device.gatedLinear(host(weights(10, 6)), host(floats(10)), null);
-        Device.TokenMixer mixer = device.tokenMixer(host(weights(4, 15)));
+        Device.Linear linear = packer.linear(host(weights(9, 6)), null);
+        Device.GatedLinear gated = packer.gatedLinear(host(weights(10, 6)), host(floats(10)), null);
+        Device.TokenMixer mixer = packer.tokenMixer(host(weights(4, 15)));
         Tensor x = zeros(2, 15, 7);
         assertRefused(() -> device.linear(x, linear, Activation.NONE, null), x.shape());
         assertRefused(() -> device.linear(zeros(2, 15, 6), linear, Activation.NONE, zeros(2, 14, 9)), new int[] {2, 14, 9}, new int[] {2, 15, 9});

@@ -27,7 +27,7 @@ abstract class RecordingContract extends DeviceFixture {
         for (int i = 0; i < features; i++) {
             weight.data()[i * features + i] = 2;
         }
-        return device.linear(host(weight), null);
+        return packer.linear(host(weight), null);
     }
 
     private static Values worked(Values x) {

@@ -37,8 +37,8 @@ abstract class SamplingContract extends DeviceFixture {
     void embed() {
         Values tokens = activations(31, 13);
         Values positions = activations(7, 13);
-        Device.Table tokenTable = device.table(host(tokens));
-        Device.Table positionTable = device.table(host(positions));
+        Device.Table tokenTable = packer.table(host(tokens));
+        Device.Table positionTable = packer.table(host(positions));
         assertEquals(31, tokenTable.rows());
         assertEquals(13, tokenTable.channels());
         for (int[][] ids : new int[][][] {{{0}}, {{30, 5, 5, 0, 17, 1, 2}, {3, 3, 3, 3, 29, 30, 0}}, {{4, 2}, {1, 3}, {9, 8}}}) {
@@ -164,9 +164,9 @@ abstract class SamplingContract extends DeviceFixture {
 
     @Test
     void wrongIds() {
-        Device.Table tokens = device.table(host(weights(31, 6)));
-        Device.Table positions = device.table(host(weights(7, 6)));
-        Device.Table otherChannels = device.table(host(weights(7, 5)));
+        Device.Table tokens = packer.table(host(weights(31, 6)));
+        Device.Table positions = packer.table(host(weights(7, 6)));
+        Device.Table otherChannels = packer.table(host(weights(7, 5)));
         assertRefused(() -> device.embed(tokens, positions, new int[][] {{31}}));
         assertRefused(() -> device.embed(tokens, positions, new int[][] {{-1}}));
         assertRefused(() -> device.embed(tokens, positions, new int[1][8]));

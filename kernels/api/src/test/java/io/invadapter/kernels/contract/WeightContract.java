@@ -36,13 +36,13 @@ abstract class WeightContract extends DeviceFixture {
         Values scale = Values.coarse(random, 6);
         Values table = Values.coarse(random, 9, 6);
         List<Function<Function<Values, HostTensor>, Tensor>> layers = List.of(
-                w -> device.linear(tokens, device.linear(w.apply(matrix), w.apply(vector)), Activation.SILU, null),
-                w -> device.gatedLinear(tokens, device.gatedLinear(w.apply(matrix), w.apply(vector),
+                w -> device.linear(tokens, packer.linear(w.apply(matrix), w.apply(vector)), Activation.SILU, null),
+                w -> device.gatedLinear(tokens, packer.gatedLinear(w.apply(matrix), w.apply(vector),
                         new Device.LayerNorm(w.apply(scale), w.apply(scale), EPSILON))),
-                w -> device.mixTokens(tokens, device.tokenMixer(w.apply(mixer))),
-                w -> device.conv2d(map, device.convolution(w.apply(kernel), w.apply(vector), 1, Padding.same(1), type), null, null),
-                w -> device.groupNorm(map, device.norm(w.apply(scale), w.apply(scale)), 2, EPSILON, false),
-                w -> device.embed(device.table(w.apply(table)), device.table(w.apply(table)), new int[][] {{8, 0, 3}}));
+                w -> device.mixTokens(tokens, packer.tokenMixer(w.apply(mixer))),
+                w -> device.conv2d(map, packer.convolution(w.apply(kernel), w.apply(vector), 1, Padding.same(1), type), null, null),
+                w -> device.groupNorm(map, packer.norm(w.apply(scale), w.apply(scale)), 2, EPSILON, false),
+                w -> device.embed(packer.table(w.apply(table)), packer.table(w.apply(table)), new int[][] {{8, 0, 3}}));
         try (Arena arena = Arena.ofConfined()) {
             for (Function<Function<Values, HostTensor>, Tensor> layer : layers) {
                 float[] expected = device.download(layer.apply(DeviceFixture::host));
@@ -66,18 +66,18 @@ abstract class WeightContract extends DeviceFixture {
         HostTensor kernel = host(weights(10, 6, 3, 3));
         HostTensor nine = host(floats(9));
         HostTensor odd = host(weights(9, 6));
-        assertRefused(() -> device.linear(matrix, nine), matrix.shape(), nine.shape());
-        assertRefused(() -> device.linear(kernel, null), kernel.shape());
-        assertRefused(() -> device.gatedLinear(matrix, nine, null), matrix.shape(), nine.shape());
-        assertRefused(() -> device.gatedLinear(odd, nine, null), odd.shape());
+        assertRefused(() -> packer.linear(matrix, nine), matrix.shape(), nine.shape());
+        assertRefused(() -> packer.linear(kernel, null), kernel.shape());
+        assertRefused(() -> packer.gatedLinear(matrix, nine, null), matrix.shape(), nine.shape());
+        assertRefused(() -> packer.gatedLinear(odd, nine, null), odd.shape());
         HostTensor ten = host(floats(10));
-        assertRefused(() -> device.gatedLinear(matrix, ten, new Device.LayerNorm(nine, nine, EPSILON)), matrix.shape(), nine.shape());
-        assertRefused(() -> device.gatedLinear(matrix, ten, new Device.LayerNorm(host(floats(6)), nine, EPSILON)), nine.shape());
-        assertRefused(() -> device.tokenMixer(nine), nine.shape());
-        assertRefused(() -> device.convolution(kernel, nine, 1, Padding.NONE, type), kernel.shape(), nine.shape());
-        assertRefused(() -> device.convolution(matrix, null, 1, Padding.NONE, type), matrix.shape());
-        assertRefused(() -> device.norm(nine, host(floats(10))), nine.shape(), new int[] {10});
-        assertRefused(() -> device.norm(matrix, matrix), matrix.shape());
-        assertRefused(() -> device.table(nine), nine.shape());
+        assertRefused(() -> packer.gatedLinear(matrix, ten, new Device.LayerNorm(nine, nine, EPSILON)), matrix.shape(), nine.shape());
+        assertRefused(() -> packer.gatedLinear(matrix, ten, new Device.LayerNorm(host(floats(6)), nine, EPSILON)), nine.shape());
+        assertRefused(() -> packer.tokenMixer(nine), nine.shape());
+        assertRefused(() -> packer.convolution(kernel, nine, 1, Padding.NONE, type), kernel.shape(), nine.shape());
+        assertRefused(() -> packer.convolution(matrix, null, 1, Padding.NONE, type), matrix.shape());
+        assertRefused(() -> packer.norm(nine, host(floats(10))), nine.shape(), new int[] {10});
+        assertRefused(() -> packer.norm(matrix, matrix), matrix.shape());
+        assertRefused(() -> packer.table(nine), nine.shape());
     }
 }

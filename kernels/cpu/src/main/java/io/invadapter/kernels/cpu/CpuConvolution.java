@@ -21,13 +21,14 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  * given another. The weights are packed for a middling size when they are loaded and again when a size needs it; a layout that
  * none of the last sizes needs is dropped. Large maps go by {@link Winograd} where it can be done.
  */
-final class CpuConvolution implements Device.Convolution {
+final class CpuConvolution implements CpuWeights, Device.Convolution {
     private static final int TYPICAL_SIZE = 64;
     /** Sizes whose layout of the weights is remembered. */
     private static final int MOST_SHAPES = 16;
     /** Bytes of input and output that are converted to float32 at a time, about. */
     private static final long CONVERTED_AT_ONCE = 32L << 20;
 
+    private final CpuPacker packer;
     private final CpuDevice device;
     private final int inChannels;
     private final int outChannels;
@@ -59,9 +60,10 @@ final class CpuConvolution implements Device.Convolution {
     private record Way(PackedWeights weights, boolean summed) {
     }
 
-    CpuConvolution(CpuDevice device, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
+    CpuConvolution(CpuPacker packer, HostTensor weight, HostTensor bias, int stride, Device.Padding padding, DataType outputType) {
         int[] s = weight.shape();
-        this.device = device;
+        this.packer = packer;
+        this.device = packer.device();
         this.outChannels = s[0];
         this.inChannels = s[1];
         this.height = s[2];
@@ -69,7 +71,7 @@ final class CpuConvolution implements Device.Convolution {
         this.stride = stride;
         this.padding = padding;
         this.outputType = outputType;
-        this.bias = device.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
+        this.bias = packer.store(DataType.FLOAT32, bias != null ? bias : HostTensor.of(new float[s[0]], s[0]));
         long[] strides = {(long) s[1] * s[2] * s[3], (long) s[2] * s[3], s[3], 1};
         Shape typical = new Shape(1, TYPICAL_SIZE, TYPICAL_SIZE, padding.top(), padding.bottom(), false);
         this.type = device.oneDnn().computing(device.precision().type(), (d, t) -> descriptor(d, t, typical, false));
@@ -85,6 +87,11 @@ final class CpuConvolution implements Device.Convolution {
     }
 
     @Override
+    public CpuPacker packer() {
+        return packer;
+    }
+
+    @Override
     public int inChannels() {
         return inChannels;
     }
@@ -92,6 +99,16 @@ final class CpuConvolution implements Device.Convolution {
     @Override
     public int outChannels() {
         return outChannels;
+    }
+
+    @Override
+    public int kernelHeight() {
+        return height;
+    }
+
+    @Override
+    public int kernelWidth() {
+        return width;
     }
 
     DataType outputType() {

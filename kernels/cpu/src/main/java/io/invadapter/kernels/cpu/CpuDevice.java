@@ -13,10 +13,11 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ForkJoinPool;
 import java.util.function.IntConsumer;
 import java.util.function.Supplier;
@@ -42,35 +43,11 @@ final class CpuDevice implements Device {
     private final OneDnn oneDnn = new OneDnn(Threads.count());
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
-    private final List<Long> owned = new ArrayList<>();
-    private final List<PackedWeights> packed = new ArrayList<>();
-    private final List<CpuConvolution> convolutions = new ArrayList<>();
+    private final Set<CpuPacker> packers = new LinkedHashSet<>();
+    private CpuPacker ownPacker;
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
     private final List<Workspace> workspaces = Stream.generate(() -> new Workspace(oneDnn.memory())).limit(6).toList();
-
-    /** A vector pair in float32. */
-    private record CpuNorm(int channels, long scale, long shift) implements Norm {
-    }
-
-    private record CpuTable(int rows, int channels, DataType type, long address) implements Table {
-    }
-
-    /** @param norm in front of both, or {@code null} */
-    private record CpuGatedLinear(Norm norm, float epsilon, CpuLinear value, CpuLinear gate) implements GatedLinear {
-        @Override
-        public int inFeatures() {
-            return value.inFeatures();
-        }
-
-        @Override
-        public int outFeatures() {
-            return value.outFeatures();
-        }
-    }
-
-    private record CpuTokenMixer(int inTokens, int outTokens, long address) implements TokenMixer {
-    }
 
     CpuDevice(Precision precision) {
         this.precision = precision;
@@ -234,16 +211,10 @@ final class CpuDevice implements Device {
         return NativeMemory.view(tensor.address(), tensor.bytes());
     }
 
-    /** Weights that are freed with the device. */
-    void own(PackedWeights weights) {
-        packed.add(weights);
-    }
-
-    /** Keeps a weight in plain row-major order. */
+    /** The address of a copy of {@code source} in plain row-major order, to be freed by the caller. */
     long store(DataType type, HostTensor source) {
         long bytes = source.elements() * type.bytes();
         long address = oneDnn.memory().allocate(bytes);
-        owned.add(address);
         Floats.write(source.toFloats(), type, NativeMemory.view(address, bytes));
         return address;
     }
@@ -272,51 +243,37 @@ final class CpuDevice implements Device {
     // --- weights ----------------------------------------------------------------------------------------------------
 
     @Override
-    public Linear linear(HostTensor weight, HostTensor bias) {
-        arguments.weights(weight, 2, bias);
-        return CpuLinear.pack(this, weight, bias);
+    public CpuPacker packer() {
+        oneDnn.requireOpen();
+        CpuPacker packer = new CpuPacker(this, arguments);
+        packers.add(packer);
+        return packer;
     }
 
     @Override
-    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
-        arguments.gatedWeights(weight, bias, norm);
-        int features = weight.shape()[0] / 2;
-        return new CpuGatedLinear(norm == null ? null : norm(norm.weight(), norm.bias()), norm == null ? 0 : norm.epsilon(),
-                CpuLinear.pack(this, weight.rows(0, features), bias.rows(0, features)),
-                CpuLinear.pack(this, weight.rows(features, features), bias.rows(features, features)));
+    public CpuPacker ownPacker() {
+        if (ownPacker == null) {
+            ownPacker = packer();
+        }
+        return ownPacker;
     }
 
-    @Override
-    public TokenMixer tokenMixer(HostTensor weight) {
-        arguments.weights(weight, 2, null);
-        return new CpuTokenMixer(weight.shape()[1], weight.shape()[0], store(precision.type(), weight));
+    /** A packer that has freed its weights. */
+    void forget(CpuPacker packer) {
+        packers.remove(packer);
     }
 
-    @Override
-    public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
-        arguments.weights(weight, 4, bias);
-        CpuConvolution convolution = new CpuConvolution(this, weight, bias, stride, padding, outputType);
-        convolutions.add(convolution);
-        return convolution;
-    }
-
-    @Override
-    public Norm norm(HostTensor weight, HostTensor bias) {
-        arguments.weights(weight, 1, bias);
-        return new CpuNorm(weight.shape()[0], store(DataType.FLOAT32, weight), store(DataType.FLOAT32, bias));
-    }
-
-    @Override
-    public Table table(HostTensor weight) {
-        arguments.weights(weight, 2, null);
-        return new CpuTable(weight.shape()[0], weight.shape()[1], precision.type(), store(precision.type(), weight));
+    /** Weights of this device that are still there. */
+    private <T extends CpuWeights> T usable(T weights) {
+        weights.packer().requireUsable(this);
+        return weights;
     }
 
     // --- operators --------------------------------------------------------------------------------------------------
 
     @Override
     public Tensor linear(Tensor x, Linear weights, Activation activation, Tensor residual) {
-        CpuLinear w = (CpuLinear) weights;
+        CpuLinear w = usable((CpuLinear) weights);
         Tensor y = allocate(precision.type(), arguments.linear(x, w, residual));
         w.run(this, x, y, activation, residual == null ? CpuLinear.Combine.NOTHING : CpuLinear.Combine.ADD, residual);
         return y;
@@ -324,48 +281,48 @@ final class CpuDevice implements Device {
 
     @Override
     public void linearInto(Tensor x, Linear weights, Tensor target) {
-        CpuLinear w = (CpuLinear) weights;
+        CpuLinear w = usable((CpuLinear) weights);
         arguments.linearInto(x, w, target);
         w.run(this, x, target, Activation.NONE, CpuLinear.Combine.NOTHING, null);
     }
 
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear weights) {
-        CpuGatedLinear w = (CpuGatedLinear) weights;
+        CpuWeights.GatedLinear w = usable((CpuWeights.GatedLinear) weights);
         Tensor y = allocate(precision.type(), arguments.gatedLinear(x, w));
-        Tensor input = w.norm == null ? x : layerNorm(x, w.norm, w.epsilon);
+        Tensor input = w.norm() == null ? x : layerNorm(x, w.norm(), w.epsilon());
         Tensor value = allocate(y.type(), y.shape());
-        w.value.run(this, input, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
-        w.gate.run(this, input, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
+        w.value().run(this, input, value, Activation.NONE, CpuLinear.Combine.NOTHING, null);
+        w.gate().run(this, input, y, Activation.GELU, CpuLinear.Combine.MULTIPLY, value);
         return y;
     }
 
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
-        CpuTokenMixer mixer = (CpuTokenMixer) a;
+        CpuWeights.TokenMixer mixer = usable((CpuWeights.TokenMixer) a);
         Tensor y = allocate(x.type(), arguments.mixTokens(x, mixer));
         DataType type = computing("mixing of tokens", (d, t) -> mixTokens(d, t, d.rowMajor(t, 1, 256, 256), d.rowMajor(t, 1, 256, 256),
                 d.rowMajor(t, 1, 256, 256)));
         if (type == x.type()) {
-            mixTokens(type, mixer, x.batch(), x.channels(), mixer.address, x.address(), y.address());
+            mixTokens(type, mixer, x.batch(), x.channels(), mixer.address(), x.address(), y.address());
             return y;
         }
-        long elements = (long) mixer.inTokens * mixer.outTokens;
+        long elements = (long) mixer.inTokens() * mixer.outTokens();
         long weights = workspace(WEIGHTS, elements * type.bytes());
         long wideX = workspace(INPUT, x.elements() * type.bytes());
         long wideY = workspace(OUTPUT, y.elements() * type.bytes());
-        Bfloat16.widen(this, mixer.address, weights, elements);
+        Bfloat16.widen(this, mixer.address(), weights, elements);
         Bfloat16.widen(this, x.address(), wideX, x.elements());
         mixTokens(type, mixer, x.batch(), x.channels(), weights, wideX, wideY);
         Bfloat16.round(this, wideY, y.address(), y.elements());
         return y;
     }
 
-    private void mixTokens(DataType type, CpuTokenMixer mixer, int batch, int channels, long matrix, long x, long y) {
-        oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens, mixer.inTokens, channels), d -> {
-            dnnl_memory_desc weights = d.rowMajor(type, 1, mixer.outTokens, mixer.inTokens);
-            dnnl_memory_desc in = d.rowMajor(type, batch, mixer.inTokens, channels);
-            dnnl_memory_desc out = d.rowMajor(type, batch, mixer.outTokens, channels);
+    private void mixTokens(DataType type, CpuWeights.TokenMixer mixer, int batch, int channels, long matrix, long x, long y) {
+        oneDnn.primitive(List.of("mix tokens", type, batch, mixer.outTokens(), mixer.inTokens(), channels), d -> {
+            dnnl_memory_desc weights = d.rowMajor(type, 1, mixer.outTokens(), mixer.inTokens());
+            dnnl_memory_desc in = d.rowMajor(type, batch, mixer.inTokens(), channels);
+            dnnl_memory_desc out = d.rowMajor(type, batch, mixer.outTokens(), channels);
             return new Primitive.Builder(oneDnn, mixTokens(d, type, weights, in, out)).argument(DNNL_ARG_SRC, weights)
                     .argument(DNNL_ARG_WEIGHTS, in).argument(DNNL_ARG_DST, out).build();
         }).run(matrix, x, y);
@@ -384,7 +341,7 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual) {
-        CpuConvolution w = (CpuConvolution) weights;
+        CpuConvolution w = usable((CpuConvolution) weights);
         boolean map = x.rank() == 4;
         int height = map ? w.outHeight(x.size(1)) : 0;
         int width = map ? w.outWidth(x.size(2)) : 0;
@@ -407,22 +364,22 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu) {
-        CpuNorm w = (CpuNorm) weights;
+        CpuWeights.Norm w = usable((CpuWeights.Norm) weights);
         arguments.groupNorm(x, w, groups);
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
         int positions = x.positions();
         if (!oneDnn.isFast("group norm", x.type(), (d, t) -> groupNorm(d, t, 1, 1024, 64, 8, epsilon, silu))) {
-            PlainGroupNorm.run(this, x, w.scale, w.shift, groups, epsilon, silu, y);
+            PlainGroupNorm.run(this, x, w.scale(), w.shift(), groups, epsilon, silu, y);
             return y;
         }
-        oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels, groups, epsilon, silu), d -> {
-            dnnl_memory_desc map = d.featureMap(x.type(), batch, 1, positions, w.channels);
-            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
-            return new Primitive.Builder(oneDnn, groupNorm(d, x.type(), batch, positions, w.channels, groups, epsilon, silu))
+        oneDnn.primitive(List.of("group norm", x.type(), batch, positions, w.channels(), groups, epsilon, silu), d -> {
+            dnnl_memory_desc map = d.featureMap(x.type(), batch, 1, positions, w.channels());
+            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels());
+            return new Primitive.Builder(oneDnn, groupNorm(d, x.type(), batch, positions, w.channels(), groups, epsilon, silu))
                     .argument(DNNL_ARG_SRC, map).argument(DNNL_ARG_DST, map)
                     .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
-        }).run(x.address(), y.address(), w.scale, w.shift);
+        }).run(x.address(), y.address(), w.scale(), w.shift());
         return y;
     }
 
@@ -436,10 +393,10 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor layerNorm(Tensor x, Norm weights, float epsilon) {
-        CpuNorm w = (CpuNorm) weights;
+        CpuWeights.Norm w = usable((CpuWeights.Norm) weights);
         arguments.layerNorm(x, w);
         Tensor y = allocate(x.type(), x.shape());
-        int rows = Math.toIntExact(x.elements() / w.channels);
+        int rows = Math.toIntExact(x.elements() / w.channels());
         DataType type = x.type() == DataType.FLOAT32 ? x.type()
                 : computing("layer norm", (d, t) -> layerNorm(d, t, 64, 64, epsilon));
         if (type == x.type()) {
@@ -447,26 +404,26 @@ final class CpuDevice implements Device {
             return y;
         }
         int most = Math.min(rows, ROWS_AT_ONCE);
-        long wideX = workspace(INPUT, (long) most * w.channels * type.bytes());
-        long wideY = workspace(OUTPUT, (long) most * w.channels * type.bytes());
+        long wideX = workspace(INPUT, (long) most * w.channels() * type.bytes());
+        long wideY = workspace(OUTPUT, (long) most * w.channels() * type.bytes());
         for (int row = 0; row < rows; row += most) {
             int n = Math.min(most, rows - row);
-            long at = (long) row * w.channels * x.type().bytes();
-            Bfloat16.widen(this, x.address() + at, wideX, (long) n * w.channels);
+            long at = (long) row * w.channels() * x.type().bytes();
+            Bfloat16.widen(this, x.address() + at, wideX, (long) n * w.channels());
             layerNorm(type, n, w, epsilon, wideX, wideY);
-            Bfloat16.round(this, wideY, y.address() + at, (long) n * w.channels);
+            Bfloat16.round(this, wideY, y.address() + at, (long) n * w.channels());
         }
         return y;
     }
 
-    private void layerNorm(DataType type, int rows, CpuNorm w, float epsilon, long x, long y) {
-        oneDnn.primitive(List.of("layer norm", type, rows, w.channels, epsilon), d -> {
-            dnnl_memory_desc matrix = d.rowMajor(type, rows, w.channels);
-            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels);
-            return new Primitive.Builder(oneDnn, layerNorm(d, type, rows, w.channels, epsilon))
+    private void layerNorm(DataType type, int rows, CpuWeights.Norm w, float epsilon, long x, long y) {
+        oneDnn.primitive(List.of("layer norm", type, rows, w.channels(), epsilon), d -> {
+            dnnl_memory_desc matrix = d.rowMajor(type, rows, w.channels());
+            dnnl_memory_desc vector = d.rowMajor(DataType.FLOAT32, w.channels());
+            return new Primitive.Builder(oneDnn, layerNorm(d, type, rows, w.channels(), epsilon))
                     .argument(DNNL_ARG_SRC, matrix).argument(DNNL_ARG_DST, matrix)
                     .argument(DNNL_ARG_SCALE, vector).argument(DNNL_ARG_SHIFT, vector).build();
-        }).run(x, y, w.scale, w.shift);
+        }).run(x, y, w.scale(), w.shift());
     }
 
     private static dnnl_primitive_desc layerNorm(Descriptors d, DataType type, int rows, int channels, float epsilon) {
@@ -578,26 +535,26 @@ final class CpuDevice implements Device {
 
     @Override
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
-        CpuTable t = (CpuTable) tokens;
-        CpuTable p = (CpuTable) positions;
+        CpuWeights.Table t = usable((CpuWeights.Table) tokens);
+        CpuWeights.Table p = usable((CpuWeights.Table) positions);
         int length = arguments.embed(t, p, ids);
-        float[] sum = new float[ids.length * length * t.channels];
+        float[] sum = new float[ids.length * length * t.channels()];
         for (int row = 0; row < ids.length; row++) {
             for (int i = 0; i < length; i++) {
                 float[] token = row(t, ids[row][i]);
                 float[] position = row(p, i);
-                int start = (row * length + i) * t.channels;
-                for (int c = 0; c < t.channels; c++) {
+                int start = (row * length + i) * t.channels();
+                for (int c = 0; c < t.channels(); c++) {
                     sum[start + c] = token[c] + position[c];
                 }
             }
         }
-        return upload(precision.type(), sum, ids.length, length, t.channels);
+        return upload(precision.type(), sum, ids.length, length, t.channels());
     }
 
-    private static float[] row(CpuTable table, int index) {
-        long bytes = (long) table.channels * table.type.bytes();
-        return Floats.read(NativeMemory.view(table.address + index * bytes, bytes), table.type, table.channels);
+    private static float[] row(CpuWeights.Table table, int index) {
+        long bytes = (long) table.channels() * table.type().bytes();
+        return Floats.read(NativeMemory.view(table.address() + index * bytes, bytes), table.type(), table.channels());
     }
 
     @Override
@@ -640,12 +597,9 @@ final class CpuDevice implements Device {
         workers.close();
         pool.close();
         workspaces.forEach(Workspace::free);
-        owned.forEach(oneDnn.memory()::free);
-        owned.clear();
-        packed.forEach(weights -> weights.free(oneDnn.memory()));
-        packed.clear();
-        convolutions.forEach(CpuConvolution::free);
-        convolutions.clear();
+        List.copyOf(packers).forEach(CpuPacker::close);
+        constants.values().forEach(oneDnn.memory()::free);
+        constants.clear();
         attention.close();
         oneDnn.close();
         oneDnn.memory().returnFreed();

@@ -15,7 +15,8 @@ import org.bytedeco.dnnl.dnnl_primitive_desc;
  *
  * @param bias address of {@code [out]} float32, or 0
  */
-record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bias) implements Device.Linear {
+record CpuLinear(CpuPacker packer, int inFeatures, int outFeatures, PackedWeights weights, long bias)
+        implements CpuWeights, Device.Linear {
     /** Rows for which the weights' layout is chosen. */
     private static final int TYPICAL_ROWS = 1024;
 
@@ -26,17 +27,17 @@ record CpuLinear(int inFeatures, int outFeatures, PackedWeights weights, long bi
         SUM
     }
 
-    static CpuLinear pack(CpuDevice device, HostTensor weight, HostTensor bias) {
+    static CpuLinear pack(CpuPacker packer, HostTensor weight, HostTensor bias) {
+        CpuDevice device = packer.device();
         int out = weight.shape()[0];
         int in = weight.shape()[1];
         DataType type = device.oneDnn().computing(device.precision().type(), (d, t) -> typical(d, t, in, out, bias != null));
         PackedWeights packed;
         try (Descriptors d = device.oneDnn().descriptors()) {
-            packed = PackedWeights.pack(device, weight, new long[] {in, out}, new long[] {1, in},
-                    Descriptors.weightsOf(typical(d, type, in, out, bias != null)), type != device.precision().type());
+            packed = packer.own(PackedWeights.pack(device, weight, new long[] {in, out}, new long[] {1, in},
+                    Descriptors.weightsOf(typical(d, type, in, out, bias != null)), type != device.precision().type()));
         }
-        device.own(packed);
-        return new CpuLinear(in, out, packed, bias == null ? 0 : device.store(DataType.FLOAT32, bias));
+        return new CpuLinear(packer, in, out, packed, bias == null ? 0 : packer.store(DataType.FLOAT32, bias));
     }
 
     /** What decides how a layer of these sizes is computed. */

@@ -128,6 +128,11 @@ final class NativeMemory implements TensorPool.Memory {
         return atFirst + SPARE + Math.max(heap, Math.min(HEAP, mostHeap)) + blocks;
     }
 
+    /** Bytes in blocks of all devices, and those that were taken. */
+    static long handedOut() {
+        return HANDED_OUT.get();
+    }
+
     /** Bytes that can still be allocated without taking from anybody, about. */
     long free() {
         return LIMITS.free().orElseGet(Pointer::availablePhysicalBytes);

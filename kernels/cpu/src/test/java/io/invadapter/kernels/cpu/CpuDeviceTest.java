@@ -87,7 +87,7 @@ class CpuDeviceTest {
         int height = 1500;
         Random random = new Random(3);
         try (Device device = Devices.open("cpu", Precision.BF16, NO_NOTICES)) {
-            Device.Convolution layer = device.convolution(HostTensor.of(randoms(random, 9 * channels * channels), channels, channels, 3, 3),
+            Device.Convolution layer = device.packer().convolution(HostTensor.of(randoms(random, 9 * channels * channels), channels, channels, 3, 3),
                     null, 1, Device.Padding.same(1), DataType.BFLOAT16);
             Tensor x = device.upload(DataType.BFLOAT16, randoms(random, height * width * channels), 1, height, width, channels);
             float[] whole = device.download(device.conv2d(x, layer, null, x));

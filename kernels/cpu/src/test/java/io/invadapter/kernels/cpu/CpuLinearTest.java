@@ -29,7 +29,7 @@ class CpuLinearTest {
         int in = 40;
         int out = 24;
         try (CpuDevice device = new CpuDevice(Precision.FP32)) {
-            CpuLinear layer = CpuLinear.pack(device, HostTensor.of(randoms(in * out), out, in),
+            CpuLinear layer = device.packer().linear(HostTensor.of(randoms(in * out), out, in),
                     biased ? HostTensor.of(randoms(out), out) : null);
             Tensor x = device.upload(DataType.FLOAT32, randoms(rows * in), rows, in);
             Tensor operand = device.upload(DataType.FLOAT32, randoms(rows * out), rows, out);

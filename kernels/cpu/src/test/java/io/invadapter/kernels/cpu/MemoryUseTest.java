@@ -83,7 +83,7 @@ class MemoryUseTest {
 
         /** A kernel larger than the map it is applied to: oneDNN refuses it. */
         private static void failToMakeAPrimitive(Device device) {
-            assertThrows(DeviceException.class, () -> device.convolution(Network.weight(8, 8, 99, 99), null, 1, Device.Padding.NONE,
+            assertThrows(DeviceException.class, () -> device.packer().convolution(Network.weight(8, 8, 99, 99), null, 1, Device.Padding.NONE,
                     device.precision().type()));
         }
     }
@@ -121,10 +121,10 @@ class MemoryUseTest {
 
         Network(Device device) {
             this.device = device;
-            this.convolution = device.convolution(weight(CHANNELS, CHANNELS, 3, 3), weight(CHANNELS), 1, Device.Padding.same(1),
+            this.convolution = device.packer().convolution(weight(CHANNELS, CHANNELS, 3, 3), weight(CHANNELS), 1, Device.Padding.same(1),
                     device.precision().type());
-            this.linear = device.linear(weight(CHANNELS, CHANNELS), weight(CHANNELS));
-            this.norm = device.norm(weight(CHANNELS), weight(CHANNELS));
+            this.linear = device.packer().linear(weight(CHANNELS, CHANNELS), weight(CHANNELS));
+            this.norm = device.packer().norm(weight(CHANNELS), weight(CHANNELS));
         }
 
         private static HostTensor weight(int... shape) {

@@ -36,7 +36,7 @@ class NativeLibrariesTest {
 
         public static void main(String[] megabytes) {
             try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
-                Device.Linear identity = device.linear(HostTensor.of(new float[] {1}, 1, 1), null);
+                Device.Linear identity = device.packer().linear(HostTensor.of(new float[] {1}, 1, 1), null);
                 for (String size : megabytes) {
                     try (Scope scope = device.scope()) {
                         Tensor x = device.allocate(DataType.FLOAT32, Integer.parseInt(size) << 18, 1);

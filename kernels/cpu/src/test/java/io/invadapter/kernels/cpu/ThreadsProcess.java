@@ -21,7 +21,7 @@ final class ThreadsProcess {
     public static void main(String[] arguments) throws IOException {
         try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
             long before = nativeThreads();
-            Device.Linear weights = device.linear(HostTensor.of(new float[SIZE * SIZE], SIZE, SIZE), null);
+            Device.Linear weights = device.packer().linear(HostTensor.of(new float[SIZE * SIZE], SIZE, SIZE), null);
             try (Scope scope = device.scope()) {
                 device.linear(device.upload(DataType.FLOAT32, new float[SIZE * SIZE], SIZE, SIZE), weights, Device.Activation.NONE, null);
                 System.out.println(device.description() + ", started " + (nativeThreads() - before));

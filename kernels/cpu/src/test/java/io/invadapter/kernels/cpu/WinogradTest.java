@@ -120,7 +120,7 @@ class WinogradTest {
     }
 
     private static Device.Convolution convolution(Device device, float[] weight, float[] bias, int in, int out) {
-        return device.convolution(HostTensor.of(weight, out, in, 3, 3), HostTensor.of(bias, out), 1, Device.Padding.same(1),
+        return device.packer().convolution(HostTensor.of(weight, out, in, 3, 3), HostTensor.of(bias, out), 1, Device.Padding.same(1),
                 DataType.FLOAT32);
     }
 

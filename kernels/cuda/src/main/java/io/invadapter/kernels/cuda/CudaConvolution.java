@@ -8,7 +8,8 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 
 /** A convolution's weights as cuDNN likes them, {@code [out, kh, kw, in]}, and how cuDNN is asked for one. */
-final class CudaConvolution implements Device.Convolution {
+final class CudaConvolution implements CudaWeights, Device.Convolution {
+    private final CudaPacker packer;
     private final CudaDevice device;
     private final int inChannels;
     private final int outChannels;
@@ -21,9 +22,10 @@ final class CudaConvolution implements Device.Convolution {
     private final long bias;
     private final boolean biased;
 
-    CudaConvolution(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias, int stride,
+    CudaConvolution(CudaPacker packer, HostTensor weight, HostTensor bias, int stride,
                     Device.Padding padding, DataType outputType) {
-        this.device = device;
+        this.packer = packer;
+        this.device = packer.device();
         this.outChannels = weight.shape()[0];
         this.inChannels = weight.shape()[1];
         this.kernelHeight = weight.shape()[2];
@@ -32,10 +34,15 @@ final class CudaConvolution implements Device.Convolution {
         this.padding = padding;
         DataType type = device.precision().type();
         this.widened = outputType == DataType.FLOAT32 && type != DataType.FLOAT32;
-        this.weight = memory.storeChannelsLast(type, weight);
+        this.weight = packer.memory().storeChannelsLast(type, weight);
         this.biased = bias != null;
         // cuDNN always adds one.
-        this.bias = memory.store(type, biased ? bias : HostTensor.of(new float[outChannels], outChannels));
+        this.bias = packer.memory().store(type, biased ? bias : HostTensor.of(new float[outChannels], outChannels));
+    }
+
+    @Override
+    public CudaPacker packer() {
+        return packer;
     }
 
     @Override
@@ -46,6 +53,16 @@ final class CudaConvolution implements Device.Convolution {
     @Override
     public int outChannels() {
         return outChannels;
+    }
+
+    @Override
+    public int kernelHeight() {
+        return kernelHeight;
+    }
+
+    @Override
+    public int kernelWidth() {
+        return kernelWidth;
     }
 
     Tensor run(Arguments arguments, Tensor x, Tensor shift, Tensor residual) {

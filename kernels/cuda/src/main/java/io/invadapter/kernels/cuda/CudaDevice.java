@@ -4,7 +4,6 @@ import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
-import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -21,8 +20,10 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * An NVIDIA GPU: matrix products by cuBLAS, convolutions by cuDNN, everything else by the kernels of this module, all on one
@@ -43,7 +44,7 @@ final class CudaDevice implements Device {
     private final Staging staging;
     private final KernelLibrary library;
     private final KernelLibrary floatLibrary;
-    private final WeightMemory weights;
+    private final WeightMemory constants;
     private final Pointwise pointwise;
     private final Normalisation normalisation;
     private final CudaAttention attention;
@@ -59,6 +60,8 @@ final class CudaDevice implements Device {
     private final ChoiceBook book;
     /** Why something could not be recorded, or null. */
     private String notRecordable;
+    private final Set<CudaPacker> packers = new LinkedHashSet<>();
+    private CudaPacker ownPacker;
     private final Deque<Runnable> closing = new ArrayDeque<>();
     private TensorPool pool;
     private boolean closed;
@@ -93,8 +96,9 @@ final class CudaDevice implements Device {
             stream = driver.newStream();
             staging = new Staging(driver, stream);
             closing.push(staging::close);
-            weights = new WeightMemory(driver);
-            closing.push(weights::close);
+            constants = new WeightMemory(driver);
+            closing.push(constants::close);
+            closing.push(this::closePackers);
             requestPool = new TensorPool(memory());
             closing.push(requestPool::close);
             pool = requestPool;
@@ -103,7 +107,7 @@ final class CudaDevice implements Device {
             chooser = new Chooser(driver, stream, workspace, book, this::trim);
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
-            gatedWays = new GatedWays(stream, library, products, chooser, weights);
+            gatedWays = new GatedWays(stream, library, products, chooser, constants);
             convolutions = new ConvolutionPlans(this, dnn, maps::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
@@ -208,6 +212,10 @@ final class CudaDevice implements Device {
 
     Normalisation normalisation() {
         return normalisation;
+    }
+
+    CudaAttention attention() {
+        return attention;
     }
 
     /** The scratch memory of group norms. */
@@ -358,66 +366,54 @@ final class CudaDevice implements Device {
 
     // --- weights ----------------------------------------------------------------------------------------------------
 
-    // Whoever packs a layer will use it: its kernels are loaded while the other weights are read.
-
     @Override
-    public Linear linear(HostTensor weight, HostTensor bias) {
-        arguments.weights(weight, 2, bias);
-        library.prepare("add");
-        return new CudaLinear(this, weights, weight, bias);
+    public CudaPacker packer() {
+        if (closed) {
+            throw new IllegalStateException("the device is closed");
+        }
+        CudaPacker packer = new CudaPacker(this, arguments);
+        packers.add(packer);
+        return packer;
     }
 
     @Override
-    public GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
-        arguments.gatedWeights(weight, bias, norm);
-        library.prepare("geglu");
-        // It stands in transformers only.
-        attention.prepare();
-        return new CudaGatedLinear(this, weights, weight, bias, norm);
+    public CudaPacker ownPacker() {
+        if (ownPacker == null) {
+            ownPacker = packer();
+        }
+        return ownPacker;
     }
 
-    @Override
-    public TokenMixer tokenMixer(HostTensor weight) {
-        arguments.weights(weight, 2, null);
-        // It stands in front of an identity's attention only.
-        attention.prepareIdentity();
-        return new CudaTokenMixer(this, weights, weight);
+    /** A packer that has freed its weights. */
+    void forget(CudaPacker packer) {
+        packers.remove(packer);
     }
 
-    @Override
-    public Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
-        arguments.weights(weight, 4, bias);
-        return new CudaConvolution(this, weights, weight, bias, stride, padding, outputType);
+    private void closePackers() {
+        List.copyOf(packers).forEach(CudaPacker::close);
     }
 
-    @Override
-    public Norm norm(HostTensor weight, HostTensor bias) {
-        arguments.weights(weight, 1, bias);
-        normalisation.prepare();
-        return new CudaNorm(this, weights, weight, bias);
-    }
-
-    @Override
-    public Table table(HostTensor weight) {
-        arguments.weights(weight, 2, null);
-        return new CudaEnds.CudaTable(weight.shape()[0], weight.shape()[1], weights.store(type, weight));
+    /** Weights of this device that are still there. */
+    private <T extends CudaWeights> T usable(T weights) {
+        weights.packer().requireUsable(this);
+        return weights;
     }
 
     // --- matrix products --------------------------------------------------------------------------------------------
 
     @Override
     public Tensor linear(Tensor x, Linear layer, Activation activation, Tensor residual) {
-        return ((CudaLinear) layer).run(arguments, x, activation, residual);
+        return usable((CudaLinear) layer).run(arguments, x, activation, residual);
     }
 
     @Override
     public void linearInto(Tensor x, Linear layer, Tensor target) {
-        ((CudaLinear) layer).into(arguments, x, target);
+        usable((CudaLinear) layer).into(arguments, x, target);
     }
 
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear layer) {
-        return ((CudaGatedLinear) layer).run(arguments, x);
+        return usable((CudaGatedLinear) layer).run(arguments, x);
     }
 
     GatedWays gatedWays() {
@@ -426,14 +422,14 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor mixTokens(Tensor x, TokenMixer a) {
-        return ((CudaTokenMixer) a).run(arguments, x);
+        return usable((CudaTokenMixer) a).run(arguments, x);
     }
 
     // --- convolutions -----------------------------------------------------------------------------------------------
 
     @Override
     public Tensor conv2d(Tensor x, Convolution layer, Tensor shift, Tensor residual) {
-        return ((CudaConvolution) layer).run(arguments, x, shift, residual);
+        return usable((CudaConvolution) layer).run(arguments, x, shift, residual);
     }
 
     /** Their plans. */
@@ -457,17 +453,17 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor groupNorm(Tensor x, Norm layer, int groups, float epsilon, boolean silu) {
-        return ((CudaNorm) layer).group(arguments, x, groups, epsilon, silu);
+        return usable((CudaNorm) layer).group(arguments, x, groups, epsilon, silu);
     }
 
     @Override
     public Joined joinedGroupNorm(Tensor a, Tensor b, Norm layer, int groups, float epsilon, boolean silu) {
-        return ((CudaNorm) layer).joined(arguments, a, b, groups, epsilon, silu);
+        return usable((CudaNorm) layer).joined(arguments, a, b, groups, epsilon, silu);
     }
 
     @Override
     public Tensor layerNorm(Tensor x, Norm layer, float epsilon) {
-        return ((CudaNorm) layer).layer(arguments, x, epsilon);
+        return usable((CudaNorm) layer).layer(arguments, x, epsilon);
     }
 
     @Override
@@ -498,7 +494,7 @@ final class CudaDevice implements Device {
 
     @Override
     public Tensor embed(Table tokens, Table positions, int[][] ids) {
-        return ends.embed(arguments, (CudaEnds.CudaTable) tokens, (CudaEnds.CudaTable) positions, ids);
+        return ends.embed(arguments, usable((CudaTable) tokens), usable((CudaTable) positions), ids);
     }
 
     @Override

@@ -2,7 +2,6 @@ package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.Arrays;
 import java.util.List;
@@ -10,10 +9,6 @@ import java.util.stream.Stream;
 
 /** Where the networks begin and end: embeddings, latents as activations, their steps. */
 final class CudaEnds {
-    /** Rows to choose from. */
-    record CudaTable(int rows, int channels, long address) implements Device.Table {
-    }
-
     private final CudaDevice device;
     private final DataType type;
     private final Pointwise pointwise;
@@ -40,9 +35,9 @@ final class CudaEnds {
     Tensor embed(Arguments arguments, CudaTable tokens, CudaTable positions, int[][] ids) {
         int length = arguments.embed(tokens, positions, ids);
         int[] all = Arrays.stream(ids).flatMapToInt(Arrays::stream).toArray();
-        Tensor y = device.allocate(type, ids.length, length, tokens.channels);
-        embeddings.tokens(device.upload(all).address(), tokens.address, positions.address, y.address(), ids.length, length,
-                tokens.channels, tokens.rows, device.stream());
+        Tensor y = device.allocate(type, ids.length, length, tokens.channels());
+        embeddings.tokens(device.upload(all).address(), tokens.address(), positions.address(), y.address(), ids.length, length,
+                tokens.channels(), tokens.rows(), device.stream());
         return y;
     }
 

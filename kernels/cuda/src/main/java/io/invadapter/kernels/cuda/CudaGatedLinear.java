@@ -7,7 +7,8 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 
 /** The gated feed-forward's first half. A layer norm in front of it is folded into its weights, which serve both {@link GatedWays}. */
-final class CudaGatedLinear implements Device.GatedLinear {
+final class CudaGatedLinear implements CudaWeights, Device.GatedLinear {
+    private final CudaPacker packer;
     private final CudaDevice device;
     private final int inFeatures;
     private final int outFeatures;
@@ -18,11 +19,13 @@ final class CudaGatedLinear implements Device.GatedLinear {
     private final float epsilon;
 
     /** @param norm may be {@code null} */
-    CudaGatedLinear(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias, Device.LayerNorm norm) {
-        this.device = device;
+    CudaGatedLinear(CudaPacker packer, HostTensor weight, HostTensor bias, Device.LayerNorm norm) {
+        this.packer = packer;
+        this.device = packer.device();
         this.inFeatures = weight.shape()[1];
         this.outFeatures = weight.shape()[0] / 2;
         DataType type = device.precision().type();
+        WeightMemory memory = packer.memory();
         if (norm == null) {
             this.weight = memory.store(type, weight);
             this.bias = memory.store(type, bias);
@@ -36,6 +39,11 @@ final class CudaGatedLinear implements Device.GatedLinear {
             this.epsilon = norm.epsilon();
             device.gatedWays().prepare(inFeatures, outFeatures);
         }
+    }
+
+    @Override
+    public CudaPacker packer() {
+        return packer;
     }
 
     @Override

@@ -6,7 +6,8 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 
 /** A linear layer's weights, {@code [out, in]}, and how it is computed: in one launch unless there is an activation. */
-final class CudaLinear implements Device.Linear {
+final class CudaLinear implements CudaWeights, Device.Linear {
+    private final CudaPacker packer;
     private final CudaDevice device;
     private final int inFeatures;
     private final int outFeatures;
@@ -14,12 +15,18 @@ final class CudaLinear implements Device.Linear {
     private final long bias;
 
     /** @param bias may be {@code null} */
-    CudaLinear(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias) {
-        this.device = device;
+    CudaLinear(CudaPacker packer, HostTensor weight, HostTensor bias) {
+        this.packer = packer;
+        this.device = packer.device();
         this.outFeatures = weight.shape()[0];
         this.inFeatures = weight.shape()[1];
-        this.weight = memory.store(device.precision().type(), weight);
-        this.bias = bias == null ? 0 : memory.store(device.precision().type(), bias);
+        this.weight = packer.memory().store(device.precision().type(), weight);
+        this.bias = bias == null ? 0 : packer.memory().store(device.precision().type(), bias);
+    }
+
+    @Override
+    public CudaPacker packer() {
+        return packer;
     }
 
     @Override

@@ -7,19 +7,26 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Tensor;
 
 /** A norm's weights, scale and shift of each channel, and how group and layer norms are computed with them. */
-final class CudaNorm implements Device.Norm {
+final class CudaNorm implements CudaWeights, Device.Norm {
+    private final CudaPacker packer;
     private final CudaDevice device;
     private final int channels;
     private final long scale;
     private final long shift;
 
     /** @param bias may be {@code null} */
-    CudaNorm(CudaDevice device, WeightMemory memory, HostTensor weight, HostTensor bias) {
+    CudaNorm(CudaPacker packer, HostTensor weight, HostTensor bias) {
+        this.packer = packer;
+        this.device = packer.device();
         DataType type = device.precision().type();
-        this.device = device;
         this.channels = weight.shape()[0];
-        this.scale = memory.store(type, weight);
-        this.shift = bias == null ? 0 : memory.store(type, bias);
+        this.scale = packer.memory().store(type, weight);
+        this.shift = bias == null ? 0 : packer.memory().store(type, bias);
+    }
+
+    @Override
+    public CudaPacker packer() {
+        return packer;
     }
 
     @Override

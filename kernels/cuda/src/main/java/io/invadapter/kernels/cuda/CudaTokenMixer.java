@@ -7,17 +7,24 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.cuda.blas.Blas;
 
 /** A matrix that mixes tokens, {@code A [outTokens, inTokens]}, and how it is multiplied. */
-final class CudaTokenMixer implements Device.TokenMixer {
+final class CudaTokenMixer implements CudaWeights, Device.TokenMixer {
+    private final CudaPacker packer;
     private final CudaDevice device;
     private final int inTokens;
     private final int outTokens;
     private final long weight;
 
-    CudaTokenMixer(CudaDevice device, WeightMemory memory, HostTensor weight) {
-        this.device = device;
+    CudaTokenMixer(CudaPacker packer, HostTensor weight) {
+        this.packer = packer;
+        this.device = packer.device();
         this.outTokens = weight.shape()[0];
         this.inTokens = weight.shape()[1];
-        this.weight = memory.store(device.precision().type(), weight);
+        this.weight = packer.memory().store(device.precision().type(), weight);
+    }
+
+    @Override
+    public CudaPacker packer() {
+        return packer;
     }
 
     @Override

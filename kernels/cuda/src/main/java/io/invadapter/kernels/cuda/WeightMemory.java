@@ -15,13 +15,16 @@ import java.util.List;
  * right type go straight from the mapped file to the device.
  */
 final class WeightMemory implements AutoCloseable {
-    private static final long BLOCK_BYTES = 64L << 20;
+    /** Each block is as large as all before it together, within these bounds: a small network takes little more than it needs. */
+    private static final long LEAST_BLOCK = 64L << 10;
+    private static final long MOST_BLOCK = 64L << 20;
     private static final long ALIGNMENT = 256;
     /** Elements converted at a time. */
     private static final int PIECE = 1 << 22;
 
     private final CudaDriver driver;
     private final List<Long> blocks = new ArrayList<>();
+    private long held;
     private long next;
     private long end;
 
@@ -106,9 +109,10 @@ final class WeightMemory implements AutoCloseable {
     private long reserve(long bytes) {
         long rounded = Math.ceilDiv(bytes, ALIGNMENT) * ALIGNMENT;
         if (next + rounded > end) {
-            long block = Math.max(rounded, BLOCK_BYTES);
+            long block = Math.max(rounded, Math.clamp(held, LEAST_BLOCK, MOST_BLOCK));
             next = driver.allocate(block);
             end = next + block;
+            held += block;
             blocks.add(next);
         }
         long address = next;
@@ -120,6 +124,7 @@ final class WeightMemory implements AutoCloseable {
     public void close() {
         blocks.forEach(driver::free);
         blocks.clear();
+        held = 0;
         next = 0;
         end = 0;
     }

@@ -63,7 +63,7 @@ class ConvolutionPlansTest {
     }
 
     private Device.Convolution pointwise() {
-        return device.convolution(HostTensor.of(counted(CHANNELS * CHANNELS), CHANNELS, CHANNELS, 1, 1),
+        return device.packer().convolution(HostTensor.of(counted(CHANNELS * CHANNELS), CHANNELS, CHANNELS, 1, 1),
                 HostTensor.of(counted(CHANNELS), CHANNELS), 1, Device.Padding.NONE, DataType.FLOAT32);
     }
 

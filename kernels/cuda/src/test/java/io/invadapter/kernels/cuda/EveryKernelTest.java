@@ -71,22 +71,22 @@ class EveryKernelTest {
         }
 
         private void products() {
-            Device.Linear linear = device.linear(weights(64, 64), weights(64));
+            Device.Linear linear = device.packer().linear(weights(64, 64), weights(64));
             for (Activation activation : Activation.values()) {
                 device.linear(zeros(2, 64, 64), linear, activation, zeros(2, 64, 64));
             }
-            device.gatedLinear(zeros(2, 64, 64), device.gatedLinear(weights(128, 64), weights(128), null));
-            device.gatedLinear(zeros(2, 64, 64), device.gatedLinear(weights(128, 64), weights(128),
+            device.gatedLinear(zeros(2, 64, 64), device.packer().gatedLinear(weights(128, 64), weights(128), null));
+            device.gatedLinear(zeros(2, 64, 64), device.packer().gatedLinear(weights(128, 64), weights(128),
                     new Device.LayerNorm(weights(64), weights(64), 1e-5f)));
-            device.mixTokens(zeros(2, 64, 64), device.tokenMixer(weights(32, 64)));
+            device.mixTokens(zeros(2, 64, 64), device.packer().tokenMixer(weights(32, 64)));
         }
 
         private void convolutions() {
             DataType type = device.precision().type();
             Tensor x = zeros(2, 16, 16, 64);
-            device.conv2d(x, device.convolution(weights(64, 64, 3, 3), weights(64), 1, Padding.same(1), type), zeros(1, 64), x);
-            device.conv2d(x, device.convolution(weights(64, 64, 3, 3), weights(64), 2, new Padding(0, 0, 1, 1), type), null, null);
-            device.conv2d(x, device.convolution(weights(64, 64, 3, 3), null, 1, Padding.same(1), DataType.FLOAT32), null, null);
+            device.conv2d(x, device.packer().convolution(weights(64, 64, 3, 3), weights(64), 1, Padding.same(1), type), zeros(1, 64), x);
+            device.conv2d(x, device.packer().convolution(weights(64, 64, 3, 3), weights(64), 2, new Padding(0, 0, 1, 1), type), null, null);
+            device.conv2d(x, device.packer().convolution(weights(64, 64, 3, 3), null, 1, Padding.same(1), DataType.FLOAT32), null, null);
             device.upsample2x(x, 32, 32);
             device.concatChannels(x, x);
         }
@@ -95,14 +95,14 @@ class EveryKernelTest {
             for (int[] shape : new int[][] {{2, 8, 8, 64}, {2, 64, 64, 64}, {1, 512, 512, 128}, {2, 8, 8, 66}, {2, 64, 64, 66},
                 {2, 8, 8, 2050}}) {
                 int channels = shape[3];
-                Device.Norm norm = device.norm(weights(channels), weights(channels));
+                Device.Norm norm = device.packer().norm(weights(channels), weights(channels));
                 device.groupNorm(zeros(shape), norm, 2, 1e-5f, true);
                 device.groupNorm(zeros(shape), norm, channels / 2, 1e-5f, true);
                 device.layerNorm(zeros(2, 64, channels), norm, 1e-5f);
             }
             // Four channels to a group.
-            device.groupNorm(zeros(2, 8, 8, 64), device.norm(weights(64), weights(64)), 16, 1e-5f, true);
-            device.layerNorm(zeros(2, 64, 65), device.norm(weights(65), weights(65)), 1e-5f);
+            device.groupNorm(zeros(2, 8, 8, 64), device.packer().norm(weights(64), weights(64)), 16, 1e-5f, true);
+            device.layerNorm(zeros(2, 64, 65), device.packer().norm(weights(65), weights(65)), 1e-5f);
         }
 
         /** With many rows and with few, without and with an identity. */
@@ -116,7 +116,7 @@ class EveryKernelTest {
 
         private void ends() {
             device.timestepEmbedding(floats(1), 320, true, 0);
-            Device.Table table = device.table(weights(10, 64));
+            Device.Table table = device.packer().table(weights(10, 64));
             device.embed(table, table, new int[][] {{1, 2}});
             Tensor latents = floats(2, 64, 64, 4);
             device.toActivations(latents, latents);

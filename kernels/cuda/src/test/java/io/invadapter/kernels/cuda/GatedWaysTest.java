@@ -45,7 +45,7 @@ class GatedWaysTest {
             HostTensor scale = random(random, 1, 0.3, depth);
             HostTensor shift = random(random, 0.1, 0.5, depth);
             float[] x = random(random, mean, 1, ROWS, depth).toFloats();
-            Device.GatedLinear layer = device.gatedLinear(weight, bias, new Device.LayerNorm(scale, shift, EPSILON));
+            Device.GatedLinear layer = device.packer().gatedLinear(weight, bias, new Device.LayerNorm(scale, shift, EPSILON));
             Tensor input = device.upload(DataType.FLOAT16, x, ROWS, depth);
             device.download(device.gatedLinear(input, layer));
             long products = gpu.faults().products();

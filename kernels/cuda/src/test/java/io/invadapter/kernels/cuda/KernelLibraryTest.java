@@ -132,7 +132,7 @@ class KernelLibraryTest {
         EmulatedGpu gpu = EmulatedGpu.fast();
         gpu.faults().failModule("f16/add");
         CudaDevice device = CudaDeviceTest.open(gpu, Precision.FP16);
-        Device.Linear layer = device.linear(HostTensor.of(new float[64], 8, 8), HostTensor.of(new float[8], 8));
+        Device.Linear layer = device.packer().linear(HostTensor.of(new float[64], 8, 8), HostTensor.of(new float[8], 8));
         Runnable use = () -> {
             try (var scope = device.scope()) {
                 device.linear(device.upload(DataType.FLOAT16, new float[8], 1, 8), layer, Device.Activation.SILU, null);
@@ -180,7 +180,7 @@ class KernelLibraryTest {
             Tensor x = device.upload(DataType.FLOAT32, new float[8], 8);
             try (Device.Recording work = device.record(() -> device.toActivations(x))) {
                 work.run();
-                device.tokenMixer(HostTensor.of(new float[4], 2, 2));
+                device.packer().tokenMixer(HostTensor.of(new float[4], 2, 2));
                 work.run();
             }
         }
@@ -232,7 +232,7 @@ class KernelLibraryTest {
     void aDeviceTellsHowLongItsModulesTook() {
         CudaDevice device = CudaDeviceTest.open(EmulatedGpu.fast(), Precision.FP16);
         assertFalse(device.description().contains("modules"), device.description());
-        device.norm(HostTensor.of(new float[4], 4), HostTensor.of(new float[4], 4));
+        device.packer().norm(HostTensor.of(new float[4], 4), HostTensor.of(new float[4], 4));
         device.close();
         assertEquals(Set.of("group_norm", "layer_norm"), device.moduleLoadTimes().keySet());
         assertTrue(device.description().matches(
@@ -246,9 +246,9 @@ class KernelLibraryTest {
         for (DataType type : KernelLibrary.TYPES) {
             Precision precision = List.of(Precision.values()).stream().filter(p -> p.type() == type).findFirst().orElseThrow();
             CudaDevice device = CudaDeviceTest.open(EmulatedGpu.fast(), precision);
-            device.tokenMixer(HostTensor.of(new float[4], 2, 2));
+            device.packer().tokenMixer(HostTensor.of(new float[4], 2, 2));
             HostTensor vector = HostTensor.of(new float[32], 32);
-            device.gatedLinear(HostTensor.of(new float[512], 16, 32), vector.rows(0, 16), new Device.LayerNorm(vector, vector, 0));
+            device.packer().gatedLinear(HostTensor.of(new float[512], 16, 32), vector.rows(0, 16), new Device.LayerNorm(vector, vector, 0));
             device.close();
             Set<String> loaded = device.moduleLoadTimes().keySet();
             assertTrue(loaded.containsAll(List.of("geglu", "group_norm", "layer_norm")), loaded::toString);

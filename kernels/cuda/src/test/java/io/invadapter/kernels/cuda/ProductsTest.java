@@ -55,7 +55,7 @@ class ProductsTest {
             float[] bias = random(out);
             x = random(ROWS * in);
             residual = random(ROWS * out);
-            linear = device.linear(HostTensor.of(weight, out, in), biased ? HostTensor.of(bias, out) : null);
+            linear = device.packer().linear(HostTensor.of(weight, out, in), biased ? HostTensor.of(bias, out) : null);
             input = rows(device, x, in, first);
             added = rows(device, residual, out, first);
             expected = new float[ROWS * out];
