@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The README's lines for class path, module path and jlink, each with the jars that Maven brought and in a process of its own. */
+/** The lines of docs/java.md for class path, module path and jlink, each with the jars that Maven brought and in a process of its own. */
 class LinkingTest {
     private static final Path LIBRARIES = Path.of(System.getProperty("basedir", "."), "target", "libs").toAbsolutePath();
     private static final Path JAVA_HOME = Path.of(System.getProperty("java.home"));

@@ -55,11 +55,11 @@ class PomsTest {
     }
 
     @Test
-    void theReadmesLinesForGradleNameTheseVersions() throws Exception {
-        String readme = Files.readString(CHECKOUT.resolve("README.md"));
+    void theLinesForGradleNameTheseVersions() throws Exception {
+        String page = Files.readString(CHECKOUT.resolve("docs/java.md"));
         Element pom = pom(".");
-        assertTrue(readme.contains("invadapter-kernels-cpu:" + text(pom, "version") + "\""));
-        Matcher named = Pattern.compile("\\[\"javacpp:(.*)\", \"dnnl:(.*)\", \"opencl:(.*)\"]").matcher(readme);
+        assertTrue(page.contains("invadapter-kernels-cpu:" + text(pom, "version") + "\""));
+        Matcher named = Pattern.compile("\\[\"javacpp:(.*)\", \"dnnl:(.*)\", \"opencl:(.*)\"]").matcher(page);
         assertTrue(named.find());
         assertEquals(List.of(text(pom, "javacpp.version"), text(pom, "dnnl.version")), List.of(named.group(1), named.group(2)));
         String brought = System.getProperty("java.class.path") + System.getProperty("jdk.module.path", "");
