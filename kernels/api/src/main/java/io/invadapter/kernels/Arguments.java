@@ -225,6 +225,11 @@ public record Arguments(DataType type) {
                 factors, targets.size(), terms.length, first);
     }
 
+    public void matchDeviation(Tensor target, Tensor reference, Tensor amounts) {
+        check(areFloats(target) && areFloats(reference) && Arrays.equals(target.shape(), reference.shape()) && areFloats(amounts)
+                && amounts.elements() == target.batch(), "a reference of %s and amounts of %s for %s", reference, amounts, target);
+    }
+
     private static boolean areFloats(Tensor x) {
         return x.type() == DataType.FLOAT32 && x.isContiguous();
     }

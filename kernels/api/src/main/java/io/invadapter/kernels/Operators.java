@@ -194,4 +194,14 @@ public interface Operators {
      * @param terms   float32 {@code [B, H, W, C]} each, 1 to 16
      */
     void combine(List<Tensor> targets, Tensor factors, Tensor... terms);
+
+    /**
+     * Guidance rescale (Lin et al. 2023, equations 15 and 16), in place: {@code target[b] *= amount_b s(reference[b]) / s(target[b]) + 1 -
+     * amount_b}, where s is the standard deviation of all values of a row. A row whose amount is exactly 0 stays as it is.
+     *
+     * @param target    float32 {@code [B, H, W, C]}: the guided prediction
+     * @param reference float32 {@code [B, H, W, C]}, other memory: that of the prompts
+     * @param amounts   float32 {@code [B]}: 0 for none to 1
+     */
+    void matchDeviation(Tensor target, Tensor reference, Tensor amounts);
 }

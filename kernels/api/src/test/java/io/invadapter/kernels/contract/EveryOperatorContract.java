@@ -84,7 +84,11 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 float32Use("combine", t -> {
                     device.combine(List.of(t[0], t[1]), t[2], t[0], t[3]);
                     return t[0];
-                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2, 2, 2), input(2, 5, 7, 3)));
+                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2, 2, 2), input(2, 5, 7, 3)),
+                float32Use("matchDeviation", t -> {
+                    device.matchDeviation(t[0], t[1], t[2]);
+                    return t[0];
+                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2)));
     }
 
     private Tensor[] put(Use use) {

@@ -3,6 +3,7 @@ package io.invadapter.kernels.contract;
 import io.invadapter.kernels.Device;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.DoubleStream;
 
 /** The operators of {@link Device} in float64, as plainly as they can be written. {@code null} stands for absent arguments. */
 final class Reference {
@@ -285,6 +286,22 @@ final class Reference {
             sums.add(sum);
         }
         return sums;
+    }
+
+    static Values matchDeviation(Values target, Values reference, float[] amounts) {
+        Values y = new Values(target.shape());
+        int size = y.data().length / y.batch();
+        for (int i = 0; i < y.data().length; i++) {
+            int b = i / size;
+            double ratio = deviation(reference.rows(b, 1).data()) / deviation(target.rows(b, 1).data());
+            y.data()[i] = target.data()[i] * (amounts[b] * ratio + 1 - amounts[b]);
+        }
+        return y;
+    }
+
+    private static double deviation(double[] values) {
+        double mean = DoubleStream.of(values).average().orElseThrow();
+        return Math.sqrt(DoubleStream.of(values).map(v -> (v - mean) * (v - mean)).sum() / (values.length - 1));
     }
 
     private static double at(Values values, int index) {

@@ -145,6 +145,27 @@ abstract class SamplingContract extends DeviceFixture {
         assertRefused(() -> device.combine(List.of(x), put(DataType.FLOAT32, new Values(1, 1, 17)), many));
     }
 
+    /** Rows of 105 values around a mean that is large against their deviation. */
+    @Test
+    void matchDeviation() {
+        Values target = floats(3, 5, 7, 3).map(v -> (float) (2 * v + 10));
+        Values reference = floats(3, 5, 7, 3).map(v -> (float) (v - 7));
+        float[] amounts = {0.7f, 0, 1};
+        Tensor matched = put(DataType.FLOAT32, target);
+        device.matchDeviation(matched, put(DataType.FLOAT32, reference), device.upload(DataType.FLOAT32, amounts, 3));
+        assertClose("three rows", Reference.matchDeviation(target, reference, amounts), matched, DataType.FLOAT32, FLOAT32_TOLERANCE);
+        assertExact(target.rows(1, 1), matched.rows(1, 1));
+    }
+
+    @Test
+    void wrongDeviations() {
+        Tensor x = put(DataType.FLOAT32, new Values(2, 5, 7, 3));
+        Tensor otherSize = put(DataType.FLOAT32, new Values(2, 7, 5, 3));
+        Tensor amounts = put(DataType.FLOAT32, new Values(2));
+        assertRefused(() -> device.matchDeviation(x, otherSize, amounts), x.shape(), otherSize.shape());
+        assertRefused(() -> device.matchDeviation(x, x, put(DataType.FLOAT32, new Values(3))), x.shape(), new int[] {3});
+    }
+
     @Test
     void wrongShapesOfLatents() {
         Tensor latents = put(DataType.FLOAT32, new Values(2, 5, 7, 3));

@@ -590,6 +590,12 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public void matchDeviation(Tensor target, Tensor reference, Tensor amounts) {
+        arguments.matchDeviation(target, reference, amounts);
+        CpuSampling.matchDeviation(this, target, reference, amounts);
+    }
+
+    @Override
     public void close() {
         if (oneDnn.isClosed()) {
             return;

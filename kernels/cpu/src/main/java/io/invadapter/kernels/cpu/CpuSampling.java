@@ -51,6 +51,34 @@ final class CpuSampling {
         }
     }
 
+    static void matchDeviation(CpuDevice device, Tensor target, Tensor reference, Tensor amounts) {
+        float[] all = device.download(amounts);
+        device.parallel(all.length, b -> {
+            if (all[b] != 0) {
+                float[] row = device.download(target.rows(b, 1));
+                double ratio = Math.sqrt(variance(device.download(reference.rows(b, 1))) / variance(row));
+                float factor = (float) (all[b] * ratio + 1 - all[b]);
+                for (int i = 0; i < row.length; i++) {
+                    row[i] *= factor;
+                }
+                device.write(target.rows(b, 1), row);
+            }
+        });
+    }
+
+    private static double variance(float[] values) {
+        double sum = 0;
+        for (float value : values) {
+            sum += value;
+        }
+        double mean = sum / values.length;
+        double squares = 0;
+        for (float value : values) {
+            squares += (value - mean) * (value - mean);
+        }
+        return squares / values.length;
+    }
+
     private static float[] floats(MemorySegment source, long start, int n) {
         return source.asSlice(Float.BYTES * start, (long) Float.BYTES * n).toArray(ValueLayout.JAVA_FLOAT);
     }

@@ -512,6 +512,11 @@ final class CudaDevice implements Device {
         ends.combine(arguments, targets, factors, terms);
     }
 
+    @Override
+    public void matchDeviation(Tensor target, Tensor reference, Tensor amounts) {
+        ends.matchDeviation(arguments, target, reference, amounts);
+    }
+
     /** What there is, the last first. */
     @Override
     public void close() {

@@ -68,4 +68,10 @@ final class CudaEnds {
         sampling.combine(targets.stream().mapToLong(Tensor::address).toArray(), Stream.of(terms).mapToLong(Tensor::address).toArray(),
                 factors.address(), factors.batch() > 1, first.elements() / first.batch(), first.batch(), device.stream());
     }
+
+    void matchDeviation(Arguments arguments, Tensor target, Tensor reference, Tensor amounts) {
+        arguments.matchDeviation(target, reference, amounts);
+        sampling.matchDeviation(target.address(), reference.address(), amounts.address(), target.elements() / target.batch(),
+                target.batch(), device.stream());
+    }
 }

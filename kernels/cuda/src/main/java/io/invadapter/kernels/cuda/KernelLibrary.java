@@ -34,7 +34,7 @@ public final class KernelLibrary {
     /** The names of all .cu files. */
     static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "combine",
             "concat", "convert", "ddim_step", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
-            "pad", "timestep_embedding", "token_embedding", "upsample");
+            "match_deviation", "pad", "timestep_embedding", "token_embedding", "upsample");
 
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */

@@ -7,10 +7,12 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 
-/** Launches of ddim_step.cu and combine.cu. */
+/** Launches of ddim_step.cu, combine.cu and match_deviation.cu. */
 public final class Sampling {
     private static final int THREADS = 256;
     private static final int PER_THREAD = 4;
+    /** As match_deviation.cu has it. */
+    private static final int THREADS_OF_A_PICTURE = 1024;
 
     private final KernelLibrary library;
 
@@ -86,5 +88,26 @@ public final class Sampling {
         long stride = each ? (long) targets.length * terms.length : 0;
         library.driver().launch(library.function("combine", "combine", 0), new Grid(Grid.of(n, THREADS).x(), pictures, 1), THREADS, 0,
                 stream, parameters.int32(targets.length).int32(terms.length).int64(factors).int64(stride).int64(n));
+    }
+
+    /**
+     * Guidance rescale, for each picture {@code target *= amount s(reference) / s(target) + 1 - amount}, s the standard deviation.
+     *
+     * @param target    address of {@code float32 [pictures, n]}, written over
+     * @param reference address of {@code float32 [pictures, n]}, other memory
+     * @param amounts   address of {@code float32 [pictures]}; a picture with 0 stays as it is
+     * @param n         values of a picture, at least 1
+     * @param pictures  1 to 65535
+     * @param stream    where, null for the default stream
+     * @throws IllegalArgumentException when sizes or addresses do not fit
+     */
+    public void matchDeviation(long target, long reference, long amounts, long n, int pictures, CudaDriver.Stream stream) {
+        Check.address("target", target, Float.BYTES);
+        Check.address("reference", reference, Float.BYTES);
+        Check.address("amounts", amounts, Float.BYTES);
+        Check.positive("n", n);
+        Check.range("pictures", pictures, 1, 65535);
+        library.driver().launch(library.function("match_deviation", "match_deviation", 0), new Grid(pictures, 1, 1), THREADS_OF_A_PICTURE,
+                0, stream, new Parameters().int64(target).int64(reference).int64(amounts).int64(n));
     }
 }

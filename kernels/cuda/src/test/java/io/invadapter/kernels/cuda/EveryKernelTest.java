@@ -122,6 +122,7 @@ class EveryKernelTest {
             device.toActivations(latents, latents);
             device.ddimStep(latents, floats(4, 64, 64, 4), floats(2), floats(2));
             device.combine(List.of(latents), floats(1, 1, 2), latents, latents);
+            device.matchDeviation(latents, floats(2, 64, 64, 4), floats(2));
         }
     }
 }

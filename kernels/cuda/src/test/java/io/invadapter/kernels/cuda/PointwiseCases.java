@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /** Everything that works value by value, against float64. */
 final class PointwiseCases {
@@ -38,6 +39,7 @@ final class PointwiseCases {
                 cases.add(ddim(33, true, inPlace, shift));
             }
             cases.add(combine(1024 + shift, 3, 6, shift == 0, shift == 1));
+            cases.add(matchDeviation(1100 + shift));
             cases.add(geglu(13, 48, true, shift));
             cases.add(geglu(13, 45, false, shift));
             for (Activation activation : Activation.values()) {
@@ -77,6 +79,9 @@ final class PointwiseCases {
                 cases.add(combine(1003, 2, 4, each, inPlace));
                 cases.add(combine(3, 1, 1, each, inPlace));
             }
+        }
+        for (int n : new int[] {2, 31, 1023, 1024, 2056, 5001}) {
+            cases.add(matchDeviation(n));
         }
         for (int targets = 3; targets < 8; targets++) {
             cases.add(combine(33, targets, 9, true, true));
@@ -291,6 +296,31 @@ final class PointwiseCases {
             // Besides the terms each thread reads all factors.
             perfect(bench, n % 8 == 0, 4L * all * (terms - (terms > 1 ? 1 : 0) + targets * terms), 4L * all * targets);
         });
+    }
+
+    /** Three pictures with n values each, the second one left as it is. */
+    private static KernelCase matchDeviation(int n) {
+        return new KernelCase("match deviation, 3 x " + n, bench -> {
+            Random random = new Random(n);
+            float[] target = bench.random(random, 3 * n, 5, 2);
+            float[] reference = bench.random(random, 3 * n, -3, 1);
+            float[] amounts = {0.7f, 0, 1};
+            double[] expected = new double[3 * n];
+            for (int i = 0; i < expected.length; i++) {
+                double ratio = deviation(reference, i / n * n, n) / deviation(target, i / n * n, n);
+                expected[i] = target[i] * (amounts[i / n] == 0 ? 1 : amounts[i / n] * ratio + 1 - amounts[i / n]);
+            }
+            long place = bench.floats(target);
+            new Sampling(bench.library()).matchDeviation(place, bench.floats(reference), bench.floats(amounts), n, 3, null);
+            Bench.close("target", expected, bench.readFloats(place, 3 * n), 10 * FLOAT_TOLERANCE);
+            // Of the two pictures that are changed; and the amount in each of the 1024 threads of all three.
+            perfect(bench, n % 8 == 0, 4L * 2 * n * 5 + 4L * 3 * 1024, 4L * 2 * n);
+        });
+    }
+
+    private static double deviation(float[] values, int start, int n) {
+        double mean = IntStream.range(start, start + n).mapToDouble(i -> values[i]).average().orElseThrow();
+        return Math.sqrt(IntStream.range(start, start + n).mapToDouble(i -> (values[i] - mean) * (values[i] - mean)).sum());
     }
 
     /** The error function: a Taylor series near 0, a continued fraction beyond. */
