@@ -25,7 +25,7 @@ public final class MeasuringDevice implements InvocationHandler {
     /** These only make room or hand on. */
     private static final Set<String> NO_WORK = Set.of("allocate", "keep", "upload");
     /** These work on what they are given. */
-    private static final Set<String> IN_PLACE = Set.of("ddimStep", "copy", "linearInto");
+    private static final Set<String> IN_PLACE = Set.of("combine", "matchDeviation", "ddimStep", "copy", "linearInto");
     private static final Set<Class<?>> RESULTS = Set.of(Tensor.class, Device.Joined.class);
 
     private final Device target;
@@ -160,6 +160,7 @@ public final class MeasuringDevice implements InvocationHandler {
             sum += switch (value) {
                 case Tensor tensor -> tensor.bytes();
                 case Tensor[] tensors -> bytes((Object[]) tensors);
+                case List<?> list -> bytes(list.toArray());
                 case Device.Joined joined -> joined.map().bytes() + joined.normed().bytes();
                 case Device.Identity identity -> identity.keys().bytes() + identity.values().bytes();
                 case Device.Linear linear -> weights((double) linear.inFeatures() * linear.outFeatures());
