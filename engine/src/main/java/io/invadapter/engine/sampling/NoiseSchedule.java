@@ -15,17 +15,16 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /**
- * The noise levels of a model, and the steps between them that DDIM takes (Song et al. 2021), as diffusers' {@code DDIMScheduler}
- * does in a {@code StableDiffusionPipeline}.
+ * The noise of a model: how much there is at every training timestep, what its network predicts of it, and which timesteps samplers are
+ * to take, as a {@code StableDiffusionPipeline} of diffusers has it.
  */
 public final class NoiseSchedule {
 
     /**
-     * The schedulers of diffusers that go through the same noise, which DDIM goes through in its own way; those of other processes
-     * (flow matching, EDM, consistency models) belong to networks that DDIM makes no pictures with. For each the default of
-     * {@code beta_start} and {@code beta_end}.
+     * The schedulers of diffusers that go through the same noise; those of other processes (flow matching, EDM, consistency models)
+     * belong to networks that the samplers here make no pictures with.
      */
-    private static final Map<String, double[]> SCHEDULERS = schedulers();
+    private static final Map<String, Defaults> SCHEDULERS = schedulers();
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = harmless();
@@ -33,8 +32,13 @@ public final class NoiseSchedule {
     /** bfloat16 keeps 8 bits. */
     private static final double TABLE_TOLERANCE = 0.01;
 
+    /** In the place of alpha-bar 0 where something is divided by it: noise of 4096 times the signal, as diffusers has it. */
+    static final double LEAST_ALPHA = 0x1p-24;
+
     private final double[] alphasCumprod;
-    private final double finalAlpha;
+    /** {@code null}: what the sampler has for a default. */
+    private final Boolean endsAtOne;
+    /** {@code null}: what the sampler has for a default. */
     private final Spacing spacing;
     private final Prediction prediction;
     private final int last;
@@ -50,7 +54,34 @@ public final class NoiseSchedule {
     }
 
     /** Which timesteps are taken (Lin et al. 2023, table 2). */
-    private enum Spacing { LEADING, TRAILING, LINSPACE }
+    public enum Spacing {
+        /** Every n-th, up from 1. */
+        LEADING,
+        /** Every n-th, down from the last. */
+        TRAILING,
+        /** From the last to 0. */
+        LINSPACE;
+
+        /** Descending, not rounded where they lie between; the first {@code steps} of {@code points}. */
+        double[] timesteps(int n, int steps, int points) {
+            // numpy's arange adds this, rounded as it is here, and not -n / steps: it decides about halves.
+            double gap = n - (double) n / steps - n;
+            double[] timesteps = new double[steps];
+            for (int i = 0; i < steps; i++) {
+                timesteps[i] = switch (this) {
+                    case LEADING -> (points - 1 - i) * (n / points) + 1;
+                    // Halves to the even neighbour, as numpy rounds.
+                    case TRAILING -> Math.rint(n + i * gap) - 1;
+                    case LINSPACE -> points == 1 ? 0 : (points - 1 - i) * ((n - 1.0) / (points - 1));
+                };
+            }
+            return timesteps;
+        }
+    }
+
+    /** Of a scheduler of diffusers, where its file is silent. */
+    private record Defaults(double betaStart, double betaEnd, String betaSchedule) {
+    }
 
     /** @param timestep for the network; @param alphaFrom alpha-bar being left; @param alphaTo alpha-bar reached */
     public record Level(int timestep, double alphaFrom, double alphaTo, Prediction prediction) {
@@ -86,7 +117,7 @@ public final class NoiseSchedule {
 
     /**
      * @param file    {@code scheduler/scheduler_config.json}; what it does not say about the noise is the default of the scheduler it
-     *                names, about the steps that of {@code DDIMScheduler}
+     *                names, about the steps that of the sampler
      * @param notices told of keys that are not known
      * @throws WeightException when the file describes a process that this engine does not compute
      */
@@ -104,8 +135,8 @@ public final class NoiseSchedule {
             case "sample" -> Prediction.SAMPLE;
             default -> Prediction.EPSILON;
         };
-        spacing = Spacing.valueOf(
-                config.oneOf("timestep_spacing", "leading", List.of("leading", "trailing", "linspace")).toUpperCase(Locale.ROOT));
+        String spaced = config.oneOf("timestep_spacing", "", List.of("leading", "trailing", "linspace"));
+        spacing = spaced.isEmpty() ? null : Spacing.valueOf(spaced.toUpperCase(Locale.ROOT));
         double[] betas = betas(config, file);
         alphasCumprod = new double[betas.length];
         double product = 1;
@@ -118,18 +149,14 @@ public final class NoiseSchedule {
             rescaleToZeroTerminalSnr(alphasCumprod);
         }
         config.optional("alphas_cumprod").ifPresent(this::requireTable);
-        finalAlpha = config.flag("set_alpha_to_one", true) ? 1 : alphasCumprod[0];
+        endsAtOne = config.optional("set_alpha_to_one").map(JsonValue::asBoolean).orElse(null);
         // From pure noise no eps can be taken away: there is nothing left to divide by.
         boolean lastIsOutOfReach = zeroTerminalSnr && prediction == Prediction.EPSILON;
         last = betas.length - (lastIsOutOfReach ? 2 : 1);
-        if (lastIsOutOfReach && spacing != Spacing.LEADING) {
+        if (lastIsOutOfReach && spacing != null && spacing != Spacing.LEADING) {
             throw new WeightException(file.where() + ": rescale_betas_zero_snr and timestep_spacing \"" + file.get("timestep_spacing").asString()
                     + "\" start at pure noise, where a network of prediction_type \"epsilon\" predicts nothing; expected \"v_prediction\" or"
                     + " timestep_spacing \"leading\"");
-        }
-        if (prediction == Prediction.SAMPLE && finalAlpha == 1) {
-            throw new WeightException(file.where() + ": set_alpha_to_one is true (the default), where a network of prediction_type \"sample\""
-                    + " cannot turn a picture back into noise; expected false");
         }
         config.report(notices);
     }
@@ -152,11 +179,11 @@ public final class NoiseSchedule {
         scheduler.filter(name -> !SCHEDULERS.containsKey(name.asString())).ifPresent(name -> {
             throw Config.refused(name, "a scheduler that goes through Stable Diffusion's own noise, such as \"DDIMScheduler\" or \"PNDMScheduler\"");
         });
-        double[] defaults = SCHEDULERS.get(scheduler.map(JsonValue::asString).orElse("DDIMScheduler"));
+        Defaults defaults = SCHEDULERS.get(scheduler.map(JsonValue::asString).orElse("DDIMScheduler"));
         int n = config.integer("num_train_timesteps", 1000);
-        double start = config.number("beta_start", defaults[0]);
-        double end = config.number("beta_end", defaults[1]);
-        String kind = config.oneOf("beta_schedule", "linear", List.of("linear", "scaled_linear", "squaredcos_cap_v2"));
+        double start = config.number("beta_start", defaults.betaStart);
+        double end = config.number("beta_end", defaults.betaEnd);
+        String kind = config.oneOf("beta_schedule", defaults.betaSchedule, List.of("linear", "scaled_linear", "squaredcos_cap_v2"));
         Optional<JsonValue> trained = config.optional("trained_betas");
         if (n < 2 || n > 100_000 || trained.isEmpty() && !(start > 0 && start < end && end < 1)) {
             throw new WeightException(file.where() + ": expected 0 < beta_start < beta_end < 1 and 2 or more num_train_timesteps");
@@ -198,16 +225,17 @@ public final class NoiseSchedule {
         }
     }
 
-    private static Map<String, double[]> schedulers() {
-        Map<String, double[]> betas = new HashMap<>();
+    private static Map<String, Defaults> schedulers() {
+        Map<String, Defaults> betas = new HashMap<>();
         for (String name : List.of("DDIM", "DDIMInverse", "DDIMParallel", "DDPM", "DDPMParallel", "PNDM", "LMSDiscrete", "EulerDiscrete",
                 "EulerAncestralDiscrete", "DPMSolverMultistep", "DPMSolverMultistepInverse", "DPMSolverSinglestep", "DEISMultistep",
                 "UniPCMultistep", "SASolver")) {
-            betas.put(name + "Scheduler", new double[] {0.0001, 0.02});
+            betas.put(name + "Scheduler", new Defaults(0.0001, 0.02, "linear"));
         }
         for (String name : List.of("HeunDiscrete", "KDPM2Discrete", "KDPM2AncestralDiscrete", "DPMSolverSDE")) {
-            betas.put(name + "Scheduler", new double[] {0.00085, 0.012});
+            betas.put(name + "Scheduler", new Defaults(0.00085, 0.012, "linear"));
         }
+        betas.put("LCMScheduler", new Defaults(0.00085, 0.012, "scaled_linear"));
         return Map.copyOf(betas);
     }
 
@@ -223,7 +251,8 @@ public final class NoiseSchedule {
         Set.of("skip_prk_steps", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "interpolation_type",
                 "sigma_min", "sigma_max", "final_sigmas_type", "solver_order", "solver_type", "algorithm_type", "lower_order_final",
                 "euler_at_final", "lambda_min_clipped", "predict_x0", "predictor_order", "corrector_order", "disable_corrector", "solver_p",
-                "tau_func", "noise_sampler_seed").forEach(key -> reasons.put(key, "how another scheduler goes through the same noise"));
+                "tau_func", "noise_sampler_seed", "original_inference_steps", "timestep_scaling").forEach(
+                        key -> reasons.put(key, "how the scheduler goes through the noise: Samplers.of reads it"));
         return Map.copyOf(reasons);
     }
 
@@ -237,27 +266,103 @@ public final class NoiseSchedule {
         return alphasCumprod.length;
     }
 
+    /** What the network computes. */
+    public Prediction prediction() {
+        return prediction;
+    }
+
+    /** The same noise with timesteps spaced otherwise than the file says. */
+    NoiseSchedule with(Spacing other) {
+        return new NoiseSchedule(this, other);
+    }
+
+    private NoiseSchedule(NoiseSchedule other, Spacing spacing) {
+        this.alphasCumprod = other.alphasCumprod;
+        this.endsAtOne = other.endsAtOne;
+        this.spacing = spacing;
+        this.prediction = other.prediction;
+        this.last = other.last;
+    }
+
+    /** As the file says, or as a sampler has it by default. */
+    Spacing spacing(Spacing fallback) {
+        return spacing == null ? fallback : spacing;
+    }
+
+    /** Alpha-bar of a training timestep. */
+    double alpha(int timestep) {
+        return alphasCumprod[timestep];
+    }
+
+    /** The same; before the first timestep it is 1 or that of the first, as the file says or as a sampler has it by default. */
+    double alphaBefore(int timestep, boolean oneByDefault) {
+        boolean one = endsAtOne == null ? oneByDefault : endsAtOne;
+        return timestep >= 0 ? alphasCumprod[timestep] : one ? 1 : alphasCumprod[0];
+    }
+
+    /** {@code noise / signal} at a timestep, between two of them on a straight line. */
+    double sigma(double timestep) {
+        int below = (int) Math.max(0, Math.min(timestep, maxSteps() - 1));
+        int above = Math.min(below + 1, maxSteps() - 1);
+        return sigmaOf(below) + (timestep - below) * (sigmaOf(above) - sigmaOf(below));
+    }
+
+    private double sigmaOf(int timestep) {
+        double alpha = alphasCumprod[timestep] == 0 ? LEAST_ALPHA : alphasCumprod[timestep];
+        return Math.sqrt((1 - alpha) / alpha);
+    }
+
+    /** The timestep of a noise level, between two of them on a straight line in its logarithm. */
+    double timestepOf(double sigma) {
+        int below = 0;
+        int above = maxSteps() - 1;
+        while (above - below > 1) {
+            int middle = (below + above) / 2;
+            if (sigmaOf(middle) <= sigma) {
+                below = middle;
+            } else {
+                above = middle;
+            }
+        }
+        double low = Math.log(sigmaOf(below));
+        double part = (Math.log(sigma) - low) / (Math.log(sigmaOf(above)) - low);
+        return below + Math.max(0, Math.min(part, 1)) * (above - below);
+    }
+
+    /** @throws InvalidRequestException when {@code steps} is not in [1, {@code most}] */
+    void requireSteps(int steps, int most) {
+        if (steps < 1 || steps > most) {
+            throw new InvalidRequestException("steps must be between 1 and " + most + ", not " + steps);
+        }
+    }
+
     /**
-     * Descending, e.g. 981, 961, … 1 for 50 steps.
+     * The first step to run of a picture's way to another.
+     *
+     * @param strength 1 for all steps
+     * @throws InvalidRequestException when it leaves none
+     */
+    int firstStep(int steps, double strength) {
+        int run = (int) (steps * strength);
+        if (!(strength > 0 && strength <= 1) || run < 1) {
+            throw new InvalidRequestException("a strength of " + strength + " leaves none of " + steps + " steps; expected " + 1.0 / steps
+                    + " to 1");
+        }
+        return steps - run;
+    }
+
+    /**
+     * Those of DDIM: descending, e.g. 981, 961, … 1 for 50 steps.
      *
      * @throws InvalidRequestException when {@code steps} is not in [1, {@link #maxSteps()}]
      */
     public int[] timesteps(int steps) {
-        if (steps < 1 || steps > maxSteps()) {
-            throw new InvalidRequestException("steps must be between 1 and " + maxSteps() + ", not " + steps);
-        }
-        int n = maxSteps();
-        // numpy's arange adds this, rounded as it is here, and not -n / steps: it decides about halves.
-        double gap = n - (double) n / steps - n;
+        requireSteps(steps, maxSteps());
+        double[] exact = spacing(Spacing.LEADING).timesteps(maxSteps(), steps, steps);
         int[] timesteps = new int[steps];
         for (int i = 0; i < steps; i++) {
-            // Halves to the even neighbour, as numpy rounds.
-            timesteps[i] = switch (spacing) {
-                // With as many steps as training timesteps the offset would point behind the last.
-                case LEADING -> Math.min((steps - 1 - i) * (n / steps) + 1, last);
-                case TRAILING -> (int) Math.rint(n + i * gap) - 1;
-                case LINSPACE -> steps == 1 ? 0 : (int) Math.rint((steps - 1 - i) * ((n - 1.0) / (steps - 1)));
-            };
+            // With as many steps as training timesteps the leading ones would point behind the last.
+            timesteps[i] = (int) Math.min(Math.rint(exact[i]), last);
         }
         return timesteps;
     }
@@ -268,8 +373,7 @@ public final class NoiseSchedule {
         int gap = maxSteps() / steps;
         Level[] levels = new Level[steps];
         for (int i = 0; i < steps; i++) {
-            int next = timesteps[i] - gap;
-            levels[i] = new Level(timesteps[i], alphasCumprod[timesteps[i]], next >= 0 ? alphasCumprod[next] : finalAlpha, prediction);
+            levels[i] = new Level(timesteps[i], alpha(timesteps[i]), alphaBefore(timesteps[i] - gap, true), prediction);
         }
         return levels;
     }
@@ -277,6 +381,10 @@ public final class NoiseSchedule {
     /** The same moves the other way; the network's output is at the timestep that sampling uses between the two levels. */
     public Level[] inversionLevels(int steps) {
         Level[] sampling = samplingLevels(steps);
+        if (prediction == Prediction.SAMPLE && sampling[steps - 1].alphaTo == 1) {
+            throw new InvalidRequestException("set_alpha_to_one is true (the default), where a network of prediction_type \"sample\" cannot turn a"
+                    + " picture back into noise; expected false");
+        }
         Level[] levels = new Level[steps];
         for (int i = 0; i < steps; i++) {
             levels[i] = sampling[steps - 1 - i].back();

@@ -238,7 +238,7 @@ public class ConfigurationsTest {
                 () -> VaeConfig.of(Json.parse("{\"scaling_factor\": NaN}".getBytes(), "config.json"), notice -> { }));
         assertRefusal("config.json: hidden_act is \"gelu_new\", which this engine does not compute; expected \"quick_gelu\" or \"gelu\"",
                 () -> ClipTextConfig.of(JsonValue.of(Map.of("hidden_act", "gelu_new"), "config.json"), notice -> { }));
-        for (String scheduler : List.of("LCMScheduler", "TCDScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler", "CMStochasticIterativeScheduler")) {
+        for (String scheduler : List.of("TCDScheduler", "EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler", "CMStochasticIterativeScheduler")) {
             assertRefusal("scheduler_config.json: _class_name is \"" + scheduler + "\", which this engine does not compute; expected a scheduler that goes"
                     + " through Stable Diffusion's own noise, such as \"DDIMScheduler\" or \"PNDMScheduler\"",
                     () -> new NoiseSchedule(JsonValue.of(Map.of("_class_name", scheduler), "scheduler_config.json"), notice -> { }));

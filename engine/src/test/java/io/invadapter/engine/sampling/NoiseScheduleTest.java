@@ -197,7 +197,6 @@ class NoiseScheduleTest {
     @Test
     void otherModelsAreRefused() {
         assertThrows(WeightException.class, () -> schedule(Map.of("prediction_type", "flow_prediction")));
-        assertThrows(WeightException.class, () -> schedule(Map.of("prediction_type", "sample")));
         assertThrows(WeightException.class, () -> schedule(Map.of("trained_betas", List.of(0.1, 0.2))));
         assertThrows(WeightException.class, () -> schedule(Map.of("num_train_timesteps", 2L, "trained_betas", List.of(0.1, 1.2))));
         assertThrows(WeightException.class, () -> schedule(Map.of("num_train_timesteps", 1L)));
