@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.weights.json.Json;
+import io.invadapter.weights.model.Lora;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.model.SyntheticWeights;
 import io.invadapter.weights.safetensors.Safetensors;
@@ -32,6 +33,8 @@ class NullsTest {
         refused("path", () -> SafetensorsFile.open(null));
         refused("index", () -> ShardedSafetensors.open(null));
         refused("path", () -> ModelFiles.open(null));
+        refused("path", () -> Lora.open(null, notice -> { }));
+        refused("notices", () -> Lora.open(Path.of("lora"), null));
         refused("shapesJson", () -> SyntheticWeights.of(null));
         refused("file", () -> Json.read(null));
         refused("text", () -> Json.parse(null));

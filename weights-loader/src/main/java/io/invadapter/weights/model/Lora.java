@@ -1,0 +1,263 @@
+package io.invadapter.weights.model;
+
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.WeightTensor;
+import io.invadapter.weights.model.naming.LayerSpellings;
+import io.invadapter.weights.model.naming.LoraKey;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Consumer;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * A small change to a model's weights: LoRA, LoCon, LoHa, LoKr and DoRA, in the names of kohya's trainer, LyCORIS, diffusers (of all
+ * times), PEFT and ComfyUI. A layer's weight becomes {@code W + scale * alpha / rank * D}, where D is the product of the layer's factors.
+ *
+ * <pre>{@code
+ * try (Lora lora = Lora.open(Path.of("style.safetensors"), System.err::println)) {
+ *     WeightSource unet = lora.over("unet", files.unet(), 0.8);
+ * }
+ * }</pre>
+ *
+ * <p>Several add up: each is laid over what the one before gave. The file must stay open as long as weights are read.
+ */
+public final class Lora implements AutoCloseable {
+
+    private static final List<String> IN_A_FOLDER = List.of("adapter_model.safetensors", "pytorch_lora_weights.safetensors");
+    private static final String PEFT_CONFIG = "adapter_config.json";
+    private static final String METADATA = "lora_adapter_metadata";
+    /** Textual inversions that kohya's tools and webui put into the file of the LoRA that they were trained with. */
+    private static final Pattern EMBEDDING = Pattern.compile("bundle_emb\\.([^.]+)\\..*");
+    /** Kinds of LyCORIS whose factors are not computed. */
+    private static final Map<String, String> OTHER_KINDS = Map.of(".oft_blocks", "OFT", ".oft_diag", "OFT", ".a1.weight", "GLoRA",
+            ".on_input", "IA3", ".lora_B.bias", "LoRA with a bias of its own", ".set_weight", "weights to be set");
+    /** Who has texts of that many channels. */
+    private static final Map<Long, String> MODELS = Map.of(768L, "Stable Diffusion 1.x", 1024L, "Stable Diffusion 2.x", 2048L, "Stable Diffusion XL",
+            1280L, "the refiner of Stable Diffusion XL");
+    private static final Pattern READS_TEXTS = Pattern.compile(".*attn2[._]to_[kv]");
+    private static final Pattern READS_STATES = Pattern.compile(".*layers[._]\\d+[._]self_attn[._][qkv]_proj");
+
+    private final WeightSource file;
+    private final Map<String, Map<String, LoraLayer>> parts = new LinkedHashMap<>();
+
+    /**
+     * Opens a LoRA.
+     *
+     * @param path    a safetensors file, or the folder that PEFT or diffusers saved one into
+     * @param notices told of what is in the file and is not used
+     * @throws WeightException if it cannot be read, or is no LoRA for Stable Diffusion; the message says what it is
+     */
+    public static Lora open(Path path, Consumer<String> notices) {
+        Objects.requireNonNull(notices, "notices");
+        Path found = Files.isDirectory(Objects.requireNonNull(path, "path")) ? inFolder(path) : path;
+        WeightSource file = Safetensors.open(found);
+        try {
+            return new Lora(file, found, notices);
+        } catch (RuntimeException | Error e) {
+            file.close();
+            throw e;
+        }
+    }
+
+    private static Path inFolder(Path folder) {
+        List<Path> files;
+        try (Stream<Path> all = Files.list(folder)) {
+            files = all.filter(file -> file.toString().endsWith(".safetensors")).sorted().toList();
+        } catch (IOException e) {
+            throw new WeightException(folder + " cannot be read: " + e.getMessage(), e);
+        }
+        return IN_A_FOLDER.stream().map(folder::resolve).filter(files::contains).findFirst().or(() ->
+                files.size() == 1 ? Optional.of(files.getFirst()) : Optional.empty()).orElseThrow(() -> new WeightException(folder
+                + " is not the folder of a LoRA: " + String.join(" or ", IN_A_FOLDER) + " is expected in it"));
+    }
+
+    private Lora(WeightSource file, Path path, Consumer<String> notices) {
+        this.file = file;
+        Map<String, Map<String, Map<String, WeightTensor>>> found = new LinkedHashMap<>();
+        List<String> others = new ArrayList<>();
+        for (String name : file.names()) {
+            Optional<LoraKey> key = LoraKey.of(name);
+            if (key.isEmpty()) {
+                others.add(name);
+            } else {
+                WeightTensor before = found.computeIfAbsent(key.get().part(), none -> new LinkedHashMap<>())
+                        .computeIfAbsent(key.get().layer(), none -> new LinkedHashMap<>()).put(key.get().factor(), floats(name));
+                if (before != null) {
+                    throw new WeightException(description() + ": the tensors '" + before.name() + "' and '" + name + "' are the same factor");
+                }
+            }
+        }
+        if (found.isEmpty()) {
+            throw new WeightException(description() + " is " + FileKind.of(file) + ", not a LoRA");
+        }
+        refuseOthers(found, others, notices);
+        found.forEach((part, layers) -> {
+            LoraAlphas alphas = alphas(path, part);
+            Map<String, LoraLayer> ofPart = new LinkedHashMap<>();
+            layers.forEach((layer, factors) -> ofPart.put(layer, new LoraLayer(description(), layer, factors, alphas)));
+            parts.put(part, ofPart);
+        });
+    }
+
+    private WeightTensor floats(String name) {
+        WeightTensor tensor = file.tensor(name);
+        if (!tensor.dtype().isFloat()) {
+            throw new WeightException(description() + ": tensor '" + name + "' is " + tensor.dtype()
+                    + " where floating-point numbers are expected (F16, BF16, F32 or F64)");
+        }
+        return tensor;
+    }
+
+    private void refuseOthers(Map<String, ?> found, List<String> others, Consumer<String> notices) {
+        for (String part : found.keySet()) {
+            if (part.equals("text_encoder_2")) {
+                throw new WeightException(description() + " is a LoRA for Stable Diffusion XL: it changes a second text encoder, which this model does not have");
+            }
+            if (part.equals("transformer")) {
+                throw new WeightException(description() + " is a LoRA for a model with a transformer in place of a UNet, not for Stable Diffusion");
+            }
+        }
+        Set<String> embeddings = others.stream().map(EMBEDDING::matcher).filter(matcher -> matcher.matches()).map(matcher -> matcher.group(1))
+                .collect(Collectors.toCollection(TreeSet::new));
+        if (!embeddings.isEmpty()) {
+            notices.accept(description() + ": the embeddings in it (" + String.join(", ", embeddings) + ") are left out; give them as files of their own");
+        }
+        others.stream().filter(name -> !EMBEDDING.matcher(name).matches()).findFirst().ifPresent(name -> {
+            OTHER_KINDS.forEach((mark, kind) -> {
+                if (name.endsWith(mark)) {
+                    throw new WeightException(description() + " holds factors of the kind " + kind + " ('" + name
+                            + "'), which are not computed; expected LoRA, LoCon, LoHa, LoKr or DoRA");
+                }
+            });
+            throw new WeightException(description() + ": the tensor '" + name + "' is no factor of a LoRA");
+        });
+    }
+
+    private LoraAlphas alphas(Path path, String part) {
+        if (file.metadata().containsKey(METADATA)) {
+            return new LoraAlphas(Json.parse(file.metadata().get(METADATA).getBytes(StandardCharsets.UTF_8),
+                    description() + ": its metadata '" + METADATA + "'"), part + ".");
+        }
+        Path config = path.resolveSibling(PEFT_CONFIG);
+        boolean peft = file.names().stream().anyMatch(name -> name.startsWith("base_model.model."));
+        if (!peft) {
+            return LoraAlphas.NONE;
+        }
+        JsonValue json = Json.read(config);
+        json.find("peft_type").filter(type -> !type.asString().equals("LORA")).ifPresent(type -> {
+            throw new WeightException(type.where() + " is " + type + " where \"LORA\" is expected");
+        });
+        return new LoraAlphas(json, "");
+    }
+
+    /** The parts of a model that it changes: {@code unet}, {@code text_encoder}. */
+    public Set<String> parts() {
+        return Set.copyOf(parts.keySet());
+    }
+
+    /** The tensors as they are in the file. */
+    public WeightSource tensors() {
+        return file;
+    }
+
+    /** The file's path. */
+    public String description() {
+        return file.description();
+    }
+
+    // --- over a model -----------------------------------------------------------------------------------------------
+
+    /**
+     * Weights with this change; computed, float32, when they are asked for. Names and metadata stay.
+     *
+     * @param part    {@code unet} or {@code text_encoder}
+     * @param weights of this part, under canonical names as {@link ModelFiles} gives them; other LoRAs may be laid over them already
+     * @param scale   how much of the change; 1: as it was trained
+     * @throws WeightException if a layer of it is not in the model or has another shape there
+     */
+    public WeightSource over(String part, WeightSource weights, double scale) {
+        Map<String, LoraLayer> layers = parts.getOrDefault(Objects.requireNonNull(part, "part"), Map.of());
+        if (layers.isEmpty()) {
+            return weights;
+        }
+        List<String> canonical = weights.names().stream().filter(name -> name.endsWith(".weight"))
+                .map(name -> name.substring(0, name.length() - ".weight".length())).toList();
+        LayerSpellings spellings = new LayerSpellings(part, canonical);
+        refuseOtherModels(layers, canonical, weights);
+        refuseUnknown(layers.keySet().stream().filter(layer -> spellings.layer(layer).isEmpty()).toList(), layers.size(), weights);
+        Map<String, LoraWeights.Use> changes = new LinkedHashMap<>();
+        layers.forEach((spelling, layer) -> {
+            String name = spellings.layer(spelling).orElseThrow();
+            if (layer.changesWeight()) {
+                long[] shape = LoraWeights.unchanged(weights, name + ".weight").shape();
+                put(changes, name + ".weight", new LoraWeights.Use(layer.weight(shape), layer.lengths(shape), scale));
+            }
+            if (layer.changesBias()) {
+                if (!weights.contains(name + ".bias")) {
+                    throw new WeightException(description() + " changes the bias of '" + spelling + "', which has none in this model");
+                }
+                long[] shape = LoraWeights.unchanged(weights, name + ".bias").shape();
+                put(changes, name + ".bias", new LoraWeights.Use(layer.bias(shape), Optional.empty(), scale));
+            }
+        });
+        return scale == 0 ? weights : LoraWeights.over(weights, changes);
+    }
+
+    private void put(Map<String, LoraWeights.Use> changes, String name, LoraWeights.Use use) {
+        if (changes.put(name, use) != null) {
+            throw new WeightException(description() + " changes '" + name + "' twice, in two spellings");
+        }
+    }
+
+    /** What a layer reads shows which family of models it was made for. */
+    private void refuseOtherModels(Map<String, LoraLayer> layers, List<String> canonical, WeightSource weights) {
+        for (Pattern kind : List.of(READS_TEXTS, READS_STATES)) {
+            Optional<Long> own = canonical.stream().filter(layer -> kind.matcher(layer).matches()).findFirst()
+                    .map(layer -> LoraWeights.unchanged(weights, layer + ".weight").shape()).filter(shape -> shape.length > 1).map(shape -> shape[1]);
+            Optional<Long> trained = layers.entrySet().stream().filter(layer -> kind.matcher(layer.getKey()).matches())
+                    .map(layer -> layer.getValue().factors().get("down")).filter(down -> down != null && down.shape().length > 1)
+                    .findFirst().map(down -> down.shape()[1]);
+            if (own.isPresent() && trained.isPresent() && !own.equals(trained)) {
+                throw new WeightException(description() + " is a LoRA for " + MODELS.getOrDefault(trained.get(), "another model") + ", not for "
+                        + weights.description() + ": its layers read texts of " + trained.get() + " channels, the model's " + own.get());
+            }
+        }
+    }
+
+    private void refuseUnknown(List<String> unknown, int layers, WeightSource weights) {
+        if (unknown.isEmpty()) {
+            return;
+        }
+        String said = Stream.of("ss_base_model_version", "modelspec.architecture").map(file.metadata()::get).filter(Objects::nonNull).findFirst()
+                .map(base -> " (it says that it is for " + Json.quote(base) + ")").orElse("");
+        throw new WeightException(description() + (2 * unknown.size() > layers ? " is a LoRA for another model" + said + ": " : ": ")
+                + unknown.size() + " of its " + layers + " layers are not in " + weights.description() + ", such as '" + unknown.getFirst() + "'");
+    }
+
+    /** Releases the file. Weights that it is laid over cannot be read any more. */
+    @Override
+    public void close() {
+        file.close();
+    }
+
+    @Override
+    public String toString() {
+        return description();
+    }
+}
