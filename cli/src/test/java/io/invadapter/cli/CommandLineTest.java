@@ -234,6 +234,20 @@ class CommandLineTest {
     }
 
     @Test
+    void verifyRefusesACaseThatItDoesNotKnow() throws Exception {
+        Path file = folder.resolve("case.json");
+        new SafetensorsWriter().add("eps", new long[] {1}, new float[1]).write(folder.resolve("golden.safetensors"));
+        for (Object[] wrong : new Object[][] {{2, "{\"case\": \"instantid\"}", "case is \"instantid\", which this version does not compute; expected "},
+            {1, "{\"case\": 3}", "case is 3 where a string is expected"}, {1, "[]", "is an array where an object is expected"}}) {
+            Files.writeString(file, wrong[1].toString());
+            Outcome outcome = run("verify", folder, "--device", "cpu");
+            assertEquals(wrong[0], outcome.code(), outcome.message());
+            assertTrue(outcome.message().startsWith("invadapter: " + file) && outcome.message().contains(wrong[2].toString()), outcome.message());
+            assertEquals(1, outcome.message().lines().count(), outcome.message());
+        }
+    }
+
+    @Test
     void charactersThatWereLostOnTheWayAreNotDrawn() throws Exception {
         Path out = folder.resolve("out.png");
         for (String option : new String[] {"--negative", "--caption"}) {

@@ -72,6 +72,7 @@ final class Checks {
                     worst = row;
                 }
             }
+            verification.skipped().forEach(key -> failures.add(key + " was not computed"));
             failures.forEach(System.err::println);
             String largest = worst == null ? "" : String.format(Locale.ROOT, ", largest error %.1e (%s)", worst.error(), worst.key());
             return Outcome.of(verification.passed(), failures.isEmpty() ? errors.size() + " keys" + largest

@@ -8,34 +8,29 @@ import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.unet.IdentityAttention;
 import io.invadapter.engine.vae.Vae;
-import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Precision;
 import io.invadapter.verification.Verification.Part;
-import io.invadapter.weights.WeightException;
-import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
-import io.invadapter.weights.model.ModelFiles;
-import io.invadapter.weights.safetensors.Safetensors;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
 /** A model of any size with golden data of every part. */
-final class ModelCase extends GoldenCase {
+final class ModelCase extends PlainCase {
     private final StableDiffusion model;
     private final EmbeddedAttentionAdapter adapter;
 
-    ModelCase(Path folder, Device device, JsonValue parameters, WeightSource golden) {
-        super(folder, device, parameters, golden);
-        try (ModelFiles files = ModelFiles.open(folder)) {
-            model = StableDiffusion.load(files, device, System.err::println);
-        }
-        try (WeightSource source = Safetensors.open(folder.resolve("eaa.safetensors"))) {
-            adapter = EmbeddedAttentionAdapter.load(source, model.unet(), device);
-        }
+    ModelCase(CaseFolder folder) {
+        super(folder);
+        model = folder.load();
+        adapter = folder.adapter(folder.path().resolve("eaa.safetensors"), model);
+    }
+
+    @Override
+    public Limit limit(String key, Precision precision) {
+        return isLoop(key) ? Limit.loop(precision) : Limit.pass(precision);
     }
 
     @Override
@@ -65,15 +60,13 @@ final class ModelCase extends GoldenCase {
     }
 
     private Map<String, float[]> texts() {
-        JsonValue texts = Json.read(folder.resolve("tokens.json"));
+        JsonValue texts = Json.read(folder.path().resolve("tokens.json"));
         List.of("prompt", "negative", "caption").forEach(texts::get);
         Map<String, float[]> contexts = new TreeMap<>();
         for (String name : texts.asObject().keySet()) {
             int[] expected = texts.get(name).get("ids").asList().stream().mapToInt(JsonValue::asInt).toArray();
             int[] ids = model.tokenizer().encode(texts.get(name).get("text").asString()).ids();
-            if (!Arrays.equals(ids, expected)) {
-                differentTokens.add("tokens." + name + " differ: " + Arrays.toString(ids) + " for " + Arrays.toString(expected));
-            }
+            outputs.tokens("tokens." + name, ids, expected);
             contexts.put(name, model.textEncoder().encode(ids));
             if (wanted(Part.TEXT)) {
                 outputs.put("text." + name, contexts.get(name));
@@ -83,7 +76,7 @@ final class ModelCase extends GoldenCase {
     }
 
     private void vae() {
-        Latents image = latents("vae.image", 3);
+        Latents image = folder.latents("vae.image", 3);
         Vae.Distribution latent = model.vae().encode(input("vae.image"), image.height(), image.width());
         outputs.put("vae.mean", latent.mean().values());
         outputs.put("vae.logvar", latent.logvar().values());
@@ -97,16 +90,11 @@ final class ModelCase extends GoldenCase {
             levels[i] = (float) alphas[i];
         }
         outputs.put("schedule.alphas_cumprod", levels);
-        int[] timesteps = model.schedule().timesteps(steps());
-        float[] asFloats = new float[timesteps.length];
-        for (int i = 0; i < asFloats.length; i++) {
-            asFloats[i] = timesteps[i];
-        }
-        outputs.put("schedule.timesteps", asFloats);
+        outputs.put("schedule.timesteps", model.schedule().timesteps(steps()));
     }
 
     private void singlePasses(float[] negative, float[] prompt) {
-        for (String key : golden.names()) {
+        for (String key : folder.golden().names()) {
             if (key.matches("unet\\.x\\.\\d{1,6}")) {
                 input(key);
                 String timestep = key.substring("unet.x.".length());
@@ -121,11 +109,11 @@ final class ModelCase extends GoldenCase {
         input("gen.zT");
         Latents start = latents("gen.zT");
         List<Diffusion.Guidance> guidance = List.of(guidance(negative, prompt));
-        outputs.put("gen.plain", diffusion.generate(start, guidance, steps(), null, QUIET).latents().values());
-        List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), steps(), QUIET);
+        outputs.put("gen.plain", diffusion.generate(start, guidance, steps(), null, CaseModel.QUIET).latents().values());
+        List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), steps(), CaseModel.QUIET);
         outputs.put("invert.trajectory", Latents.stack(trajectory).values());
         Latents noise = trajectory.getLast();
-        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps(), QUIET).values());
+        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps(), CaseModel.QUIET).values());
 
         List<Latents> kept = new ArrayList<>();
         Diffusion.Result result = diffusion.generate(start, guidance, steps(),
@@ -135,30 +123,21 @@ final class ModelCase extends GoldenCase {
         outputs.put("customize.trajectory", Latents.stack(kept).values());
         outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
         outputs.put("customize.final_conditional_only", diffusion.generate(start, guidance, steps(),
-                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.PROMPT), QUIET).latents().values());
+                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.PROMPT), CaseModel.QUIET).latents().values());
         outputs.put("customize.final_self_only", diffusion.generate(start, guidance, steps(),
-                identity(adapter, noise, caption, IdentityLayers.SELF_ONLY, IdentityRows.BOTH), QUIET).latents().values());
+                identity(adapter, noise, caption, IdentityLayers.SELF_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
         outputs.put("customize.final_cross_only", diffusion.generate(start, guidance, steps(),
-                identity(adapter, noise, caption, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH), QUIET).latents().values());
+                identity(adapter, noise, caption, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
     }
 
     /** Inputs get a row too: it says that they were read, and a dump repeats them. */
     private float[] input(String key) {
-        float[] values = golden.tensor(key).toFloats();
+        float[] values = folder.values(key);
         outputs.put(key, values);
         return values;
     }
 
     private Latents latents(String key) {
-        return latents(key, model.vae().latentChannels());
-    }
-
-    private Latents latents(String key, int channels) {
-        long[] shape = golden.tensor(key).shape();
-        if (shape.length != 4 || shape[1] != channels) {
-            throw new WeightException(golden.description() + ": '" + key + "' has the shape " + Arrays.toString(shape)
-                    + " where [rows, " + channels + ", height, width] is expected");
-        }
-        return new Latents(golden.tensor(key).toFloats(), (int) shape[0], (int) shape[1], (int) shape[2], (int) shape[3]);
+        return folder.latents(key, model.vae().latentChannels());
     }
 }

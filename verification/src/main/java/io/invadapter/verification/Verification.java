@@ -1,16 +1,14 @@
 package io.invadapter.verification;
 
+import io.invadapter.base.RelativeError;
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.Precision;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
-import io.invadapter.weights.json.Json;
-import io.invadapter.weights.json.JsonValue;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -20,11 +18,14 @@ import java.util.Set;
  * Golden data of the reference implementation (PyTorch, float32) and what a device makes of the same model and inputs. A
  * folder of golden data is a model in the diffusers layout with {@code case.json}, {@code tokens.json},
  * {@code golden.safetensors} and {@code eaa.safetensors}; or {@code case.json}, {@code shapes.json} and
- * {@code golden.safetensors}, whose weights are made by {@link io.invadapter.weights.model.SyntheticWeights}.
+ * {@code golden.safetensors}, whose weights are made by {@link io.invadapter.weights.model.SyntheticWeights}; or what the key
+ * {@code case} of case.json names, one of {@link Cases}.
  */
 public final class Verification {
     private final Path folder;
-    private final Map<String, float[]> outputs;
+    private final Map<String, float[]> outputs = new LinkedHashMap<>();
+    /** Whether all parts were asked for. */
+    private final boolean everything;
     private final List<String> differentTokens;
     private final List<Row> rows = new ArrayList<>();
     private final List<String> skipped = new ArrayList<>();
@@ -49,7 +50,7 @@ public final class Verification {
      * One comparison.
      *
      * @param key   of the golden data
-     * @param error ||out - ref|| / ||ref||
+     * @param error ||out - ref|| / ||ref||; of a few keys the largest difference
      * @param limit the most it may be; infinite where it is only reported
      */
     public record Row(String key, double error, double limit) {
@@ -58,35 +59,17 @@ public final class Verification {
         }
     }
 
-    /** How far results may be from the reference in a precision: after one pass, and after a loop of many. */
-    private record Limits(double pass, double loop) {
-        static Limits of(Precision precision, boolean synthetic) {
-            return switch (precision) {
-                case FP32 -> new Limits(synthetic ? 1e-3 : 2e-5, 1e-3);
-                case FP16 -> new Limits(2e-2, Double.POSITIVE_INFINITY);
-                case BF16 -> new Limits(5e-2, Double.POSITIVE_INFINITY);
-            };
-        }
-    }
-
     /** A folder's model on a device, for one comparison after the other. */
     public static final class Loaded implements AutoCloseable {
-        private final Path folder;
-        private final WeightSource golden;
+        private final CaseFolder folder;
         private final GoldenCase golds;
-        private final Limits limits;
 
-        private Loaded(Path folder, Device device) {
-            this.folder = folder;
-            JsonValue parameters = Json.read(folder.resolve("case.json"));
-            boolean synthetic = Files.exists(folder.resolve("shapes.json"));
-            limits = Limits.of(device.precision(), synthetic);
-            golden = Safetensors.open(folder.resolve("golden.safetensors"));
+        private Loaded(Path path, Device device) {
+            folder = new CaseFolder(path, device);
             try {
-                golds = synthetic ? new SyntheticCase(folder, device, parameters, golden)
-                        : new ModelCase(folder, device, parameters, golden);
+                golds = Cases.of(folder);
             } catch (RuntimeException | Error e) {
-                golden.close();
+                folder.close();
                 throw e;
             }
         }
@@ -98,20 +81,22 @@ public final class Verification {
          * @throws io.invadapter.kernels.DeviceException when the device fails
          */
         public Verification compare(Set<Part> parts) {
-            golds.compute(parts);
-            return new Verification(folder, golden, golds.outputs(), List.copyOf(golds.differentTokens()), limits);
+            Results results = new Results();
+            golds.compute(parts, results);
+            return new Verification(folder, golds, results, parts.containsAll(EnumSet.allOf(Part.class)));
         }
 
         /** Closes the golden data; the weights stay until the device is closed. */
         @Override
         public void close() {
-            golden.close();
+            folder.close();
         }
     }
 
     /**
      * Loads a folder's model.
      *
+     * @throws io.invadapter.base.InvalidRequestException when case.json names a case that is not known
      * @throws WeightException                       when a file is missing or is not what it should be
      * @throws io.invadapter.kernels.DeviceException when the device fails
      */
@@ -122,6 +107,7 @@ public final class Verification {
     /**
      * Computes everything of {@code parts} that the golden data has, which must not be nothing.
      *
+     * @throws io.invadapter.base.InvalidRequestException when case.json names a case that is not known
      * @throws WeightException                       when a file is missing or is not what it should be
      * @throws io.invadapter.kernels.DeviceException when the device fails
      */
@@ -135,24 +121,25 @@ public final class Verification {
         }
     }
 
-    private Verification(Path folder, WeightSource golden, Map<String, float[]> computed, List<String> differentTokens,
-            Limits limits) {
-        this.folder = folder;
-        this.outputs = new LinkedHashMap<>();
-        this.differentTokens = differentTokens;
-        for (String key : golden.names()) {
-            float[] found = computed.get(key);
+    private Verification(CaseFolder folder, GoldenCase golds, Results computed, boolean everything) {
+        this.folder = folder.path();
+        this.everything = everything;
+        this.differentTokens = computed.differentTokens();
+        for (String key : folder.golden().names()) {
+            float[] found = computed.of(key);
             if (found == null) {
-                skipped.add(key);
+                if (!golds.isInput(key)) {
+                    skipped.add(key);
+                }
                 continue;
             }
-            float[] expected = golden.tensor(key).toFloats();
+            float[] expected = folder.values(key);
             if (found.length != expected.length) {
-                throw new WeightException(folder.resolve("golden.safetensors") + ": '" + key + "' has " + expected.length
+                throw new WeightException(folder.golden().description() + ": '" + key + "' has " + expected.length
                         + " values; this model gives " + found.length);
             }
-            boolean loop = key.startsWith("invert.") || key.startsWith("gen.") || key.startsWith("customize.");
-            rows.add(new Row(key, relativeError(found, expected), loop ? limits.loop : limits.pass));
+            Limit limit = golds.limit(key, folder.device().precision());
+            rows.add(new Row(key, limit.absolute() ? largestDifference(found, expected) : RelativeError.of(found, expected), limit.most()));
             outputs.put(key, found);
         }
     }
@@ -162,7 +149,7 @@ public final class Verification {
         return List.copyOf(rows);
     }
 
-    /** Golden keys that were not computed. */
+    /** Golden keys that were not computed, inputs apart. */
     public List<String> skipped() {
         return List.copyOf(skipped);
     }
@@ -172,9 +159,9 @@ public final class Verification {
         return differentTokens;
     }
 
-    /** Whether every result is within its limit and all tokens agree. */
+    /** Whether every result is within its limit, all tokens agree and, where all parts were asked for, no result was skipped. */
     public boolean passed() {
-        return differentTokens.isEmpty() && rows.stream().allMatch(Row::passed);
+        return differentTokens.isEmpty() && !(everything && !skipped.isEmpty()) && rows.stream().allMatch(Row::passed);
     }
 
     /** Writes all outputs under the golden keys, as safetensors. */
@@ -186,14 +173,13 @@ public final class Verification {
         writer.write(file);
     }
 
-    private static double relativeError(float[] found, float[] expected) {
-        double difference = 0;
-        double norm = 0;
+    private static double largestDifference(float[] found, float[] expected) {
+        double largest = 0;
         for (int i = 0; i < expected.length; i++) {
-            double d = (double) found[i] - expected[i];
-            difference += d * d;
-            norm += (double) expected[i] * expected[i];
+            double difference = Math.abs((double) found[i] - expected[i]);
+            // Not-a-number is not larger than anything, and must not pass.
+            largest = difference <= largest ? largest : difference;
         }
-        return Math.sqrt(norm == 0 ? difference : difference / norm);
+        return largest;
     }
 }

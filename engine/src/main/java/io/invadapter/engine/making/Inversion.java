@@ -1,5 +1,6 @@
 package io.invadapter.engine.making;
 
+import io.invadapter.base.RelativeError;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.picture.FacePicture;
@@ -50,7 +51,7 @@ public final class Inversion implements Runnable {
         Latents noise = workshop.diffusion().invertToNoise(clean, text, steps, phase("inverting"));
         Latents back = workshop.diffusion().denoise(noise, text, steps, phase("reconstructing"));
         BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vae()));
-        result = new InversionResult(seen, reconstruction, noise, relativeError(back.values(), clean.values()),
+        result = new InversionResult(seen, reconstruction, noise, RelativeError.of(back.values(), clean.values()),
                 PromptNotices.of("caption", caption, encoding, model.tokenizer().maxLength()));
     }
 
@@ -70,15 +71,5 @@ public final class Inversion implements Runnable {
                 return wanted.getAsBoolean();
             }
         };
-    }
-
-    private static double relativeError(float[] found, float[] expected) {
-        double difference = 0;
-        double norm = 0;
-        for (int i = 0; i < found.length; i++) {
-            difference += Math.pow((double) found[i] - expected[i], 2);
-            norm += (double) expected[i] * expected[i];
-        }
-        return Math.sqrt(difference / norm);
     }
 }

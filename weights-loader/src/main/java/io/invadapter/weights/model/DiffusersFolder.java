@@ -26,14 +26,17 @@ final class DiffusersFolder {
     private static final List<String> VARIANTS = List.of("fp16", "bf16", "non_ema");
 
     private final Path folder;
+    private final Map<String, Path> elsewhere;
     private final List<WeightSource> opened = new ArrayList<>();
 
-    private DiffusersFolder(Path folder) {
+    private DiffusersFolder(Path folder, Map<String, Path> elsewhere) {
         this.folder = folder;
+        this.elsewhere = elsewhere;
     }
 
-    static ModelFiles open(Path folder) {
-        DiffusersFolder model = new DiffusersFolder(folder);
+    /** @param elsewhere folders of parts that are not in this one */
+    static ModelFiles open(Path folder, Map<String, Path> elsewhere) {
+        DiffusersFolder model = new DiffusersFolder(folder, elsewhere);
         try {
             return model.open();
         } catch (RuntimeException | Error e) {
@@ -49,7 +52,7 @@ final class DiffusersFolder {
         if (Files.isDirectory(folder.resolve("transformer"))) {
             throw new WeightException(folder + " looks like a model with a transformer instead of a UNet, not Stable Diffusion 1.x");
         }
-        if (!Files.isDirectory(folder.resolve("unet"))) {
+        if (!Files.isDirectory(path("unet"))) {
             throw new WeightException(folder + " is not a diffusers model folder: model_index.json, unet, vae, text_encoder and scheduler"
                     + " are expected in it, but " + contents(folder));
         }
@@ -61,14 +64,18 @@ final class DiffusersFolder {
         // The projection is for comparing texts with pictures; the texts' states are the same.
         requireClass(textEncoder.config().find("architectures").flatMap(list -> list.asList().stream().findFirst()),
                 List.of("CLIPTextModel", "CLIPTextModelWithProjection"));
-        JsonValue scheduler = config(folder.resolve("scheduler").resolve("scheduler_config.json"));
-        Path tokenizer = folder.resolve("tokenizer");
+        JsonValue scheduler = config(path("scheduler").resolve("scheduler_config.json"));
+        Path tokenizer = path("tokenizer");
         return new ModelFiles(folder.toString(), unet, vae, textEncoder, scheduler,
                 Files.isDirectory(tokenizer) ? Optional.of(tokenizer) : Optional.empty(), Set.of(), opened);
     }
 
+    private Path path(String part) {
+        return elsewhere.getOrDefault(part, folder.resolve(part));
+    }
+
     private ModelFiles.Part part(String name, String stem, BiFunction<String, Set<String>, Map<String, String>> canonicalNames) {
-        Path part = folder.resolve(name);
+        Path part = path(name);
         JsonValue config = config(part.resolve("config.json"));
         WeightSource file = Safetensors.open(weights(part, stem));
         opened.add(file);

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
@@ -47,7 +48,22 @@ public final class ModelFiles implements AutoCloseable {
         if (!Files.exists(Objects.requireNonNull(path, "path"))) {
             throw WeightException.missing(path);
         }
-        return Files.isDirectory(path) ? DiffusersFolder.open(path) : SingleFile.open(path);
+        return Files.isDirectory(path) ? DiffusersFolder.open(path, Map.of()) : SingleFile.open(path);
+    }
+
+    /**
+     * Opens a diffusers folder some of whose parts are taken from elsewhere.
+     *
+     * @param folder of the model
+     * @param parts  folders by the name they would have in it: {@code unet}, {@code vae}, {@code text_encoder}, {@code tokenizer},
+     *     {@code scheduler}
+     * @throws WeightException as {@link #open(Path)} does
+     */
+    public static ModelFiles open(Path folder, Map<String, Path> parts) {
+        if (!Files.isDirectory(Objects.requireNonNull(folder, "folder"))) {
+            throw new WeightException(folder + " is not a diffusers model folder: it is " + (Files.exists(folder) ? "a file" : "not there"));
+        }
+        return DiffusersFolder.open(folder, Map.copyOf(parts));
     }
 
     /**

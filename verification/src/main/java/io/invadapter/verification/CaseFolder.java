@@ -1,0 +1,165 @@
+package io.invadapter.verification;
+
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.kernels.Device;
+import io.invadapter.weights.Shapes;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A folder of golden data: case.json, golden.safetensors and the files that the first names. Whatever is not there or has another
+ * form than is asked for is a {@link WeightException} that names it.
+ */
+final class CaseFolder implements AutoCloseable {
+    private static final List<String> PARTS = List.of("unet", "vae", "text_encoder", "tokenizer", "scheduler");
+
+    private final Path path;
+    private final Device device;
+    private final JsonValue parameters;
+    private final WeightSource golden;
+
+    CaseFolder(Path path, Device device) {
+        this.path = path;
+        this.device = device;
+        this.parameters = Json.read(path.resolve("case.json"));
+        this.golden = Safetensors.open(path.resolve("golden.safetensors"));
+    }
+
+    Path path() {
+        return path;
+    }
+
+    Device device() {
+        return device;
+    }
+
+    /** case.json. */
+    JsonValue parameters() {
+        return parameters;
+    }
+
+    /** golden.safetensors. */
+    WeightSource golden() {
+        return golden;
+    }
+
+    /** The file or folder that a value of case.json names, relative to this folder. */
+    Path file(JsonValue name) {
+        Path file = path.resolve(name.asString()).normalize();
+        if (!Files.exists(file)) {
+            throw new WeightException(name.where() + " is " + name + ", but " + file + " does not exist");
+        }
+        return file;
+    }
+
+    // --- golden data ------------------------------------------------------------------------------------------------
+
+    /** All values of a golden key, in its own order. */
+    float[] values(String key) {
+        return golden.tensor(key).toFloats();
+    }
+
+    /** Whole numbers. */
+    int[] integers(String key) {
+        return Arrays.stream(golden.tensor(key).toLongs()).mapToInt(Math::toIntExact).toArray();
+    }
+
+    /** {@code [rows, channels, height, width]} */
+    Latents latents(String key, int channels) {
+        long[] shape = shape(key, 4, "[rows, " + channels + ", height, width]");
+        if (shape[1] != channels) {
+            throw wrongShape(key, shape, "[rows, " + channels + ", height, width]");
+        }
+        return new Latents(values(key), (int) shape[0], channels, (int) shape[2], (int) shape[3]);
+    }
+
+    /** {@code [rows, tokens, channels]}: the text of each row. */
+    float[][] contexts(String key) {
+        long[] shape = shape(key, 3, "[rows, tokens, channels]");
+        float[] all = values(key);
+        int size = Math.toIntExact(shape[1] * shape[2]);
+        float[][] rows = new float[(int) shape[0]][];
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = Arrays.copyOfRange(all, i * size, (i + 1) * size);
+        }
+        return rows;
+    }
+
+    private long[] shape(String key, int dimensions, String expected) {
+        long[] shape = golden.tensor(key).shape();
+        if (shape.length != dimensions || Arrays.stream(shape).anyMatch(side -> side < 1)) {
+            throw wrongShape(key, shape, expected);
+        }
+        return shape;
+    }
+
+    private WeightException wrongShape(String key, long[] shape, String expected) {
+        return new WeightException(golden.description() + ": '" + key + "' has the shape " + Shapes.text(shape) + " where " + expected
+                + " is expected");
+    }
+
+    // --- the model --------------------------------------------------------------------------------------------------
+
+    /**
+     * The files of the case's model: each part (unet, vae, text_encoder, tokenizer, scheduler) is what case.json names under that
+     * key, or else the folder of that name here, or else in the model folder that {@code base} names; without a base all of them are
+     * here.
+     */
+    ModelFiles model() {
+        return model(Map.of());
+    }
+
+    /** The same with some parts from elsewhere. */
+    ModelFiles model(Map<String, Path> elsewhere) {
+        Optional<JsonValue> base = parameters.find("base");
+        if (base.isEmpty() && elsewhere.isEmpty()) {
+            return ModelFiles.open(path);
+        }
+        Map<String, Path> parts = new HashMap<>();
+        for (String part : PARTS) {
+            Optional<JsonValue> named = parameters.find(part);
+            if (named.isPresent()) {
+                parts.put(part, file(named.get()));
+            } else if (Files.isDirectory(path.resolve(part))) {
+                parts.put(part, path.resolve(part));
+            }
+        }
+        parts.putAll(elsewhere);
+        return ModelFiles.open(base.map(this::file).orElse(path), parts);
+    }
+
+    /** The networks of {@link #model()}. */
+    StableDiffusion load() {
+        try (ModelFiles files = model()) {
+            return load(files);
+        }
+    }
+
+    StableDiffusion load(ModelFiles files) {
+        return StableDiffusion.load(files, device, System.err::println);
+    }
+
+    EmbeddedAttentionAdapter adapter(Path file, StableDiffusion model) {
+        try (WeightSource source = Safetensors.open(file)) {
+            return EmbeddedAttentionAdapter.load(source, model.unet(), device);
+        }
+    }
+
+    @Override
+    public void close() {
+        golden.close();
+    }
+}

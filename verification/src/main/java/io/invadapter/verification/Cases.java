@@ -1,0 +1,40 @@
+package io.invadapter.verification;
+
+import io.invadapter.base.InvalidRequestException;
+import io.invadapter.weights.json.JsonValue;
+import java.nio.file.Files;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.Function;
+
+/** The cases that there are, by the name that case.json gives them. */
+final class Cases {
+    private static final Map<String, Function<CaseFolder, GoldenCase>> BY_NAME = byName();
+
+    private Cases() {
+    }
+
+    private static Map<String, Function<CaseFolder, GoldenCase>> byName() {
+        Map<String, Function<CaseFolder, GoldenCase>> cases = new TreeMap<>();
+        return cases;
+    }
+
+    /**
+     * The case of a folder; without a name, a model's or that of synthetic weights.
+     *
+     * @throws InvalidRequestException when the name is none of these
+     */
+    static GoldenCase of(CaseFolder folder) {
+        Optional<JsonValue> name = folder.parameters().find("case");
+        if (name.isEmpty()) {
+            return Files.exists(folder.path().resolve("shapes.json")) ? new SyntheticCase(folder) : new ModelCase(folder);
+        }
+        Function<CaseFolder, GoldenCase> found = BY_NAME.get(name.get().asString());
+        if (found == null) {
+            throw new InvalidRequestException(name.get().where() + " is " + name.get() + ", which this version does not compute; expected "
+                    + String.join(", ", BY_NAME.keySet()) + ", or no \"case\" for a model folder or synthetic weights");
+        }
+        return found.apply(folder);
+    }
+}
