@@ -1,8 +1,9 @@
 // What follows a product: y[r, c] = act(x[r, c] + bias[c]) + residual[r, c], everything but x optional; act is nothing (add),
 // SiLU (add_silu), x / (1 + exp(-1.702 x)) (add_quick_gelu) or x Phi(x) (add_gelu).
 //
-// Layout   x, residual, y [R, C] (y may be x or the residual), bias [C]; null = absent.
-// Cost     2 R C values, 3 R C with a residual, plus the bias once per thread; bound by memory.
+// Layout   x, residual, y [G, R, C] (y may be x or the residual), bias [G, C]; null = absent. G, the grid's height, is 1 where all
+//          rows have the same bias.
+// Cost     2 G R C values, 3 G R C with a residual, plus the bias once per thread; bound by memory.
 // Design   A thread has one chunk of channels of some consecutive rows: of one while there are multiprocessors to fill, of up
 //          to 8 beyond, so that the bias is read once for them; four rows are on their way at once. Sums in float32, rounded
 //          once. C no multiple of a chunk, or unaligned addresses: value by value.
@@ -62,6 +63,15 @@ __device__ inline void add_to(const Value* x, const Value* bias, const Value* re
     long long first = static_cast<long long>(i / chunks) * rows_per_thread;
     if (first >= rows) {
         return;
+    }
+    long long group = static_cast<long long>(blockIdx.y) * rows * channels;
+    x += group;
+    y += group;
+    if (residual != nullptr) {
+        residual += group;
+    }
+    if (bias != nullptr) {
+        bias += static_cast<long long>(blockIdx.y) * channels;
     }
     int own = min(rows_per_thread, rows - static_cast<int>(first));
     int count = channels - c;

@@ -1,27 +1,21 @@
-// Channel concatenation: y[r, c] = a[r, c] for c < Ca, b[r, c - Ca] from there on.
+// One part of a concatenation: y[r, at + c] = x[r, c].
 //
-// Layout   a [R, Ca], b [R, Cb], y [R, Ca + Cb].
-// Cost     2 R (Ca + Cb) values; bound by memory.
-// Design   One thread per chunk of values, first the chunks of a row of a, then those of b. Where Ca or Cb is no
-//          multiple of a chunk, or addresses are unaligned, value by value.
+// Layout   x [R, C], y [R, width]; the columns of y from `at` on are those of this part.
+// Cost     2 R C values; bound by memory.
+// Design   One thread per chunk of x. Where C, width or `at` is no multiple of a chunk, or addresses are unaligned, value by value.
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
-concat_channels(const Value* __restrict__ a, const Value* __restrict__ b, Value* __restrict__ y, int rows,
-                int channels_a, int channels_b) {
-    unsigned chunks_a = chunks_of(channels_a);
-    unsigned chunks = chunks_a + chunks_of(channels_b);
+concat(const Value* __restrict__ x, Value* __restrict__ y, int rows, int channels, int width, int at) {
+    unsigned chunks = chunks_of(channels);
     unsigned i = blockIdx.x * 256 + threadIdx.x;
     long long row = i / chunks;
-    unsigned chunk = i % chunks;
+    int c = i % chunks * CHUNK;
     if (row >= rows) {
         return;
     }
-    bool vectors = channels_a % CHUNK == 0 && channels_b % CHUNK == 0 && aligned16(a) && aligned16(b) && aligned16(y);
-    bool from_a = chunk < chunks_a;
-    int channels = from_a ? channels_a : channels_b;
-    int c = (from_a ? chunk : chunk - chunks_a) * CHUNK;
-    const Value* source = (from_a ? a : b) + row * channels + c;
-    Value* target = y + row * (channels_a + channels_b) + (from_a ? c : channels_a + c);
+    const Value* source = x + row * channels + c;
+    Value* target = y + row * width + at + c;
+    bool vectors = channels % CHUNK == 0 && width % CHUNK == 0 && aligned16(x) && aligned16(y + at);
     store_chunk(target, load_chunk(source, channels - c, vectors), channels - c, vectors);
 }

@@ -171,8 +171,8 @@ public class OperatorBenchmark {
     }
 
     @Benchmark
-    public void concatChannels() {
-        run(() -> device.concatChannels(map, map));
+    public void concat() {
+        run(() -> device.concat(-1, map, map));
     }
 
     @Benchmark

@@ -84,7 +84,7 @@ class BenchmarksTest {
         benchmark.selfAttentionWithIdentity();
         benchmark.crossAttention();
         benchmark.crossAttentionWithIdentity();
-        benchmark.concatChannels();
+        benchmark.concat();
         benchmark.upsample2x();
         benchmark.close();
     }

@@ -115,8 +115,8 @@ public record Arguments(DataType type) {
     public void convolution(Tensor x, Device.Convolution layer, Tensor shift, int height, int width) {
         check(areActivations(x) && x.rank() == 4 && x.channels() == layer.inChannels() && height > 0 && width > 0,
                 "a convolution of %s channels is given %s", layer.inChannels(), x);
-        check(shift == null || areActivations(shift) && shift.elements() == layer.outChannels(), "a shift of %s for %s channels",
-                shift, layer.outChannels());
+        check(shift == null || areActivations(shift) && shift.rank() == 2 && (shift.batch() == 1 || shift.batch() == x.batch())
+                && shift.channels() == layer.outChannels(), "a shift of %s for %s channels of %s", shift, layer.outChannels(), x);
     }
 
     /** What is added to a convolution's result {@code y}. */
@@ -132,7 +132,8 @@ public record Arguments(DataType type) {
 
     /** @return the shape of the results */
     public int[] joinedGroupNorm(Tensor a, Tensor b, Device.Norm layer, int groups) {
-        int[] shape = concatChannels(a, b);
+        check(areActivations(a) && areActivations(b), "cannot join %s and %s", a, b);
+        int[] shape = concat(-1, a, b);
         check(a.channels() + b.channels() == layer.channels() && groups > 0 && layer.channels() % groups == 0,
                 "a group norm of %s channels in %s groups is given %s and %s", layer.channels(), groups, a, b);
         return shape;
@@ -164,12 +165,27 @@ public record Arguments(DataType type) {
                 "%s cannot be doubled to %s x %s", x, height, width);
     }
 
+    public void add(Tensor a, Tensor b) {
+        check(areActivations(a) && areActivations(b) && Arrays.equals(a.shape(), b.shape()), "cannot add %s and %s", a, b);
+    }
+
     /** @return the shape of the result */
-    public int[] concatChannels(Tensor a, Tensor b) {
-        check(areActivations(a) && areActivations(b) && a.rank() == b.rank()
-                && Arrays.equals(a.shape(), 0, a.rank() - 1, b.shape(), 0, b.rank() - 1), "cannot join %s and %s", a, b);
-        int[] shape = a.shape();
-        shape[shape.length - 1] += b.channels();
+    public int[] concat(int axis, Tensor... parts) {
+        check(parts.length > 0, "nothing to join");
+        Tensor first = parts[0];
+        int along = axis < 0 ? axis + first.rank() : axis;
+        check(along >= 0 && along < first.rank(), "axis %s of %s", axis, first);
+        int[] shape = first.shape();
+        shape[along] = 0;
+        for (Tensor part : parts) {
+            int[] others = part.shape();
+            if (others.length == shape.length) {
+                others[along] = shape[along];
+            }
+            check((areActivations(part) || areFloats(part)) && part.type() == first.type() && Arrays.equals(others, shape),
+                    "cannot join %s and %s along axis %s", first, part, axis);
+            shape[along] = Math.addExact(shape[along], part.size(along));
+        }
         return shape;
     }
 

@@ -118,7 +118,7 @@ public interface Operators {
     /**
      * Convolution of {@code x [B, H, W, in]}.
      *
-     * @param shift    {@code [1, out]}, added to every position (the time embedding), or {@code null}
+     * @param shift    {@code [1 or B, out]}, added to every position (the time embedding), or {@code null}
      * @param residual of the result's shape, added to it, or {@code null}
      */
     Tensor conv2d(Tensor x, Convolution weights, Tensor shift, Tensor residual);
@@ -126,9 +126,9 @@ public interface Operators {
     /** Group norm of {@code x [B, .., C]} over positions and the channels of a group, then SiLU when asked for. */
     Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu);
 
-    /** {@link #concatChannels} of two maps, and {@link #groupNorm} of that. */
+    /** {@link #concat} of the channels of two maps, and {@link #groupNorm} of that. */
     default Joined joinedGroupNorm(Tensor a, Tensor b, Norm weights, int groups, float epsilon, boolean silu) {
-        Tensor map = concatChannels(a, b);
+        Tensor map = concat(-1, a, b);
         return new Joined(map, groupNorm(map, weights, groups, epsilon, silu));
     }
 
@@ -154,8 +154,16 @@ public interface Operators {
      */
     Tensor upsample2x(Tensor x, int height, int width);
 
-    /** {@code [B, H, W, C1 + C2]} */
-    Tensor concatChannels(Tensor a, Tensor b);
+    /** {@code a + b}, of one shape. */
+    Tensor add(Tensor a, Tensor b);
+
+    /**
+     * One or more tensors side by side: of one shape but for their extents along {@code axis}, which add up. All in the device's
+     * type, or all in float32.
+     *
+     * @param axis 0 for rows, -1 for channels; negative ones count from the last
+     */
+    Tensor concat(int axis, Tensor... parts);
 
     /**
      * Sinusoidal embedding of timesteps (Ho et al. 2020, as in diffusers).

@@ -79,6 +79,11 @@ public final class Tensor {
         return n;
     }
 
+    /** Product of all axes but the last: rows of the tensor seen as a matrix. */
+    public int vectors() {
+        return Math.toIntExact(elements() / channels());
+    }
+
     public long elements() {
         long n = 1;
         for (int d : shape) {
@@ -122,6 +127,15 @@ public final class Tensor {
             throw new IllegalArgumentException("cannot see " + this + " as " + Arrays.toString(newShape));
         }
         return view;
+    }
+
+    /** The same elements as a matrix, whose rows are what comes from {@code axis} on; negative axes count from the last. */
+    public Tensor flat(int axis) {
+        int rows = 1;
+        for (int i = 0; i < (axis < 0 ? axis + rank() : axis); i++) {
+            rows = Math.multiplyExact(rows, shape[i]);
+        }
+        return reshape(rows, Math.toIntExact(elements() / rows));
     }
 
     /** {@code [B, H, W, C]} as {@code [B, H*W, C]}. */

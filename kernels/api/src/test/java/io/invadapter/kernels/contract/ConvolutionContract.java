@@ -54,17 +54,36 @@ abstract class ConvolutionContract extends DeviceFixture {
         Values x = activations(2, 5, 7, 13);
         Values weight = weights(9, 13, 3, 3);
         Values shift = activations(1, 9);
+        Values shiftOfEach = activations(2, 9);
         Values residual = activations(2, 5, 7, 9);
         for (Values bias : new Values[] {null, floats(9)}) {
             Device.Convolution layer = packer.convolution(host(weight), host(bias), 1, padding, outputType);
-            for (Values shifted : new Values[] {null, shift}) {
+            for (Values shifted : new Values[] {null, shift, shiftOfEach}) {
                 for (Values added : new Values[] {null, residual}) {
-                    assertClose("bias " + (bias != null) + ", shift " + (shifted != null) + ", residual " + (added != null),
+                    assertClose("bias " + (bias != null) + ", shift " + shiftRows(shifted) + ", residual " + (added != null),
                             Reference.conv2d(x, weight, bias, 1, padding, shifted, added),
                             device.conv2d(put(x), layer, shifted == null ? null : put(shifted),
                                     added == null ? null : put(outputType, added)), outputType, tolerance);
                 }
             }
+        }
+    }
+
+    private static String shiftRows(Values shift) {
+        return shift == null ? "none" : "of " + shift.batch();
+    }
+
+    /** Maps as large as those of a UNet, where devices may take other ways. */
+    @Test
+    void everyRowHasItsShift() {
+        Values x = activations(3, 17, 33, 40);
+        Values weight = weights(24, 40, 3, 3);
+        Values shift = activations(3, 24);
+        Device.Convolution layer = packer.convolution(host(weight), host(floats(24)), 1, Padding.same(1), type);
+        float[] all = device.download(device.conv2d(put(x), layer, put(shift), null));
+        for (int row = 0; row < 3; row++) {
+            float[] own = device.download(device.conv2d(put(x.rows(row, 1)), layer, put(shift.rows(row, 1)), null));
+            assertClose("row " + row, Values.of(own, 1, 17, 33, 24), put(type, Values.of(all, 3, 17, 33, 24).rows(row, 1)));
         }
     }
 
@@ -87,7 +106,8 @@ abstract class ConvolutionContract extends DeviceFixture {
         assertRefused(() -> device.conv2d(zeros(2, 35, 6), layer, null, null), new int[] {2, 35, 6});
         assertRefused(() -> device.conv2d(zeros(2, 5, 2, 6), layer, null, null), new int[] {2, 5, 2, 6});
         assertRefused(() -> device.conv2d(x, layer, zeros(1, 8), null), new int[] {1, 8});
-        assertRefused(() -> device.conv2d(x, layer, zeros(2, 9), null), new int[] {2, 9});
+        assertRefused(() -> device.conv2d(x, layer, zeros(3, 9), null), new int[] {3, 9}, x.shape());
+        assertRefused(() -> device.conv2d(x, layer, zeros(9), null), new int[] {9}, x.shape());
         assertRefused(() -> device.conv2d(x, layer, null, zeros(2, 5, 7, 9)), new int[] {2, 5, 7, 9}, new int[] {2, 3, 5, 9});
     }
 }

@@ -63,6 +63,8 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 use("gatedLinear", t -> device.gatedLinear(t[0], gated), input(2, 15, 6)),
                 use("mixTokens", t -> device.mixTokens(t[0], mixer), input(2, 15, 6)),
                 use("conv2d", t -> device.conv2d(t[0], convolution, t[1], t[2]), input(2, 3, 5, 6), input(1, 9), input(2, 3, 5, 9)),
+                use("conv2d, a shift for each", t -> device.conv2d(t[0], convolution, t[1], t[2]), input(2, 3, 5, 6), input(2, 9),
+                        input(2, 3, 5, 9)),
                 use("groupNorm", t -> device.groupNorm(t[0], norm, 2, EPSILON, true), input(2, 3, 5, 6)),
                 use("joinedGroupNorm, the map", t -> device.joinedGroupNorm(t[0], t[1], norm, 2, EPSILON, true).map(),
                         input(2, 3, 5, 2), input(2, 3, 5, 4)),
@@ -74,7 +76,8 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 use("causal attention", t -> device.attention(t[0], t[1], t[2], 3, true, null),
                         input(2, 15, 24), input(2, 15, 24), input(2, 15, 24)),
                 use("upsample2x", t -> device.upsample2x(t[0], 5, 10), input(2, 3, 5, 6)),
-                use("concatChannels", t -> device.concatChannels(t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 4)),
+                use("add", t -> device.add(t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 6)),
+                use("concat", t -> device.concat(-1, t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 4)),
                 float32Use("timestepEmbedding", t -> device.timestepEmbedding(t[0], 26, true, 0), input(5)),
                 float32Use("toActivations", t -> device.toActivations(t[0], t[1]), input(1, 5, 7, 3), input(2, 5, 7, 3)),
                 float32Use("ddimStep", t -> {
@@ -143,7 +146,7 @@ abstract class EveryOperatorContract extends DeviceFixture {
     /** Others' weights, and operators without any, are as they were. */
     @Test
     void weightsOfAClosedPackerAreRefused() {
-        Set<String> weighted = Set.of("linear", "linearInto", "gatedLinear", "mixTokens", "conv2d", "groupNorm",
+        Set<String> weighted = Set.of("linear", "linearInto", "gatedLinear", "mixTokens", "conv2d", "conv2d, a shift for each", "groupNorm",
                 "joinedGroupNorm, the map", "joinedGroupNorm", "layerNorm");
         EveryOperatorContract others = new EveryOperatorContract(contract, device) { };
         List<Use> uses = everyOperator();
@@ -169,7 +172,7 @@ abstract class EveryOperatorContract extends DeviceFixture {
             for (int i = 0; i < use.inputs.length; i++) {
                 int channels = use.inputs[i].channels();
                 Tensor[] tensors = put(use);
-                tensors[i] = put(use.types[i], Reference.concatChannels(use.inputs[i], use.inputs[i].times(-2))).columns(0, channels);
+                tensors[i] = put(use.types[i], Reference.concat(-1, use.inputs[i], use.inputs[i].times(-2))).columns(0, channels);
                 assertUnderstoodOrRefused(use, i, tensors);
             }
         }

@@ -199,10 +199,10 @@ abstract class MemoryContract extends DeviceFixture {
         Values row = activations(1, 6, 5);
         Tensor tensor = put(values);
         device.write(tensor.rows(2, 1), row.floats());
-        assertExact(Reference.stack(values.rows(0, 2), row, values.rows(3, 1)), tensor);
+        assertExact(Reference.concat(0, values.rows(0, 2), row, values.rows(3, 1)), tensor);
 
         device.copy(tensor.rows(2, 1), tensor.part(0, 1, 6, 5));
-        assertExact(Reference.stack(row, values.rows(1, 1), row, values.rows(3, 1)), tensor);
+        assertExact(Reference.concat(0, row, values.rows(1, 1), row, values.rows(3, 1)), tensor);
     }
 
     @Test
@@ -268,7 +268,7 @@ abstract class MemoryContract extends DeviceFixture {
             Tensor x = zeros(1, 3, 5, 7);
             addresses.add(x.address());
             try (Scope inner = device.scope()) {
-                Tensor joined = device.concatChannels(x, x);
+                Tensor joined = device.concat(-1, x, x);
                 addresses.add(joined.address());
                 addresses.add(inner.keep(device.upsample2x(joined, 5, 9)).address());
             }

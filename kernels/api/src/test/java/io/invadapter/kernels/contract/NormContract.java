@@ -42,7 +42,7 @@ abstract class NormContract extends DeviceFixture {
         Device.Norm norm = packer.norm(host(scale), host(shift));
         for (boolean silu : new boolean[] {false, true}) {
             Device.Joined both = device.joinedGroupNorm(put(a), put(b), norm, groups, EPSILON, silu);
-            Values joined = Reference.concatChannels(a, b);
+            Values joined = Reference.concat(-1, a, b);
             assertExact(joined, both.map());
             assertClose("SiLU: " + silu, Reference.groupNorm(joined, scale, shift, groups, EPSILON, silu), both.normed());
         }

@@ -18,7 +18,7 @@ abstract class RecordingContract extends DeviceFixture {
     private void work(Tensor x, Device.Linear twice, Tensor result) {
         try (Scope inner = device.scope()) {
             Tensor doubled = device.linear(x, twice, Device.Activation.NONE, null);
-            device.copy(device.concatChannels(doubled, x), result);
+            device.copy(device.concat(-1, doubled, x), result);
         }
     }
 
@@ -31,7 +31,7 @@ abstract class RecordingContract extends DeviceFixture {
     }
 
     private static Values worked(Values x) {
-        return Reference.concatChannels(x.times(2), x);
+        return Reference.concat(-1, x.times(2), x);
     }
 
     @Test
@@ -120,11 +120,11 @@ abstract class RecordingContract extends DeviceFixture {
         Tensor x = zeros(3, 5);
         Values values = activations(3, 5);
         assertThrows(IllegalArgumentException.class, () -> {
-            try (Device.Recording recording = device.record(() -> device.copy(device.concatChannels(x, x), x))) {
+            try (Device.Recording recording = device.record(() -> device.copy(device.concat(-1, x, x), x))) {
                 recording.run();
             }
         });
         device.write(x, values.floats());
-        assertExact(Reference.concatChannels(values, values), device.concatChannels(x, x));
+        assertExact(Reference.concat(-1, values, values), device.concat(-1, x, x));
     }
 }

@@ -4,6 +4,8 @@ import io.invadapter.kernels.Device;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** The operators of {@link Device} in float64, as plainly as they can be written. {@code null} stands for absent arguments. */
 final class Reference {
@@ -68,7 +70,8 @@ final class Reference {
             for (int row = 0; row < y.size(1); row++) {
                 for (int column = 0; column < y.size(2); column++) {
                     for (int o = 0; o < out; o++) {
-                        double sum = at(bias, o) + at(shift, o) + at(residual, at);
+                        double sum = at(bias, o) + at(residual, at)
+                                + at(shift, shift == null || shift.batch() == 1 ? o : b * out + o);
                         for (int ky = 0; ky < kernelHeight; ky++) {
                             for (int kx = 0; kx < kernelWidth; kx++) {
                                 int sy = row * stride + ky - padding.top();
@@ -202,15 +205,27 @@ final class Reference {
         return y;
     }
 
-    static Values concatChannels(Values a, Values b) {
-        int[] shape = a.shape().clone();
-        shape[shape.length - 1] += b.channels();
-        Values y = new Values(shape);
+    static Values add(Values a, Values b) {
+        Values y = new Values(a.shape());
         for (int i = 0; i < y.data().length; i++) {
-            int c = i % y.channels();
-            int position = i / y.channels();
-            y.data()[i] = c < a.channels() ? a.data()[position * a.channels() + c]
-                    : b.data()[position * b.channels() + c - a.channels()];
+            y.data()[i] = a.data()[i] + b.data()[i];
+        }
+        return y;
+    }
+
+    static Values concat(int axis, Values... parts) {
+        int[] shape = parts[0].shape().clone();
+        int along = axis < 0 ? axis + shape.length : axis;
+        shape[along] = Stream.of(parts).mapToInt(part -> part.size(along)).sum();
+        Values y = new Values(shape);
+        int rows = IntStream.range(0, along).map(i -> shape[i]).reduce(1, Math::multiplyExact);
+        int at = 0;
+        for (int row = 0; row < rows; row++) {
+            for (Values part : parts) {
+                int width = part.data().length / rows;
+                System.arraycopy(part.data(), row * width, y.data(), at, width);
+                at += width;
+            }
         }
         return y;
     }
@@ -236,22 +251,6 @@ final class Reference {
             int position = i / channels % ids[0].length;
             int token = ids[i / channels / ids[0].length][position];
             y.data()[i] = tokens.data()[token * channels + c] + positions.data()[position * channels + c];
-        }
-        return y;
-    }
-
-    /** All {@code parts} below one another. */
-    static Values stack(Values... parts) {
-        int[] shape = parts[0].shape().clone();
-        shape[0] = 0;
-        for (Values part : parts) {
-            shape[0] += part.batch();
-        }
-        Values y = new Values(shape);
-        int at = 0;
-        for (Values part : parts) {
-            System.arraycopy(part.data(), 0, y.data(), at, part.data().length);
-            at += part.data().length;
         }
         return y;
     }

@@ -54,7 +54,7 @@ abstract class SamplingContract extends DeviceFixture {
         Tensor latents = put(DataType.FLOAT32, b);
         Tensor all = device.toActivations(put(DataType.FLOAT32, a), latents, latents.rows(1, 1), latents);
         assertEquals(type, all.type());
-        assertExact(Reference.stack(a, b, b.rows(1, 1), b).rounded(type), all);
+        assertExact(Reference.concat(0, a, b, b.rows(1, 1), b).rounded(type), all);
     }
 
     @ParameterizedTest

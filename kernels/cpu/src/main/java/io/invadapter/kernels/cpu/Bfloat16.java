@@ -42,7 +42,7 @@ final class Bfloat16 {
     /** Converts {@code [B, L, C]}, perhaps {@link Tensor#columns} of a wider tensor, to contiguous float32. */
     static void widen(CpuDevice device, Tensor from, Tensor to) {
         int channels = from.channels();
-        int rows = Math.toIntExact(from.elements() / channels);
+        int rows = from.vectors();
         if (from.rowStride() == channels) {
             widen(device, from.address(), to.address(), from.elements());
             return;

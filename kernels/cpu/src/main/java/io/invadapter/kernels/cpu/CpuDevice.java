@@ -348,7 +348,13 @@ final class CpuDevice implements Device {
         arguments.convolution(x, w, shift, height, width);
         Tensor y = allocate(w.outputType(), x.batch(), height, width, w.outChannels());
         arguments.residual(residual, y);
-        w.run(x, y, shift == null ? w.bias() : shifted(w, shift), residual);
+        if (shift == null || shift.batch() == 1) {
+            w.run(x, y, shift == null ? w.bias() : shifted(w, shift), residual);
+        } else {
+            for (int row = 0; row < x.batch(); row++) {
+                w.run(x.rows(row, 1), y.rows(row, 1), shifted(w, shift.rows(row, 1)), residual == null ? null : residual.rows(row, 1));
+            }
+        }
         return y;
     }
 
@@ -396,7 +402,7 @@ final class CpuDevice implements Device {
         CpuWeights.Norm w = usable((CpuWeights.Norm) weights);
         arguments.layerNorm(x, w);
         Tensor y = allocate(x.type(), x.shape());
-        int rows = Math.toIntExact(x.elements() / w.channels());
+        int rows = x.vectors();
         DataType type = x.type() == DataType.FLOAT32 ? x.type()
                 : computing("layer norm", (d, t) -> layerNorm(d, t, 64, 64, epsilon));
         if (type == x.type()) {
@@ -493,17 +499,30 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor concatChannels(Tensor a, Tensor b) {
-        Tensor y = allocate(a.type(), arguments.concatChannels(a, b));
-        long bytes = a.type().bytes();
-        copyRows(a, y, 0);
-        copyRows(b, y, a.channels() * bytes);
+    public Tensor add(Tensor a, Tensor b) {
+        arguments.add(a, b);
+        Tensor y = allocate(a.type(), a.shape());
+        CpuElementwise.add(this, a, b, y);
         return y;
     }
 
-    /** Copies the channels of every position of {@code from} into the wider rows of {@code to}. */
+    @Override
+    public Tensor concat(int axis, Tensor... parts) {
+        int[] shape = arguments.concat(axis, parts);
+        Tensor y = allocate(parts[0].type(), shape);
+        Tensor rows = y.flat(axis);
+        long offset = 0;
+        for (Tensor part : parts) {
+            Tensor own = part.flat(axis);
+            copyRows(own, rows, offset);
+            offset += (long) own.channels() * own.type().bytes();
+        }
+        return y;
+    }
+
+    /** Copies the rows of a matrix into the wider ones of another. */
     private void copyRows(Tensor from, Tensor to, long offset) {
-        long rows = (long) from.batch() * from.positions();
+        long rows = from.batch();
         long narrow = (long) from.channels() * from.type().bytes();
         long wide = (long) to.channels() * to.type().bytes();
         oneDnn.primitive(List.of("copy rows", rows, narrow, wide), d -> {
@@ -586,13 +605,13 @@ final class CpuDevice implements Device {
     @Override
     public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
         arguments.combine(targets, factors, terms);
-        CpuSampling.combine(this, targets, factors, terms);
+        CpuElementwise.combine(this, targets, factors, terms);
     }
 
     @Override
     public void matchDeviation(Tensor target, Tensor reference, Tensor amounts) {
         arguments.matchDeviation(target, reference, amounts);
-        CpuSampling.matchDeviation(this, target, reference, amounts);
+        CpuElementwise.matchDeviation(this, target, reference, amounts);
     }
 
     @Override

@@ -47,7 +47,7 @@ record CpuLinear(CpuPacker packer, int inFeatures, int outFeatures, PackedWeight
 
     /** Writes {@code combine(activation(x W^T + b), operand)} to {@code y}; all three are of one type. */
     void run(CpuDevice device, Tensor x, Tensor y, Device.Activation activation, Combine combine, Tensor operand) {
-        int rows = Math.toIntExact(x.elements() / inFeatures);
+        int rows = x.vectors();
         // First of all: tensors of a closed device are refused here, and its weights are gone.
         long from = x.address();
         long to = y.address();

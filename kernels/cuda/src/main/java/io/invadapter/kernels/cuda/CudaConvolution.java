@@ -74,14 +74,18 @@ final class CudaConvolution implements CudaWeights, Device.Convolution {
         // In float32 the result is only converted, so what is added to it is added afterwards.
         Tensor result = widened ? device.allocate(DataType.FLOAT32, y.shape()) : y;
         arguments.residual(residual, result);
-        Tensor together = widened ? null : residual;
+        boolean shiftOfEach = shift != null && shift.batch() > 1;
+        Tensor together = widened || shiftOfEach ? null : residual;
         // cuDNN pads all sides alike; anything else is padded beforehand.
         boolean even = padding.equals(Device.Padding.same(padding.top()));
         Tensor input = even ? x : device.maps().padded(x, padding);
         ConvolutionPlans.Entry plan = device.convolutions().plan(new Dnn.Shape(x.type(), x.batch(), input.size(1), input.size(2),
                 inChannels, outChannels, kernelHeight, kernelWidth, stride, even ? padding.top() : 0, together != null));
-        plan.run(input.address(), weight, shift == null ? bias : shifted(shift), together == null ? 0 : together.address(),
+        plan.run(input.address(), weight, shift == null || shiftOfEach ? bias : shifted(shift), together == null ? 0 : together.address(),
                 y.address());
+        if (shiftOfEach) {
+            device.maps().shift(y, shift, widened ? null : residual);
+        }
         if (widened) {
             device.maps().widen(y, residual, result);
         }

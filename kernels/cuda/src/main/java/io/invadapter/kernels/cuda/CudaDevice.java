@@ -445,8 +445,13 @@ final class CudaDevice implements Device {
     }
 
     @Override
-    public Tensor concatChannels(Tensor a, Tensor b) {
-        return maps.concatChannels(arguments, a, b);
+    public Tensor add(Tensor a, Tensor b) {
+        return maps.add(arguments, a, b);
+    }
+
+    @Override
+    public Tensor concat(int axis, Tensor... parts) {
+        return maps.concat(arguments, axis, parts);
     }
 
     // --- norms and attention ----------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ final class CudaGatedLinear implements CudaWeights, Device.GatedLinear {
 
     Tensor run(Arguments arguments, Tensor x) {
         Tensor y = device.allocate(x.type(), arguments.gatedLinear(x, this));
-        int rows = Math.toIntExact(x.elements() / inFeatures);
+        int rows = x.vectors();
         if (sums == 0) {
             Tensor both = device.allocate(x.type(), rows, 2 * outFeatures);
             device.products().linear(x.address(), weight, 0, 0, both.address(), rows, inFeatures, 2 * outFeatures);

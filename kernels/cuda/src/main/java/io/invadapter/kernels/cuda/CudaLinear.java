@@ -47,7 +47,7 @@ final class CudaLinear implements CudaWeights, Device.Linear {
         } else {
             // cublasLt's GELU is the one with tanh, and it has neither SiLU nor the quick GELU.
             multiply(x, 0, 0, y);
-            device.pointwise().add(y.address(), bias, activation, added, y.address(), rows(y), outFeatures, device.stream());
+            device.pointwise().add(y.address(), bias, activation, added, y.address(), y.vectors(), outFeatures, device.stream());
         }
         return y;
     }
@@ -58,10 +58,6 @@ final class CudaLinear implements CudaWeights, Device.Linear {
     }
 
     private void multiply(Tensor x, long shift, long residual, Tensor y) {
-        device.products().linear(x.address(), weight, shift, residual, y.address(), rows(y), inFeatures, outFeatures);
-    }
-
-    private static int rows(Tensor y) {
-        return Math.toIntExact(y.elements() / y.channels());
+        device.products().linear(x.address(), weight, shift, residual, y.address(), y.vectors(), inFeatures, outFeatures);
     }
 }

@@ -31,9 +31,24 @@ final class CudaMaps {
         return y;
     }
 
-    Tensor concatChannels(Arguments arguments, Tensor a, Tensor b) {
-        Tensor y = device.allocate(a.type(), arguments.concatChannels(a, b));
-        pointwise.concat(a.address(), b.address(), y.address(), rows(a), a.channels(), b.channels(), device.stream());
+    Tensor add(Arguments arguments, Tensor a, Tensor b) {
+        arguments.add(a, b);
+        Tensor y = device.allocate(a.type(), a.shape());
+        pointwise.add(a.address(), 0, Device.Activation.NONE, b.address(), y.address(), a.vectors(), a.channels(), device.stream());
+        return y;
+    }
+
+    Tensor concat(Arguments arguments, int axis, Tensor... parts) {
+        int[] shape = arguments.concat(axis, parts);
+        Tensor y = device.allocate(parts[0].type(), shape);
+        Tensor rows = y.flat(axis);
+        Pointwise kernels = y.type() == device.precision().type() ? pointwise : floats;
+        int at = 0;
+        for (Tensor part : parts) {
+            Tensor own = part.flat(axis);
+            kernels.concat(own.address(), rows.address(), rows.batch(), own.channels(), rows.channels(), at, device.stream());
+            at += own.channels();
+        }
         return y;
     }
 
@@ -51,6 +66,12 @@ final class CudaMaps {
                 shape.outChannels(), device.stream());
     }
 
+    /** {@code y[b] += shift[b] + residual[b]} at every position of a map; the residual may be {@code null}. */
+    void shift(Tensor y, Tensor shift, Tensor residual) {
+        pointwise.addToEach(y.address(), shift.address(), residual == null ? 0 : residual.address(), y.address(), y.batch(),
+                y.positions(), y.channels(), device.stream());
+    }
+
     /** A vector and another of the same length. */
     Tensor sum(Tensor vector, long other) {
         Tensor sum = device.allocate(vector.type(), vector.channels());
@@ -62,12 +83,8 @@ final class CudaMaps {
     void widen(Tensor x, Tensor residual, Tensor y) {
         pointwise.toFloat(x.address(), y.address(), x.elements(), device.stream());
         if (residual != null) {
-            floats.add(y.address(), 0, Device.Activation.NONE, residual.address(), y.address(), rows(y), y.channels(),
+            floats.add(y.address(), 0, Device.Activation.NONE, residual.address(), y.address(), y.vectors(), y.channels(),
                     device.stream());
         }
-    }
-
-    private static int rows(Tensor x) {
-        return Math.toIntExact(x.elements() / x.channels());
     }
 }

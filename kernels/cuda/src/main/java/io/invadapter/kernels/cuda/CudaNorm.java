@@ -54,7 +54,7 @@ final class CudaNorm implements CudaWeights, Device.Norm {
     Tensor layer(Arguments arguments, Tensor x, float epsilon) {
         arguments.layerNorm(x, this);
         Tensor y = device.allocate(x.type(), x.shape());
-        device.normalisation().layerNorm(x.address(), scale, shift, y.address(), Math.toIntExact(x.elements() / channels),
+        device.normalisation().layerNorm(x.address(), scale, shift, y.address(), x.vectors(),
                 channels, epsilon, device.stream());
         return y;
     }

@@ -35,8 +35,12 @@ public final class Pointwise {
     }
 
     private void launch(String operator, String name, long threads, CudaDriver.Stream stream, Parameters parameters) {
-        library.driver().launch(library.function(operator, name, 0), Grid.of(threads, THREADS), THREADS, 0, stream,
-                parameters);
+        launch(operator, name, threads, 1, stream, parameters);
+    }
+
+    private void launch(String operator, String name, long threads, int groups, CudaDriver.Stream stream, Parameters parameters) {
+        library.driver().launch(library.function(operator, name, 0), new Grid(Grid.of(threads, THREADS).x(), groups, 1), THREADS, 0,
+                stream, parameters);
     }
 
     /**
@@ -116,6 +120,28 @@ public final class Pointwise {
      */
     public void add(long x, long bias, Activation activation, long residual, long y, int rows, int channels,
                     CudaDriver.Stream stream) {
+        add(x, bias, activation, residual, y, 1, rows, channels, stream);
+    }
+
+    /**
+     * The same for groups of rows, each with a bias of its own.
+     *
+     * @param x        address of {@code [groups, rows, channels]}, as are {@code residual}, which may be 0, and {@code y}
+     * @param biases   address of {@code [groups, channels]}
+     * @param residual or 0
+     * @param y        may be {@code x} or the residual
+     * @param groups   1 to 65535
+     * @param rows     at least 1
+     * @param channels at least 1
+     * @param stream   where
+     */
+    public void addToEach(long x, long biases, long residual, long y, int groups, int rows, int channels, CudaDriver.Stream stream) {
+        Check.range("groups", groups, 1, 65535);
+        add(x, biases, Activation.NONE, residual, y, groups, rows, channels, stream);
+    }
+
+    private void add(long x, long bias, Activation activation, long residual, long y, int groups, int rows, int channels,
+                     CudaDriver.Stream stream) {
         Check.address("x", x, library.bytes());
         Check.optional("bias", bias, library.bytes());
         Check.optional("residual", residual, library.bytes());
@@ -123,10 +149,10 @@ public final class Pointwise {
         Check.positive("rows", rows);
         Check.positive("channels", channels);
         long chunks = Math.ceilDiv(channels, library.chunk());
-        add(x, bias, activation, residual, y, rows, channels, rowsPerThread(chunks * rows), stream);
+        add(x, bias, activation, residual, y, groups, rows, channels, rowsPerThread(chunks * rows * groups), stream);
     }
 
-    void add(long x, long bias, Activation activation, long residual, long y, int rows, int channels, int perThread,
+    void add(long x, long bias, Activation activation, long residual, long y, int groups, int rows, int channels, int perThread,
              CudaDriver.Stream stream) {
         String name = switch (activation) {
             case NONE -> "add";
@@ -135,7 +161,7 @@ public final class Pointwise {
             case GELU -> "add_gelu";
         };
         long chunks = Math.ceilDiv(channels, library.chunk());
-        launch("add", name, chunks * Math.ceilDiv(rows, perThread), stream,
+        launch("add", name, chunks * Math.ceilDiv(rows, perThread), groups, stream,
                 new Parameters().int64(x).int64(bias).int64(residual).int64(y).int32(rows).int32(channels).int32(perThread));
     }
 
@@ -206,25 +232,23 @@ public final class Pointwise {
     }
 
     /**
-     * Rows of {@code a} continued by those of {@code b}.
+     * One part of a concatenation: columns {@code at} to {@code at + channels} of {@code y}.
      *
-     * @param a         address of {@code [rows, channelsA]}
-     * @param b         address of {@code [rows, channelsB]}
-     * @param y         address of {@code [rows, channelsA + channelsB]}
-     * @param rows      at least 1
-     * @param channelsA at least 1
-     * @param channelsB at least 1
-     * @param stream    where
+     * @param x        address of {@code [rows, channels]}
+     * @param y        address of {@code [rows, width]}
+     * @param rows     at least 1
+     * @param channels at least 1
+     * @param width    at least {@code at + channels}
+     * @param at       at least 0
+     * @param stream   where
      */
-    public void concat(long a, long b, long y, int rows, int channelsA, int channelsB, CudaDriver.Stream stream) {
-        Check.address("a", a, library.bytes());
-        Check.address("b", b, library.bytes());
+    public void concat(long x, long y, int rows, int channels, int width, int at, CudaDriver.Stream stream) {
+        Check.address("x", x, library.bytes());
         Check.address("y", y, library.bytes());
         Check.positive("rows", rows);
-        Check.positive("channels of a", channelsA);
-        Check.positive("channels of b", channelsB);
-        long chunks = Math.ceilDiv(channelsA, library.chunk()) + Math.ceilDiv(channelsB, library.chunk());
-        launch("concat", "concat_channels", rows * chunks, stream, new Parameters().int64(a).int64(b).int64(y)
-                .int32(rows).int32(channelsA).int32(channelsB));
+        Check.range("channels", channels, 1, width);
+        Check.range("at", at, 0, width - channels);
+        launch("concat", "concat", (long) rows * Math.ceilDiv(channels, library.chunk()), stream,
+                new Parameters().int64(x).int64(y).int32(rows).int32(channels).int32(width).int32(at));
     }
 }

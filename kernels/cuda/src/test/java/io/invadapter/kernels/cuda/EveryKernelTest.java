@@ -88,7 +88,7 @@ class EveryKernelTest {
             device.conv2d(x, device.packer().convolution(weights(64, 64, 3, 3), weights(64), 2, new Padding(0, 0, 1, 1), type), null, null);
             device.conv2d(x, device.packer().convolution(weights(64, 64, 3, 3), null, 1, Padding.same(1), DataType.FLOAT32), null, null);
             device.upsample2x(x, 32, 32);
-            device.concatChannels(x, x);
+            device.concat(-1, x, x);
         }
 
         private void norms() {

@@ -129,7 +129,9 @@ class LauncherTest {
                 () -> pointwise.pad(A, A, 1, 3, 3, 8, new Padding(0, -1, 0, 1), null));
         refused("height of y is 2, expected 3 to 2147483647",
                 () -> pointwise.pad(A, A, 1, 3, 3, 8, new Padding(0, 0, -1, 0), null));
-        refused("channels of b is 0, expected at least 1", () -> pointwise.concat(A, A, A, 1, 8, 0, null));
+        refused("groups is 0, expected 1 to 65535", () -> pointwise.addToEach(A, A, 0, A, 0, 1, 8, null));
+        refused("channels is 9, expected 1 to 8", () -> pointwise.concat(A, A, 1, 9, 8, 0, null));
+        refused("at is 1, expected 0 to 0", () -> pointwise.concat(A, A, 1, 8, 8, 1, null));
         refused("items is 17179869184, expected 1 to 2147483647 in one launch",
                 () -> pointwise.toFloat(A, A, 1L << 36, null));
     }

@@ -46,6 +46,7 @@ final class PointwiseCases {
                 cases.add(add(activation, 13, 48, true, true, shift));
                 cases.add(add(activation, 3, 45, true, false, shift));
             }
+            cases.add(addToEach(13, 48, shift == 0, shift));
             cases.add(upsample(2, 3, 5, 5, 9, 48, shift));
             cases.add(upsample(1, 3, 5, 6, 10, 45, shift));
             cases.add(pad(2, 3, 4, 48, new Padding(1, 2, 3, 4), shift));
@@ -124,6 +125,8 @@ final class PointwiseCases {
             cases.add(farOut(activation));
         }
         cases.add(add(Activation.NONE, 100, 64, true, false, 0));
+        cases.add(addToEach(35, 64, true, 0));
+        cases.add(addToEach(7, 45, false, 0));
         cases.add(add(Activation.NONE, 15, 64, true, true, 0));
         cases.add(add(Activation.NONE, 26, 48, false, true, 1));
         cases.add(upsample(2, 12, 20, 24, 40, 64, 0));
@@ -403,7 +406,7 @@ final class PointwiseCases {
             long biases = withBias ? bench.values(bias, shift(shift, 1)) : 0;
             long residuals = withResidual ? bench.values(residual, shift(shift, 2)) : 0;
             Pointwise pointwise = new Pointwise(bench.library());
-            pointwise.add(input, biases, activation, residuals, out, rows, channels, 8, null);
+            pointwise.add(input, biases, activation, residuals, out, 1, rows, channels, 8, null);
             Bench.close("add", expected, bench.readValues(out, n), bench.tolerance());
             // Bands of 8 rows each read the bias: its share is a fixed one where bands are full.
             long size = bench.size();
@@ -414,6 +417,26 @@ final class PointwiseCases {
                 Bench.close("add in place", expected, bench.readValues(residuals, n), bench.tolerance());
                 bench.counted(launches -> { });
             }
+        });
+    }
+
+    /** Three groups of rows, each with a bias of its own. */
+    private static KernelCase addToEach(int rows, int channels, boolean withResidual, int shift) {
+        return new KernelCase("add to each, 3 x " + rows + " x " + channels + (withResidual ? ", residual" : "") + shifted(shift), bench -> {
+            Random random = new Random(rows);
+            int n = 3 * rows * channels;
+            float[] x = bench.random(random, n, 0, 1);
+            float[] biases = bench.random(random, 3 * channels, 0, 1);
+            float[] residual = bench.random(random, n, 0, 1);
+            double[] expected = new double[n];
+            for (int i = 0; i < n; i++) {
+                expected[i] = x[i] + biases[i / (rows * channels) * channels + i % channels] + (withResidual ? residual[i] : 0);
+            }
+            long out = bench.result(n, shift(shift, 3));
+            new Pointwise(bench.library()).addToEach(bench.values(x, shift(shift, 0)), bench.values(biases, shift(shift, 1)),
+                    withResidual ? bench.values(residual, shift(shift, 2)) : 0, out, 3, rows, channels, null);
+            Bench.close("add", expected, bench.readValues(out, n), bench.tolerance());
+            bench.counted(launches -> { });
         });
     }
 
@@ -475,17 +498,19 @@ final class PointwiseCases {
             Random random = new Random(rows);
             float[] a = bench.random(random, rows * channelsA, 0, 1);
             float[] b = bench.random(random, rows * channelsB, 0, 1);
-            float[] expected = new float[a.length + b.length];
+            int width = channelsA + channelsB;
+            float[] expected = new float[rows * width];
             for (int r = 0; r < rows; r++) {
-                System.arraycopy(a, r * channelsA, expected, r * (channelsA + channelsB), channelsA);
-                System.arraycopy(b, r * channelsB, expected, r * (channelsA + channelsB) + channelsA, channelsB);
+                System.arraycopy(a, r * channelsA, expected, r * width, channelsA);
+                System.arraycopy(b, r * channelsB, expected, r * width + channelsA, channelsB);
             }
             long out = bench.result(expected.length, shift(shift, 2));
-            new Pointwise(bench.library()).concat(bench.values(a, shift(shift, 0)), bench.values(b, shift(shift, 1)), out,
-                    rows, channelsA, channelsB, null);
+            Pointwise pointwise = new Pointwise(bench.library());
+            pointwise.concat(bench.values(a, shift(shift, 0)), out, rows, channelsA, width, 0, null);
+            perfect(bench, shift == 0 && rows > 100, (long) bench.size() * a.length, (long) bench.size() * a.length);
+            pointwise.concat(bench.values(b, shift(shift, 1)), out, rows, channelsB, width, channelsA, null);
             Bench.same(expected, bench.readValues(out, expected.length));
-            perfect(bench, shift == 0 && rows > 100, (long) bench.size() * expected.length,
-                    (long) bench.size() * expected.length);
+            perfect(bench, shift == 0 && rows > 100, (long) bench.size() * b.length, (long) bench.size() * b.length);
         });
     }
 

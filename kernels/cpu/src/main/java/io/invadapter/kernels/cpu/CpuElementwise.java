@@ -1,47 +1,50 @@
 package io.invadapter.kernels.cpu;
 
+import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.List;
 
-/** What a sampler does to latents, in Java. All of it is float32. */
-final class CpuSampling {
+/** What is computed element by element, in Java and in float32. */
+final class CpuElementwise {
 
-    private CpuSampling() {
+    private CpuElementwise() {
+    }
+
+    static void add(CpuDevice device, Tensor a, Tensor b, Tensor y) {
+        Bfloat16.inChunks(device, y.elements(), (start, n) -> {
+            float[] sum = read(a, start, n);
+            add(sum, 1, read(b, start, n));
+            write(sum, y, start);
+        });
     }
 
     static void combine(CpuDevice device, List<Tensor> targets, Tensor factors, Tensor... terms) {
         float[] all = device.download(factors);
-        MemorySegment[] from = new MemorySegment[terms.length];
-        for (int j = 0; j < terms.length; j++) {
-            from[j] = CpuDevice.view(terms[j]);
-        }
-        List<MemorySegment> to = targets.stream().map(CpuDevice::view).toList();
         // What has the same factors is one row.
         int rows = factors.batch();
         long elements = targets.getFirst().elements() / rows;
         for (int b = 0; b < rows; b++) {
             int row = b;
-            Bfloat16.inChunks(device, elements, (start, n) -> combine(to, all, row, from, row * elements + start, n));
+            Bfloat16.inChunks(device, elements, (start, n) -> combine(targets, all, row, terms, row * elements + start, n));
         }
     }
 
     /** {@code n} elements of all targets from number {@code start} on, by the factors of that row. */
-    private static void combine(List<MemorySegment> targets, float[] factors, int row, MemorySegment[] terms, long start, int n) {
+    private static void combine(List<Tensor> targets, float[] factors, int row, Tensor[] terms, long start, int n) {
         float[][] sums = new float[targets.size()][n];
         for (int j = 0; j < terms.length; j++) {
             float[] term = null;
             for (int i = 0; i < sums.length; i++) {
                 float factor = factors[(row * sums.length + i) * terms.length + j];
                 if (factor != 0) {
-                    term = term == null ? floats(terms[j], start, n) : term;
+                    term = term == null ? read(terms[j], start, n) : term;
                     add(sums[i], factor, term);
                 }
             }
         }
         for (int i = 0; i < sums.length; i++) {
-            MemorySegment.copy(sums[i], 0, targets.get(i), ValueLayout.JAVA_FLOAT, Float.BYTES * start, n);
+            write(sums[i], targets.get(i), start);
         }
     }
 
@@ -79,7 +82,17 @@ final class CpuSampling {
         return squares / values.length;
     }
 
-    private static float[] floats(MemorySegment source, long start, int n) {
-        return source.asSlice(Float.BYTES * start, (long) Float.BYTES * n).toArray(ValueLayout.JAVA_FLOAT);
+    private static float[] read(Tensor x, long start, int n) {
+        return Floats.read(part(x, start, n), x.type(), n);
+    }
+
+    private static void write(float[] values, Tensor y, long start) {
+        Floats.write(values, y.type(), part(y, start, values.length));
+    }
+
+    /** {@code n} elements from number {@code start} on. */
+    private static MemorySegment part(Tensor x, long start, int n) {
+        int bytes = x.type().bytes();
+        return CpuDevice.view(x).asSlice(start * bytes, (long) n * bytes);
     }
 }
