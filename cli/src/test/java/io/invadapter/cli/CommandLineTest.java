@@ -247,6 +247,39 @@ class CommandLineTest {
         }
     }
 
+    /** Two of diffusers' runs: one that draws noise, and one that calls the network twice in a step. */
+    @Test
+    void verifyRunsSamplersOnAFormula() throws Exception {
+        String config = "{\"num_train_timesteps\": 1000, \"beta_start\": 0.00085, \"beta_end\": 0.012, \"beta_schedule\": \"scaled_linear\","
+                + " \"prediction_type\": \"epsilon\", \"steps_offset\": 1, \"timestep_spacing\": \"leading\"}";
+        String run = "{\"key\": \"%s\", \"class\": \"%s\", \"steps\": 5, \"strength\": null, \"eta\": null, \"config\": " + config + "}";
+        String text = "{\"case\": \"samplers\", \"model\": \"tanh(x * (0.8 + 0.3 cos(t / 250)) + 0.2 sin(t / 97))\", \"runs\": ["
+                + run.formatted("euler-a/5", "EulerAncestralDiscreteScheduler") + ", " + run.formatted("heun/5", "HeunDiscreteScheduler") + "]}";
+        float[] draws = {-0.356128f, 0.437223f, 0.491305f, -0.204102f, -0.0885314f, 0.523883f, -0.665871f,
+            0.850377f, -1.04375f, -1.34531f};
+        float[] ancestral = {8.06081f, -1.5349f, 4.27945f, -0.790078f, 3.50127f, -0.660183f, 2.63623f, 0.0158538f,
+            2.04566f, -0.0559068f, 2.00525f, -0.0534563f};
+        float[] heun = {8.06081f, -1.5349f, 5.95185f, -1.64008f, 5.76189f, -1.05206f, 4.78879f, -0.765515f,
+            4.72438f, -0.622823f, 4.14302f, -0.354147f, 4.13691f, -0.448838f, 3.60472f, -0.334991f,
+            3.60464f, -0.298529f, 3.56335f, -0.285517f};
+        new SafetensorsWriter().add("in.x", new long[] {1, 1, 1, 2}, new float[] {1.541f, -0.293429f})
+                .add("in.x0", new long[] {1, 1, 1, 2}, new float[2]).add("in.noises", new long[] {5, 1, 1, 2}, draws)
+                .add("euler-a/5.timesteps", new long[] {5}, new float[] {801, 601, 401, 201, 1}).add("euler-a/5.samples", new long[] {6, 1, 1, 2}, ancestral)
+                .add("heun/5.sigmas", new long[] {10}, new float[] {5.1344333f, 2.2928548f, 2.2928548f, 1.1682165f, 1.1682165f, 0.5740508f,
+                    0.5740508f, 0.04131448f, 0.04131448f, 0}).add("heun/5.samples", new long[] {10, 1, 1, 2}, heun)
+                .write(folder.resolve("golden.safetensors"));
+        Path file = folder.resolve("case.json");
+        Files.writeString(file, text);
+        assertEquals(0, run("verify", folder, "--device", "cpu").code());
+
+        Files.writeString(file, text.replace("0.8", "0.81"));
+        assertEquals(1, run("verify", folder, "--device", "cpu").code());
+        Files.writeString(file, text.replace("tanh", "sinh"));
+        Outcome outcome = run("verify", folder, "--device", "cpu");
+        assertEquals(1, outcome.code());
+        assertTrue(outcome.message().contains("case.json: model is \"sinh(x") && outcome.message().contains("expected \"tanh(x"), outcome.message());
+    }
+
     @Test
     void charactersThatWereLostOnTheWayAreNotDrawn() throws Exception {
         Path out = folder.resolve("out.png");

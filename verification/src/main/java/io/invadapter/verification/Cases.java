@@ -17,6 +17,7 @@ final class Cases {
 
     private static Map<String, Function<CaseFolder, GoldenCase>> byName() {
         Map<String, Function<CaseFolder, GoldenCase>> cases = new TreeMap<>();
+        cases.put("samplers", SamplersCase::new);
         return cases;
     }
 
