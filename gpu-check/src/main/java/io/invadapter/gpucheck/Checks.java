@@ -6,6 +6,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
@@ -105,7 +106,7 @@ final class Checks {
         }
 
         private Latents generate(Diffusion diffusion, Diffusion.People people) {
-            return diffusion.generate(noise(1), List.of(guidance), STEPS, people == null ? null
+            return diffusion.generate(noise(1), List.of(guidance), diffusion.ddim(STEPS), FreshNoise.NONE, people == null ? null
                     : new Diffusion.IdentityControl(adapter, people, new int[] {0}, new double[] {0.6}, IdentityLayers.BOTH,
                             IdentityRows.PROMPT), QUIET).latents();
         }

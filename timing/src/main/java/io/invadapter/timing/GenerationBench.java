@@ -5,6 +5,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
@@ -210,7 +211,7 @@ public final class GenerationBench implements AutoCloseable {
             doing.accept(Part.TEXT, this::text);
             if (kind == Kind.FIRST) {
                 doing.accept(Part.ENCODE, this::encode);
-                doing.accept(Part.INVERT, () -> noise = diffusion.invertToNoise(face, List.of(caption), steps, listener));
+                doing.accept(Part.INVERT, () -> noise = diffusion.invertToNoise(face, List.of(caption), diffusion.ddim(steps), listener));
             }
             doing.accept(Part.DENOISE, this::denoise);
             doing.accept(Part.DECODE, this::decode);
@@ -249,7 +250,7 @@ public final class GenerationBench implements AutoCloseable {
             };
             double[] scales = new double[batch];
             Arrays.fill(scales, SCALE);
-            clean = diffusion.generate(Latents.stack(start), guidance, steps, people == null ? null
+            clean = diffusion.generate(Latents.stack(start), guidance, diffusion.ddim(steps), FreshNoise.NONE, people == null ? null
                     : new Diffusion.IdentityControl(synthetic.adapter(), people, new int[batch], scales, IdentityLayers.BOTH,
                             IdentityRows.PROMPT), listener).latents();
         }

@@ -6,6 +6,8 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.IdentityAttention;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Precision;
@@ -109,24 +111,25 @@ final class ModelCase extends PlainCase {
         input("gen.zT");
         Latents start = latents("gen.zT");
         List<Diffusion.Guidance> guidance = List.of(guidance(negative, prompt));
-        outputs.put("gen.plain", diffusion.generate(start, guidance, steps(), null, CaseModel.QUIET).latents().values());
-        List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), steps(), CaseModel.QUIET);
+        Walk walk = diffusion.ddim(steps());
+        outputs.put("gen.plain", diffusion.generate(start, guidance, walk, FreshNoise.NONE, null, CaseModel.QUIET).latents().values());
+        List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), walk, CaseModel.QUIET);
         outputs.put("invert.trajectory", Latents.stack(trajectory).values());
         Latents noise = trajectory.getLast();
-        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), steps(), CaseModel.QUIET).values());
+        outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), walk, CaseModel.QUIET).values());
 
         List<Latents> kept = new ArrayList<>();
-        Diffusion.Result result = diffusion.generate(start, guidance, steps(),
+        Diffusion.Result result = diffusion.generate(start, guidance, walk, FreshNoise.NONE,
                 identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), (done, all, x) -> kept.add(x.get()));
         outputs.put("customize.final", result.latents().values());
         outputs.put("customize.identity_final", result.identity().values());
         outputs.put("customize.trajectory", Latents.stack(kept).values());
         outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
-        outputs.put("customize.final_conditional_only", diffusion.generate(start, guidance, steps(),
+        outputs.put("customize.final_conditional_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
                 identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.PROMPT), CaseModel.QUIET).latents().values());
-        outputs.put("customize.final_self_only", diffusion.generate(start, guidance, steps(),
+        outputs.put("customize.final_self_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
                 identity(adapter, noise, caption, IdentityLayers.SELF_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
-        outputs.put("customize.final_cross_only", diffusion.generate(start, guidance, steps(),
+        outputs.put("customize.final_cross_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
                 identity(adapter, noise, caption, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
     }
 

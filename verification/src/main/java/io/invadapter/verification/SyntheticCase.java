@@ -6,6 +6,8 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.IdentityAttention;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Precision;
@@ -57,10 +59,11 @@ final class SyntheticCase extends PlainCase {
         }
         if (wanted(Part.LOOPS) || wanted(Part.IDENTITY)) {
             try (Diffusion diffusion = model.diffusion()) {
-                Latents noise = diffusion.invertToNoise(clean, List.of(caption), steps(), CaseModel.QUIET);
+                Walk walk = diffusion.ddim(steps());
+                Latents noise = diffusion.invertToNoise(clean, List.of(caption), walk, CaseModel.QUIET);
                 outputs.put("invert.last", noise.values());
                 firstStep(model, adapter, noise, caption, start, negative, prompt);
-                outputs.put("customize.final", diffusion.generate(start, List.of(guidance(negative, prompt)), steps(),
+                outputs.put("customize.final", diffusion.generate(start, List.of(guidance(negative, prompt)), walk, FreshNoise.NONE,
                         identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
             }
         }

@@ -37,6 +37,12 @@ public final class Fingerprint {
         return add(bytes);
     }
 
+    public Fingerprint add(double... values) {
+        ByteBuffer bytes = ByteBuffer.allocate(Double.BYTES * values.length);
+        bytes.asDoubleBuffer().put(values);
+        return add(bytes);
+    }
+
     private Fingerprint add(ByteBuffer bytes) {
         digest.update(ByteBuffer.allocate(4).putInt(0, bytes.remaining()));
         digest.update(bytes);

@@ -7,6 +7,9 @@ import io.invadapter.engine.picture.FacePicture;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Step;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
 import io.invadapter.engine.vae.PictureLatents;
 import java.awt.image.BufferedImage;
@@ -46,22 +49,28 @@ public final class Identities implements AutoCloseable {
         return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
     }
 
-    /** @param captionText the caption, encoded */
-    public Person person(BufferedImage picture, String caption, float[] captionText, int steps) {
+    /**
+     * @param captionText the caption, encoded
+     * @param walk        of the pictures to come
+     */
+    public Person person(BufferedImage picture, String caption, float[] captionText, Walk walk) {
         BufferedImage face = FacePicture.square(picture, size());
         int width = face.getWidth();
         // cuda:0 and cuda:1 compute the same.
         String kindOfDevice = model.device().name().split(":")[0];
-        String key = new Fingerprint().add(weights).add(kindOfDevice).add(model.device().precision().toString())
+        Fingerprint key = new Fingerprint().add(weights).add(kindOfDevice).add(model.device().precision().toString())
                 .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
-                .add(model.tokenizer().encode(caption).ids())
-                .add(model.schedule().timesteps(steps)).value();
-        return new Person(key, face, captionText);
+                .add(model.tokenizer().encode(caption).ids());
+        // Its own row goes from level to level, whichever sampler the pictures take.
+        for (Step step : walk.steps()) {
+            key.add(step.timestep(), step.alphaFrom(), step.alphaTo());
+        }
+        return new Person(key.value(), face, captionText);
     }
 
     /** Whether what a picture needs of a face can be there for the next one. */
-    public boolean canKeep(int steps) {
-        return cache.accepts(steps, elements());
+    public boolean canKeep(Walk walk) {
+        return cache.accepts(walk.steps().size(), elements());
     }
 
     private int elements() {
@@ -71,24 +80,25 @@ public final class Identities implements AutoCloseable {
     /**
      * Clean latents.
      *
+     * @param walk   from the noise to them, with {@code fresh} on the way
      * @param faces  of each picture, {@code null} for one of nobody
      * @param scales lambda of each picture
      * @throws java.util.concurrent.CancellationException when nobody waits for any of the pictures
      */
-    public Latents sample(Latents noise, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, int steps, IdentityLayers layers, IdentityRows rows,
-            Diffusion.StepListener inverting, Diffusion.StepListener generating) {
+    public Latents sample(Latents noise, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, Walk walk, FreshNoise fresh,
+            IdentityLayers layers, IdentityRows rows, Diffusion.StepListener inverting, Diffusion.StepListener generating) {
         Map<String, Person> byKey = new LinkedHashMap<>();
         faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
         if (byKey.isEmpty()) {
-            return diffusion.generate(noise, guidance, steps, null, generating).latents();
+            return diffusion.generate(noise, guidance, walk, fresh, null, generating).latents();
         }
         List<Person> people = List.copyOf(byKey.values());
         List<String> keys = List.copyOf(byKey.keySet());
         int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Sampling sampling = source -> diffusion.generate(noise, guidance, steps, new Diffusion.IdentityControl(adapter, source,
+        Sampling sampling = source -> diffusion.generate(noise, guidance, walk, fresh, new Diffusion.IdentityControl(adapter, source,
                 ofPictures, scales, layers, rows), generating).latents();
         cache.beginBatch();
-        if (keys.stream().allMatch(key -> cache.contains(key, steps, elements()))) {
+        if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {
             try {
                 return sampling.with(new Diffusion.Stored(people.size(), (step, features) -> {
                     for (int i = 0; i < people.size(); i++) {
@@ -99,7 +109,7 @@ public final class Identities implements AutoCloseable {
                 cache.beginBatch();
             }
         }
-        return computed(sampling, people, steps, inverting);
+        return computed(sampling, people, walk, inverting);
     }
 
     /** The steps, with people from one source or another. */
@@ -108,17 +118,17 @@ public final class Identities implements AutoCloseable {
     }
 
     /** Inverts the faces and takes them through the steps beside the pictures, keeping their keys and values for later. */
-    private Latents computed(Sampling sampling, List<Person> people, int steps, Diffusion.StepListener inverting) {
+    private Latents computed(Sampling sampling, List<Person> people, Walk walk, Diffusion.StepListener inverting) {
         List<Latents> faces = new ArrayList<>();
         people.forEach(person -> faces.add(Wanted.get(model.device(), () -> inverting.wants(0),
                 () -> PictureLatents.encode(person.face, model.vae()))));
         List<float[]> captions = people.stream().map(Person::caption).toList();
-        Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, steps, inverting);
-        if (!canKeep(steps)) {
-            cache.tellOfRefusal(steps, elements());
+        Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, walk, inverting);
+        if (!canKeep(walk)) {
+            cache.tellOfRefusal(walk.steps().size(), elements());
             return sampling.with(new Diffusion.Inverted(inverted, captions, null));
         }
-        List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, steps, elements())).toList();
+        List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, walk.steps().size(), elements())).toList();
         try {
             Latents clean = sampling.with(new Diffusion.Inverted(inverted, captions, (step, features) -> {
                 for (int i = 0; i < writers.size(); i++) {

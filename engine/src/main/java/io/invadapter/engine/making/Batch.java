@@ -7,7 +7,9 @@ import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.engine.text.PromptNotices;
@@ -54,6 +56,10 @@ public final class Batch {
             return order.isOpen() && !order.has(index);
         }
 
+        long seed() {
+            return order.request().seed() + index;
+        }
+
         boolean isGuided() {
             return order.request().guidanceScale() > 1;
         }
@@ -63,6 +69,7 @@ public final class Batch {
     private final StableDiffusion model;
     private final Device device;
     private final Kind kind;
+    private final Walk walk;
     private final List<Order> orders;
     private final Map<String, float[]> texts = new HashMap<>();
     private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
@@ -73,6 +80,7 @@ public final class Batch {
         this.model = workshop.model();
         this.device = model.device();
         this.kind = orders.getFirst().kind();
+        this.walk = workshop.diffusion().ddim(kind.steps);
         this.orders = orders;
     }
 
@@ -124,7 +132,7 @@ public final class Batch {
                         encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale()));
                 if (request.identityScale() != 0) {
                     people.put(order, workshop.identities().person(request.face(), request.caption(),
-                            encode(request.caption(), "caption", order), kind.steps));
+                            encode(request.caption(), "caption", order), walk));
                 }
             });
         } catch (DeviceException e) {
@@ -148,7 +156,7 @@ public final class Batch {
             }
         }
         int most = workshop.picturesPerBatch();
-        if (!people.isEmpty() && !workshop.identities().canKeep(kind.steps)) {
+        if (!people.isEmpty() && !workshop.identities().canKeep(walk)) {
             most = Math.max(most, SIDE_BY_SIDE);
         }
         List<List<Picture>> parts = new ArrayList<>();
@@ -197,13 +205,14 @@ public final class Batch {
         if (pictures.isEmpty()) {
             return;
         }
-        Latents noise = Latents.stack(pictures.stream().map(this::noise).toList());
+        Latents noise = Latents.stack(pictures.stream().map(this::noise).toList()).times(walk.startScale());
         List<Diffusion.Guidance> ofPictures = pictures.stream().map(picture -> guidance.get(picture.order)).toList();
         List<Person> faces = pictures.stream().map(picture -> people.get(picture.order)).toList();
         double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
         Latents clean;
         try {
-            clean = workshop.identities().sample(noise, ofPictures, faces, scales, kind.steps, kind.layers, kind.rows, inverting(pictures), generating(pictures));
+            clean = workshop.identities().sample(noise, ofPictures, faces, scales, walk, fresh(pictures), kind.layers, kind.rows, inverting(pictures),
+                    generating(pictures));
         } catch (CancellationException e) {
             return;
         }
@@ -213,7 +222,12 @@ public final class Batch {
     }
 
     private Latents noise(Picture picture) {
-        return SeededNoise.latents(picture.order.request().seed() + picture.index, model.vae().latentChannels(),
+        return SeededNoise.latents(picture.seed(), model.vae().latentChannels(), kind.height / model.vae().factor(),
+                kind.width / model.vae().factor());
+    }
+
+    private FreshNoise fresh(List<Picture> pictures) {
+        return FreshNoise.seeded(pictures.stream().map(Picture::seed).toList(), model.vae().latentChannels(),
                 kind.height / model.vae().factor(), kind.width / model.vae().factor());
     }
 
@@ -236,7 +250,7 @@ public final class Batch {
             @Override
             public void step(int done, int steps, Supplier<Latents> latents) {
                 pictures.stream().map(Picture::order).distinct().filter(order -> order.request().identityScale() != 0)
-                        .forEach(order -> order.inverting(done));
+                        .forEach(order -> order.inverting(done, steps));
             }
 
             @Override
@@ -252,7 +266,7 @@ public final class Batch {
             public void step(int done, int steps, Supplier<Latents> latents) {
                 for (Order order : pictures.stream().map(Picture::order).distinct().toList()) {
                     int[] own = IntStream.range(0, pictures.size()).filter(i -> pictures.get(i).order == order).toArray();
-                    order.generating(own.length, done, () -> {
+                    order.generating(own.length, done, steps, () -> {
                         Latents all = latents.get();
                         return Arrays.stream(own).mapToObj(i -> workshop.preview().picture(all, i)).toList();
                     });

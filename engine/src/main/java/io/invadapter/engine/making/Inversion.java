@@ -6,6 +6,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.picture.FacePicture;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.engine.text.PromptNotices;
@@ -48,8 +49,9 @@ public final class Inversion implements Runnable {
         ClipTokenizer.Encoding encoding = model.tokenizer().encode(caption);
         List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(encoding.ids())));
         Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.vae()));
-        Latents noise = workshop.diffusion().invertToNoise(clean, text, steps, phase("inverting"));
-        Latents back = workshop.diffusion().denoise(noise, text, steps, phase("reconstructing"));
+        Walk walk = workshop.diffusion().ddim(steps);
+        Latents noise = workshop.diffusion().invertToNoise(clean, text, walk, phase("inverting"));
+        Latents back = workshop.diffusion().denoise(noise, text, walk, phase("reconstructing"));
         BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vae()));
         result = new InversionResult(seen, reconstruction, noise, RelativeError.of(back.values(), clean.values()),
                 PromptNotices.of("caption", caption, encoding, model.tokenizer().maxLength()));

@@ -113,14 +113,14 @@ public final class Order {
         }
     }
 
-    void inverting(int step) {
-        reports.step("inverting", step, kind.steps(), List::of);
+    void inverting(int step, int steps) {
+        reports.step("inverting", step, steps, List::of);
     }
 
-    /** @param pictures of this order that have made {@code step} steps */
-    void generating(int pictures, int step, Supplier<List<BufferedImage>> preview) {
-        long done = (long) finished() * kind.steps() + (long) pictures * step;
+    /** @param pictures of this order that have made {@code step} of {@code steps} steps */
+    void generating(int pictures, int step, int steps, Supplier<List<BufferedImage>> preview) {
+        long done = (long) finished() * steps + (long) pictures * step;
         int reached = (int) (done * batches / images.length);
-        reports.step("generating", reached, kind.steps() * batches, preview);
+        reports.step("generating", reached, steps * batches, preview);
     }
 }

@@ -79,6 +79,6 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
 
     /** The loops over this model's UNet. */
     public Diffusion diffusion() {
-        return new Diffusion(device, unet, schedule, tokenizer.maxLength());
+        return new Diffusion(device, unet, schedule);
     }
 }

@@ -11,7 +11,9 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
@@ -28,11 +30,12 @@ final class DenoisingPlan implements AutoCloseable {
     /**
      * Everything that decides which operators a step consists of.
      *
-     * @param parts  of the pictures: each goes through the network by itself
-     * @param people or {@code null} for the plain model
-     * @param tokens of each text
+     * @param parts     of the pictures: each goes through the network by itself
+     * @param people    or {@code null} for the plain model
+     * @param registers of {@link Walk}
+     * @param noise     whether any step takes fresh noise
      */
-    record Shape(List<Part> parts, int height, int width, People people, int tokens) {
+    record Shape(List<Part> parts, int height, int width, People people, int registers, boolean noise) {
         int pictures() {
             return parts.stream().mapToInt(Part::pictures).sum();
         }
@@ -40,15 +43,22 @@ final class DenoisingPlan implements AutoCloseable {
         int rows() {
             return parts.stream().mapToInt(Part::rows).sum();
         }
+
+        /** What a register afterwards is a sum of: the registers before, both rows of the prediction and perhaps noise. */
+        int terms() {
+            return registers + 2 + (noise ? 1 : 0);
+        }
     }
 
     /**
      * Pictures that go through the network together.
      *
+     * @param tokens     of each text
      * @param guided     two rows for each picture: those of the negative prompts, then those of the prompts
+     * @param rescaled   whether what guidance does to the deviation is taken back, as far as {@link Guided} says
      * @param customised whether the identities go into them
      */
-    record Part(int pictures, boolean guided, boolean customised) {
+    record Part(int pictures, int tokens, boolean guided, boolean rescaled, boolean customised) {
         int rows() {
             return guided ? 2 * pictures : pictures;
         }
@@ -59,15 +69,16 @@ final class DenoisingPlan implements AutoCloseable {
      *
      * @param height   of their latents
      * @param width    of their latents
+     * @param tokens   of each caption
      * @param source   where their keys and values come from
      * @param keep     whether computed keys and values are wanted in {@link #features} after each step
      */
-    record People(int count, int height, int width, Source source, boolean keep, IdentityLayers layers) {
+    record People(int count, int height, int width, int tokens, Source source, boolean keep, IdentityLayers layers) {
     }
 
     /** Where the identities' keys and values come from. */
     enum Source {
-        /** From rows of their own in the pictures' batch, of which there is one part. */
+        /** From rows of their own in the pictures' batch, of which there is one part with texts as long as the captions. */
         TOGETHER,
         /** From a pass of their own, all together, before that of the pictures, of which there is one part. */
         APART,
@@ -75,6 +86,19 @@ final class DenoisingPlan implements AutoCloseable {
         ONE_BY_ONE,
         /** From {@link #features}, filled by the caller. */
         STORED
+    }
+
+    /**
+     * What a walk makes of the pictures' predictions.
+     *
+     * @param scales  of guidance, for each picture
+     * @param amounts of guidance rescale, for each picture
+     */
+    record Guided(float[] scales, float[] amounts) {
+    }
+
+    /** The texts of one pass, and the keys and values made of them. */
+    private record Texts(Tensor contexts, TextFeatures features) {
     }
 
     /** A piece of a step, for some of the pictures. */
@@ -92,19 +116,28 @@ final class DenoisingPlan implements AutoCloseable {
     private final Tensor timesteps;
     private final Tensor times;
     private final Tensor time;
-    private final Tensor factors;
-    private final Tensor latents;
+    /** {@code [pictures, registers, terms]}: of this step, for each picture. */
+    private final Tensor moves;
+    /** {@code [pictures, 1, 2]}: of the negative prompt's row and of the prompt's, where guidance is rescaled; else {@code null}. */
     private final Tensor guidance;
-    private final Tensor contexts;
+    private final Tensor rescale;
+    /** {@code [1, 1, 2]}: of the identities' latents and of what is predicted for them. */
+    private final Tensor identityMove;
+    /** The first are the latents. */
+    private final List<Tensor> registers = new ArrayList<>();
+    private final Tensor noise;
     private final Tensor identityLatents;
     private final Tensor rowIdentities;
     private final Tensor rowScales;
     private final IdentityFeatures features;
     /** Of each pass through the network, in the order of their rows. */
-    private final List<TextFeatures> textFeatures = new ArrayList<>();
+    private final List<Texts> texts = new ArrayList<>();
     private final List<Work> works = new ArrayList<>();
     private final List<Tensor> owned = new ArrayList<>();
-    private NoiseSchedule.Level[] levels;
+    private Walk walk;
+    private Walk identityWalk;
+    private Guided guided;
+    private FreshNoise freshNoise;
 
     /** @param adapter may be {@code null} for a shape without people */
     DenoisingPlan(Device device, UNet unet, EmbeddedAttentionAdapter adapter, Shape shape) {
@@ -115,7 +148,8 @@ final class DenoisingPlan implements AutoCloseable {
         People people = shape.people;
         boolean computed = people != null && people.source != Source.STORED;
         identityRows = computed ? people.count : 0;
-        int channels = unet.config().inChannels();
+        int channels = unet.config().outChannels();
+        int pictures = shape.pictures();
         int rows = identityRows + shape.rows();
         // In a scope until all of it is there: when memory runs out in between, nothing stays behind.
         try (Scope scope = device.scope()) {
@@ -123,10 +157,15 @@ final class DenoisingPlan implements AutoCloseable {
             timesteps = own(DataType.FLOAT32, together);
             times = own(unet.times(together));
             time = own(unet.times(1));
-            factors = own(DataType.FLOAT32, 2);
-            latents = own(DataType.FLOAT32, shape.pictures(), shape.height, shape.width, channels);
-            guidance = own(DataType.FLOAT32, shape.pictures());
-            contexts = own(device.precision().type(), rows, shape.tokens, unet.config().contextChannels());
+            moves = own(DataType.FLOAT32, pictures, shape.registers, shape.terms());
+            for (int i = 0; i < shape.registers; i++) {
+                registers.add(own(DataType.FLOAT32, pictures, shape.height, shape.width, channels));
+            }
+            noise = shape.noise ? own(DataType.FLOAT32, pictures, shape.height, shape.width, channels) : null;
+            boolean rescaled = shape.parts.stream().anyMatch(Part::rescaled);
+            guidance = rescaled ? own(DataType.FLOAT32, pictures, 1, 2) : null;
+            rescale = rescaled ? own(DataType.FLOAT32, pictures) : null;
+            identityMove = computed ? own(DataType.FLOAT32, 1, 1, 2) : null;
             identityLatents = computed ? own(DataType.FLOAT32, people.count, people.height, people.width, channels) : null;
             rowIdentities = people == null ? null : own(DataType.INT32, rows);
             rowScales = people == null ? null : own(DataType.FLOAT32, rows);
@@ -134,7 +173,7 @@ final class DenoisingPlan implements AutoCloseable {
                     : adapter.features(people.count, people.height, people.width);
             record();
             owned.forEach(device::keep);
-            textFeatures.forEach(TextFeatures::keep);
+            texts.forEach(text -> text.features.keep());
             if (features != null) {
                 features.keep();
             }
@@ -164,30 +203,47 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /**
-     * @param texts      of the identities' rows, then of the rows of every part: {@code [S, contextChannels]} each
-     * @param scales     of guidance, for each picture
-     * @param ofAllSteps the way of the latents
+     * @param start      register 0
+     * @param contexts   of the identities' rows, then of the rows of every part: {@code [S, contextChannels]} each
+     * @param freshNoise for the steps that take some
      */
-    void start(Latents noise, float[][] texts, float[] scales, NoiseSchedule.Level[] ofAllSteps) {
-        levels = ofAllSteps;
-        device.write(latents, noise.channelsLast());
-        device.write(contexts, UNet.joined(texts));
-        device.write(guidance, scales);
-        int row = 0;
-        for (TextFeatures text : textFeatures) {
-            unet.project(contexts.rows(row, text.rows()), text);
-            row += text.rows();
+    void start(Latents start, float[][] contexts, Guided guided, Walk walk, FreshNoise freshNoise) {
+        this.walk = walk;
+        this.guided = guided;
+        this.freshNoise = freshNoise;
+        device.write(registers.getFirst(), start.channelsLast());
+        if (guidance != null) {
+            device.write(guidance, guidanceFactors());
+            device.write(rescale, guided.amounts);
         }
+        int row = 0;
+        for (Texts text : texts) {
+            int rows = text.features.rows();
+            device.write(text.contexts, UNet.joined(Arrays.copyOfRange(contexts, row, row + rows)));
+            unet.project(text.contexts, text.features);
+            row += rows;
+        }
+    }
+
+    private float[] guidanceFactors() {
+        float[] factors = new float[2 * shape.pictures()];
+        for (int picture = 0; picture < shape.pictures(); picture++) {
+            factors[2 * picture] = 1 - guided.scales[picture];
+            factors[2 * picture + 1] = guided.scales[picture];
+        }
+        return factors;
     }
 
     /**
      * The people of the batch.
      *
      * @param noise  inverted; {@code null} when their keys and values are stored
+     * @param walk   beside that of the pictures
      * @param people of each row of the parts
      * @param scales lambda of each row of the parts
      */
-    void startIdentities(Latents noise, int[] people, float[] scales) {
+    void startIdentities(Latents noise, Walk walk, int[] people, float[] scales) {
+        identityWalk = walk;
         if (identityLatents != null) {
             device.write(identityLatents, noise.channelsLast());
         }
@@ -201,30 +257,60 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /**
-     * Moves the latents by one noise level.
+     * Makes one step.
      *
-     * @param step   of those given to {@link #start}, which come in their order
+     * @param step   of the walk given to {@link #start}, which come in their order
      * @param wanted whether somebody still waits for a picture; what nobody waits for may stay behind
      */
     void step(int step, IntPredicate wanted) {
         // One scope for all of it: one pass of the device's pool, whatever it consists of.
         try (Scope scope = device.scope()) {
             embedTime(step);
-            device.write(factors, levels[step].factors());
+            device.write(moves, moves(walk.steps().get(step)));
+            if (walk.steps().get(step).noise()) {
+                device.write(noise, freshNoise.draw(step).channelsLast());
+            }
+            if (identityMove != null) {
+                double[] move = identityWalk.steps().get(step).move()[0];
+                device.write(identityMove, new float[] {(float) move[0], (float) move[1]});
+            }
             for (Work work : works) {
                 Wanted.run(device, () -> work.wanted(wanted), work.recording::run);
             }
         }
     }
 
+    /** The step's move for each picture, its guidance with it: {@code f eps = (1 - g) f eps_negative + g f eps_prompt}. */
+    private float[] moves(Step step) {
+        FloatBuffer factors = FloatBuffer.allocate(shape.pictures() * shape.registers * shape.terms());
+        int picture = 0;
+        for (Part part : shape.parts) {
+            for (int i = 0; i < part.pictures; i++, picture++) {
+                // What is guided and rescaled stands in the prompt's place.
+                double scale = part.rescaled ? 1 : guided.scales[picture];
+                for (double[] move : step.move()) {
+                    for (int register = 0; register < shape.registers; register++) {
+                        factors.put((float) move[register]);
+                    }
+                    double prediction = move[shape.registers];
+                    factors.put((float) ((1 - scale) * prediction)).put((float) (scale * prediction));
+                    if (shape.noise) {
+                        factors.put((float) move[shape.registers + 1]);
+                    }
+                }
+            }
+        }
+        return factors.array();
+    }
+
     /** The step's time for the recordings; with it, from time to time, those of the steps to come. */
     private void embedTime(int step) {
         int row = step % times.batch();
         if (row == 0) {
-            int count = Math.min(times.batch(), levels.length - step);
+            int count = Math.min(times.batch(), walk.steps().size() - step);
             float[] values = new float[count];
             for (int i = 0; i < count; i++) {
-                values[i] = levels[step + i].timestep();
+                values[i] = (float) walk.steps().get(step + i).timestep();
             }
             device.write(timesteps.rows(0, count), values);
             unet.embed(timesteps.rows(0, count), times.rows(0, count));
@@ -233,7 +319,7 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     Latents latents() {
-        return Latents.download(device, latents);
+        return Latents.download(device, registers.getFirst());
     }
 
     /** {@code null} when the identities' keys and values are stored. */
@@ -246,24 +332,25 @@ final class DenoisingPlan implements AutoCloseable {
     private void record() {
         Source source = shape.people == null ? null : shape.people.source;
         if (source == Source.TOGETHER) {
-            TextFeatures text = texts(identityRows + shape.rows());
+            TextFeatures text = texts(identityRows + shape.rows(), shape.people.tokens);
             record(() -> together(text), 0, shape.pictures());
             return;
         }
         if (source == Source.APART) {
             // One recording, for each holds memory of its own.
-            TextFeatures captions = texts(identityRows);
-            TextFeatures text = texts(shape.rows());
+            Part part = shape.parts.getFirst();
+            TextFeatures captions = texts(identityRows, shape.people.tokens);
+            TextFeatures text = texts(shape.rows(), part.tokens);
             record(() -> {
                 identityPass(0, captions);
-                pass(shape.parts.getFirst(), 0, identityRows, text);
+                pass(part, 0, identityRows, text);
             }, 0, shape.pictures());
             return;
         }
         if (source == Source.ONE_BY_ONE) {
             for (int i = 0; i < identityRows; i++) {
                 int identity = i;
-                TextFeatures caption = texts(1);
+                TextFeatures caption = texts(1, shape.people.tokens);
                 record(() -> identityPass(identity, caption), 0, shape.pictures());
             }
         }
@@ -272,7 +359,7 @@ final class DenoisingPlan implements AutoCloseable {
         for (Part part : shape.parts) {
             int firstPicture = picture;
             int firstRow = row;
-            TextFeatures text = texts(part.rows());
+            TextFeatures text = texts(part.rows(), part.tokens);
             record(() -> pass(part, firstPicture, firstRow, text), firstPicture, part.pictures);
             picture += part.pictures;
             row += part.rows();
@@ -280,50 +367,73 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /** For a pass of that many rows. */
-    private TextFeatures texts(int rows) {
-        TextFeatures text = unet.textFeatures(rows, shape.tokens);
-        textFeatures.add(text);
-        return text;
+    private TextFeatures texts(int rows, int tokens) {
+        TextFeatures features = unet.textFeatures(rows, tokens);
+        texts.add(new Texts(own(device.precision().type(), rows, tokens, unet.config().contextChannels()), features));
+        return features;
     }
 
     private void record(Runnable work, int firstPicture, int pictures) {
         works.add(new Work(device.record(work), firstPicture, pictures));
     }
 
-    /** The identities move by the same DDIM step as the pictures, without guidance. */
     private void together(TextFeatures text) {
         Part part = shape.parts.getFirst();
         int people = shape.people.count;
+        Tensor latents = registers.getFirst();
         Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
                 : device.toActivations(identityLatents, latents);
-        Tensor noise = unet.forward(batch, time, text,
+        Tensor predicted = unet.forward(batch, time, text,
                 adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
-        device.ddimStep(identityLatents, noise.rows(0, people), null, factors);
-        device.ddimStep(latents, noise.rows(people, part.rows()), part.guided ? guidance : null, factors);
+        moveIdentities(identityLatents, predicted.rows(0, people));
+        move(part, 0, predicted.rows(people, part.rows()));
     }
 
     private void identityPass(int first, TextFeatures captions) {
         try (Scope scope = device.scope()) {
             Tensor own = identityLatents.rows(first, captions.rows());
-            Tensor noise = unet.forward(device.toActivations(own), time, captions, adapter.record(features, first));
-            device.ddimStep(own, noise, null, factors);
+            moveIdentities(own, unet.forward(device.toActivations(own), time, captions, adapter.record(features, first)));
         }
     }
 
+    private void moveIdentities(Tensor own, Tensor predicted) {
+        device.combine(List.of(own), identityMove, own, predicted);
+    }
+
     private void pass(Part part, int firstPicture, int firstRow, TextFeatures text) {
-        Tensor own = latents.rows(firstPicture, part.pictures);
+        Tensor own = registers.getFirst().rows(firstPicture, part.pictures);
         IdentityAttention identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
                 rowScales.rows(firstRow, part.rows()), shape.people.layers) : IdentityAttention.NONE;
-        Tensor noise = unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), time, text,
-                identity);
-        device.ddimStep(own, noise, part.guided ? guidance.rows(firstPicture, part.pictures) : null, factors);
+        move(part, firstPicture, unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), time, text,
+                identity));
+    }
+
+    private void move(Part part, int first, Tensor predicted) {
+        int count = part.pictures;
+        // Without guidance the factor of the negative prompt's row is 0.
+        Tensor negative = predicted.rows(0, count);
+        Tensor prompt = part.guided ? predicted.rows(count, count) : negative;
+        if (part.rescaled) {
+            Tensor both = device.allocate(DataType.FLOAT32, prompt.shape());
+            device.combine(List.of(both), guidance.rows(first, count), negative, prompt);
+            device.matchDeviation(both, prompt, rescale.rows(first, count));
+            prompt = both;
+        }
+        List<Tensor> targets = registers.stream().map(register -> register.rows(first, count)).toList();
+        List<Tensor> terms = new ArrayList<>(targets);
+        terms.add(negative);
+        terms.add(prompt);
+        if (noise != null) {
+            terms.add(noise.rows(first, count));
+        }
+        device.combine(targets, moves.rows(first, count), terms.toArray(Tensor[]::new));
     }
 
     @Override
     public void close() {
         works.forEach(work -> work.recording.close());
         owned.forEach(device::release);
-        textFeatures.forEach(TextFeatures::close);
+        texts.forEach(text -> text.features.close());
         if (features != null) {
             features.close();
         }

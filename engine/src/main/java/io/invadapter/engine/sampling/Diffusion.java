@@ -15,13 +15,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.CancellationException;
+import java.util.function.IntConsumer;
 import java.util.function.IntPredicate;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 
 /**
- * The loops: DDIM inversion, DDIM sampling with guidance, and sampling with the identity beside it. Used by one thread at a
- * time.
+ * The loops: DDIM inversion, sampling along any {@link Walk} with guidance, and with the identity beside it. Used by one thread
+ * at a time.
  */
 public final class Diffusion implements AutoCloseable {
     /** Each holds memory, on some devices that of a whole pass; servers see few sizes. */
@@ -30,7 +31,6 @@ public final class Diffusion implements AutoCloseable {
     private final Device device;
     private final UNet unet;
     private final NoiseSchedule schedule;
-    private final int tokens;
     private final Map<DenoisingPlan.Shape, DenoisingPlan> plans = new LinkedHashMap<>(16, 0.75f, true);
 
     /** Told after every step; {@code latents} copies the current ones from the device when asked. */
@@ -43,11 +43,31 @@ public final class Diffusion implements AutoCloseable {
         }
     }
 
-    /** @param prompt text encoder output {@code [S, C]}; @param negative the same for the negative prompt; @param scale 1 or less: no guidance */
-    public record Guidance(float[] prompt, float[] negative, double scale) {
+    /**
+     * Texts of a picture, of any number S of tokens, the same in all texts that go through the network together.
+     *
+     * @param prompt   text encoder output {@code [S, C]}
+     * @param negative the same for the negative prompt
+     * @param scale    1 or less: no guidance
+     * @param rescale  how much of what guidance does to the deviation of the prediction is taken back: 0 to 1 (Lin et al. 2023, phi)
+     */
+    public record Guidance(float[] prompt, float[] negative, double scale, double rescale) {
         public Guidance {
             Objects.requireNonNull(prompt, "prompt");
             Objects.requireNonNull(negative, "negative");
+        }
+
+        /** Without rescale. */
+        public Guidance(float[] prompt, float[] negative, double scale) {
+            this(prompt, negative, scale, 0);
+        }
+
+        private boolean isGuided() {
+            return scale > 1;
+        }
+
+        private boolean isRescaled() {
+            return isGuided() && rescale > 0;
         }
     }
 
@@ -86,7 +106,7 @@ public final class Diffusion implements AutoCloseable {
     /**
      * Computed step by step from inverted faces.
      *
-     * @param noise    the faces, inverted with their captions in the same number of steps; a row each
+     * @param noise    the faces, inverted with their captions along the pictures' walk; a row each
      * @param captions text encoder output for each
      * @param keeper   gets them after every step, or {@code null}
      */
@@ -102,7 +122,7 @@ public final class Diffusion implements AutoCloseable {
         }
     }
 
-    /** Kept from an earlier walk through the same steps. */
+    /** Kept from an earlier walk over the same levels. */
     public record Stored(int count, Keeper keeper) implements People {
         public Stored {
             Objects.requireNonNull(keeper, "keeper");
@@ -122,24 +142,28 @@ public final class Diffusion implements AutoCloseable {
         }
     }
 
-    /** @param tokens of each text */
-    public Diffusion(Device device, UNet unet, NoiseSchedule schedule, int tokens) {
+    public Diffusion(Device device, UNet unet, NoiseSchedule schedule) {
         this.device = device;
         this.unet = unet;
         this.schedule = schedule;
-        this.tokens = tokens;
+    }
+
+    /** DDIM (eta 0) over the model's own noise. */
+    public Walk ddim(int steps) {
+        return new Ddim().walk(schedule, steps, 1);
     }
 
     /**
-     * DDIM inversion without guidance, of any number of pictures: {@code steps + 1} latents, the clean {@code z0} first, the
-     * noise last.
+     * DDIM inversion without guidance, of any number of pictures: the clean {@code z0} first, then the latents after every step,
+     * the noise last.
      *
      * @param captions of each row
+     * @param pictures the way of pictures that it is for; its levels backwards are the way
      * @throws CancellationException when the listener wants none of the rows any more
      */
-    public List<Latents> invert(Latents z0, List<float[]> captions, int steps, StepListener listener) {
+    public List<Latents> invert(Latents z0, List<float[]> captions, Walk pictures, StepListener listener) {
         List<Latents> trajectory = new ArrayList<>(List.of(z0));
-        walk(z0, captions, schedule.inversionLevels(steps), (done, all, latents) -> {
+        walk(z0, captions, IdentityWalk.inversion(pictures, schedule.prediction()), (done, all, latents) -> {
             trajectory.add(latents.get());
             listener.step(done, all, latents);
         });
@@ -147,40 +171,42 @@ public final class Diffusion implements AutoCloseable {
     }
 
     /** The end of {@link #invert}. */
-    public Latents invertToNoise(Latents z0, List<float[]> captions, int steps, StepListener listener) {
-        return walk(z0, captions, schedule.inversionLevels(steps), listener);
+    public Latents invertToNoise(Latents z0, List<float[]> captions, Walk pictures, StepListener listener) {
+        return walk(z0, captions, IdentityWalk.inversion(pictures, schedule.prediction()), listener);
     }
 
     /** Sampling without guidance: the way back from {@link #invert}. */
-    public Latents denoise(Latents noise, List<float[]> captions, int steps, StepListener listener) {
-        return walk(noise, captions, schedule.samplingLevels(steps), listener);
+    public Latents denoise(Latents noise, List<float[]> captions, Walk pictures, StepListener listener) {
+        return walk(noise, captions, IdentityWalk.beside(pictures, schedule.prediction()), listener);
     }
 
-    private Latents walk(Latents start, List<float[]> captions, NoiseSchedule.Level[] levels, StepListener listener) {
-        DenoisingPlan plan = plan(shape(start, parts(start.batch(), row -> false, row -> false), null), null);
-        plan.start(start, captions.toArray(float[][]::new), new float[start.batch()], levels);
-        for (int i = 0; i < levels.length; i++) {
-            step(plan, i, listener);
-            listener.step(i + 1, levels.length, plan::latents);
-        }
-        return plan.latents();
+    private Latents walk(Latents start, List<float[]> captions, Walk walk, StepListener listener) {
+        float[] none = new float[start.batch()];
+        Arrays.fill(none, 1);
+        DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts(captions.stream().map(caption -> new Guidance(caption, caption, 1)).toList(),
+                row -> false), start.height(), start.width(), null, walk.registers(), false), null);
+        plan.start(start, captions.toArray(float[][]::new), new DenoisingPlan.Guided(none, new float[none.length]), walk, FreshNoise.NONE);
+        return run(plan, walk, listener);
     }
 
     /**
      * Sampling with classifier-free guidance. With identities, every step also takes the identities' own latents one step
      * on, and their features go into the pictures' attention.
      *
-     * @param noise    where to start, a row for each picture
+     * @param start    a row for each picture: noise times the walk's scale, or what a picture's way to another starts from
      * @param guidance of each picture
+     * @param noise    for a walk that takes some
      * @param identity or {@code null}
      * @throws CancellationException when the listener wants none of the pictures any more; of those that it did not want at
      *         some time the latents are undefined
      */
-    public Result generate(Latents noise, List<Guidance> guidance, int steps, IdentityControl identity, StepListener listener) {
+    public Result generate(Latents start, List<Guidance> guidance, Walk walk, FreshNoise noise, IdentityControl identity,
+            StepListener listener) {
         boolean customised = identity != null && Arrays.stream(identity.scales).anyMatch(scale -> scale != 0);
-        DenoisingPlan.People people = customised ? people(noise, identity) : null;
-        List<DenoisingPlan.Part> parts = parts(noise.batch(), i -> guidance.get(i).scale > 1, i -> customised && identity.scales[i] != 0);
-        DenoisingPlan plan = plan(shape(noise, parts, people), customised ? identity.adapter : null);
+        List<DenoisingPlan.Part> parts = parts(guidance, i -> customised && identity.scales[i] != 0);
+        DenoisingPlan.People people = customised ? people(start, parts, identity) : null;
+        DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts, start.height(), start.width(), people, walk.registers(),
+                walk.steps().stream().anyMatch(Step::noise)), customised ? identity.adapter : null);
         List<float[]> texts = new ArrayList<>();
         if (customised && identity.people instanceof Inverted inverted) {
             texts.addAll(inverted.captions);
@@ -189,42 +215,65 @@ public final class Diffusion implements AutoCloseable {
             Guidance own = guidance.get(row.picture);
             texts.add(row.negative ? own.negative : own.prompt);
         }
-        float[] scales = new float[guidance.size()];
-        for (int i = 0; i < scales.length; i++) {
-            // A picture that wants none beside one that does: eps_negative + 1 (eps_prompt - eps_negative) is eps_prompt.
-            scales[i] = (float) Math.max(1, guidance.get(i).scale);
+        plan.start(start, texts.toArray(float[][]::new), guided(guidance), walk, noise);
+        if (!customised) {
+            return new Result(run(plan, walk, listener), null);
         }
-        NoiseSchedule.Level[] levels = schedule.samplingLevels(steps);
-        plan.start(noise, texts.toArray(float[][]::new), scales, levels);
-        if (customised) {
-            startIdentities(plan, identity, rows(parts));
-        }
-        for (int i = 0; i < levels.length; i++) {
-            if (customised && identity.people instanceof Stored stored) {
-                stored.keeper.exchange(i, plan.features());
-            }
-            step(plan, i, listener);
-            if (customised && identity.people instanceof Inverted inverted && inverted.keeper != null) {
-                inverted.keeper.exchange(i, plan.features());
-            }
-            listener.step(i + 1, levels.length, plan::latents);
-        }
-        return new Result(plan.latents(), customised ? plan.identityLatents() : null);
+        startIdentities(plan, identity, IdentityWalk.beside(walk, schedule.prediction()), rows(parts));
+        return switch (identity.people) {
+            case Inverted inverted -> new Result(run(plan, walk, listener, step -> { }, step -> {
+                if (inverted.keeper != null) {
+                    inverted.keeper.exchange(step, plan.features());
+                }
+            }), plan.identityLatents());
+            case Stored stored -> new Result(run(plan, walk, listener, step -> stored.keeper.exchange(step, plan.features()), step -> { }), null);
+        };
     }
 
-    private static void step(DenoisingPlan plan, int step, StepListener listener) {
-        plan.step(step, listener::wants);
-        if (IntStream.range(0, plan.pictures()).noneMatch(listener::wants)) {
-            throw new CancellationException("nobody waits for these pictures");
+    private static DenoisingPlan.Guided guided(List<Guidance> guidance) {
+        float[] scales = new float[guidance.size()];
+        float[] amounts = new float[scales.length];
+        for (int i = 0; i < scales.length; i++) {
+            Guidance own = guidance.get(i);
+            // A picture that wants none beside one that does: of eps_negative + 1 (eps_prompt - eps_negative) only eps_prompt is left.
+            scales[i] = (float) Math.max(1, own.scale);
+            amounts[i] = own.isRescaled() ? (float) own.rescale : 0;
         }
+        return new DenoisingPlan.Guided(scales, amounts);
+    }
+
+    private static Latents run(DenoisingPlan plan, Walk walk, StepListener listener) {
+        return run(plan, walk, listener, step -> { }, step -> { });
+    }
+
+    private static Latents run(DenoisingPlan plan, Walk walk, StepListener listener, IntConsumer before, IntConsumer after) {
+        int steps = walk.steps().size();
+        for (int i = 0; i < steps; i++) {
+            before.accept(i);
+            plan.step(i, listener::wants);
+            if (IntStream.range(0, plan.pictures()).noneMatch(listener::wants)) {
+                throw new CancellationException("nobody waits for these pictures");
+            }
+            after.accept(i);
+            listener.step(i + 1, steps, plan::latents);
+        }
+        return plan.latents();
     }
 
     /** Everything at once where that pays; elsewhere each picture by itself, so that it does not matter what is beside it. */
-    private List<DenoisingPlan.Part> parts(int pictures, IntPredicate guided, IntPredicate customised) {
-        IntStream all = IntStream.range(0, pictures);
-        return device.prefersLargeBatches()
-                ? List.of(new DenoisingPlan.Part(pictures, all.anyMatch(guided), IntStream.range(0, pictures).anyMatch(customised)))
-                : all.mapToObj(i -> new DenoisingPlan.Part(1, guided.test(i), customised.test(i))).toList();
+    private List<DenoisingPlan.Part> parts(List<Guidance> guidance, IntPredicate customised) {
+        int pictures = guidance.size();
+        return device.prefersLargeBatches() ? List.of(part(guidance, IntStream.range(0, pictures).anyMatch(customised)))
+                : IntStream.range(0, pictures).mapToObj(i -> part(List.of(guidance.get(i)), customised.test(i))).toList();
+    }
+
+    private DenoisingPlan.Part part(List<Guidance> guidance, boolean customised) {
+        return new DenoisingPlan.Part(guidance.size(), tokens(guidance.getFirst().prompt), guidance.stream().anyMatch(Guidance::isGuided),
+                guidance.stream().anyMatch(Guidance::isRescaled), customised);
+    }
+
+    private int tokens(float[] text) {
+        return text.length / unet.config().contextChannels();
     }
 
     /** A row of the network's batch. */
@@ -244,24 +293,25 @@ public final class Diffusion implements AutoCloseable {
         return rows;
     }
 
-    private DenoisingPlan.People people(Latents noise, IdentityControl identity) {
+    private DenoisingPlan.People people(Latents pictures, List<DenoisingPlan.Part> parts, IdentityControl identity) {
         return switch (identity.people) {
             case Inverted inverted -> {
                 Latents own = inverted.noise;
+                int tokens = tokens(inverted.captions.getFirst());
+                boolean alike = own.height() == pictures.height() && own.width() == pictures.width() && tokens == parts.getFirst().tokens();
                 DenoisingPlan.Source source = !device.prefersLargeBatches() ? DenoisingPlan.Source.ONE_BY_ONE
-                        : own.height() == noise.height() && own.width() == noise.width() ? DenoisingPlan.Source.TOGETHER
-                        : DenoisingPlan.Source.APART;
-                yield new DenoisingPlan.People(inverted.count(), own.height(), own.width(), source, inverted.keeper != null,
+                        : alike ? DenoisingPlan.Source.TOGETHER : DenoisingPlan.Source.APART;
+                yield new DenoisingPlan.People(inverted.count(), own.height(), own.width(), tokens, source, inverted.keeper != null,
                         identity.layers);
             }
             case Stored stored -> {
                 int size = identity.adapter.identityLatentSize();
-                yield new DenoisingPlan.People(stored.count, size, size, DenoisingPlan.Source.STORED, true, identity.layers);
+                yield new DenoisingPlan.People(stored.count, size, size, 0, DenoisingPlan.Source.STORED, true, identity.layers);
             }
         };
     }
 
-    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, List<Row> rows) {
+    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, Walk walk, List<Row> rows) {
         int[] people = new int[rows.size()];
         float[] scales = new float[rows.size()];
         for (int i = 0; i < people.length; i++) {
@@ -269,11 +319,7 @@ public final class Diffusion implements AutoCloseable {
             people[i] = identity.ofPictures[row.picture];
             scales[i] = row.negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[row.picture];
         }
-        plan.startIdentities(identity.people instanceof Inverted inverted ? inverted.noise : null, people, scales);
-    }
-
-    private DenoisingPlan.Shape shape(Latents latents, List<DenoisingPlan.Part> parts, DenoisingPlan.People people) {
-        return new DenoisingPlan.Shape(parts, latents.height(), latents.width(), people, tokens);
+        plan.startIdentities(identity.people instanceof Inverted inverted ? inverted.noise : null, walk, people, scales);
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {

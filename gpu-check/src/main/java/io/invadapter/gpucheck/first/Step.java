@@ -3,6 +3,7 @@ package io.invadapter.gpucheck.first;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.Device;
@@ -66,7 +67,7 @@ final class Step {
         }
         try (Diffusion diffusion = m.diffusion()) {
             return diffusion.generate(SeededNoise.latents(1, m.vae().latentChannels(), size, size),
-                    List.of(new Diffusion.Guidance(prompt, negative, 7.5)), count, null, QUIET).latents();
+                    List.of(new Diffusion.Guidance(prompt, negative, 7.5)), diffusion.ddim(count), FreshNoise.NONE, null, QUIET).latents();
         }
     }
 

@@ -3,6 +3,7 @@ package io.invadapter.gpucheck.first;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
@@ -42,7 +43,7 @@ final class StepWork {
             Supplier<Latents> picture = () -> {
                 try (Diffusion diffusion = model.diffusion()) {
                     return diffusion.generate(SeededNoise.latents(1, model.vae().latentChannels(), size, size),
-                            List.of(new Diffusion.Guidance(text, text, 7.5)), 1, null, QUIET).latents();
+                            List.of(new Diffusion.Guidance(text, text, 7.5)), diffusion.ddim(1), FreshNoise.NONE, null, QUIET).latents();
                 }
             };
             // The first time ways are tried.

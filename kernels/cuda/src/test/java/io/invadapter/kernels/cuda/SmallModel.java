@@ -6,6 +6,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.text.ClipTextConfig;
@@ -93,15 +94,18 @@ final class SmallModel implements AutoCloseable {
     Latents customised(Diffusion.People people) {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(text("a person in a hat"), text(""), 4),
                 new Diffusion.Guidance(text("a happy person"), text("sad"), 2), new Diffusion.Guidance(text("a dog"), text(""), 1));
-        return diffusion.generate(noise(7, 3), guidance, steps, new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
-                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT), (done, all, latents) -> { }).latents();
+        Diffusion.IdentityControl identity = new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
+                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT);
+        return diffusion.generate(noise(7, 3), guidance, diffusion.ddim(steps), FreshNoise.NONE, identity,
+                (done, all, latents) -> { }).latents();
     }
 
     /** Two faces, inverted. */
     Diffusion.Inverted faces(Diffusion.Keeper keeper) {
         List<float[]> captions = List.of(text("a face"), text("a portrait"));
         Latents faces = noise(90, 2).times(0.5);
-        return new Diffusion.Inverted(diffusion.invertToNoise(faces, captions, steps, (done, all, latents) -> { }), captions, keeper);
+        Latents inverted = diffusion.invertToNoise(faces, captions, diffusion.ddim(steps), (done, all, latents) -> { });
+        return new Diffusion.Inverted(inverted, captions, keeper);
     }
 
     /** From a face's pixels and texts to a picture's: everything once. */
@@ -112,11 +116,11 @@ final class SmallModel implements AutoCloseable {
         }
         Latents face = model.vae().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
         List<float[]> caption = List.of(text("a face"));
-        Latents noise = diffusion.invertToNoise(face, caption, steps, (done, all, latents) -> { });
+        Latents noise = diffusion.invertToNoise(face, caption, diffusion.ddim(steps), (done, all, latents) -> { });
         Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, caption.getFirst(), 0.9,
                 IdentityLayers.BOTH, IdentityRows.BOTH);
         Diffusion.Guidance guidance = new Diffusion.Guidance(text("a person in a hat"), text(""), 4);
-        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), steps, identity,
+        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), diffusion.ddim(steps), FreshNoise.NONE, identity,
                 (done, all, latents) -> { }).latents());
     }
 

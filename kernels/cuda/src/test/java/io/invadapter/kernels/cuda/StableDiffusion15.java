@@ -6,6 +6,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.text.ClipTextConfig;
@@ -127,7 +128,7 @@ final class StableDiffusion15 implements AutoCloseable {
         Diffusion.IdentityControl identity = face ? Diffusion.IdentityControl.of(adapter, noise, text, 0.6, IdentityLayers.BOTH,
                 IdentityRows.BOTH) : null;
         step.run();
-        diffusion.generate(noise, List.of(guidance), 3, identity, (done, all, latents) -> step.run());
+        diffusion.generate(noise, List.of(guidance), diffusion.ddim(3), FreshNoise.NONE, identity, (done, all, latents) -> step.run());
     }
 
     @Override
