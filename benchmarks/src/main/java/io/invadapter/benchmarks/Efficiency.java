@@ -32,7 +32,7 @@ public final class Efficiency {
         try (Device device = Devices.open("auto", precision, System.err::println)) {
             System.out.println(device.description());
             MeasuringDevice measuring = new MeasuringDevice(device);
-            UNetPass pass = new UNetPass(Structure.STABLE_DIFFUSION_15.unet(), measuring.device(), batch, Structure.STABLE_DIFFUSION_15.unet().sampleSize());
+            UNetPass pass = new UNetPass(Structure.STABLE_DIFFUSION_15.unet(), measuring, batch, Structure.STABLE_DIFFUSION_15.unet().sampleSize());
             System.out.print(compare(measuring, pass, new Peak(device), rounds));
         }
     }

@@ -52,7 +52,7 @@ public class LoadingBenchmark {
         SyntheticWeights weights = SyntheticWeights.onDemand();
         try (Device device = device()) {
             // Asking for every tensor makes it known.
-            new UNet(config, weights, device);
+            UNet.load(config, weights, device);
         }
         SafetensorsWriter writer = new SafetensorsWriter();
         weights.names().forEach(name -> writer.add(weights.tensor(name)));
@@ -66,7 +66,7 @@ public class LoadingBenchmark {
     @Benchmark
     public UNet unet() {
         try (Device device = device(); WeightSource source = Safetensors.open(file)) {
-            return new UNet(config, source, device);
+            return UNet.load(config, source, device);
         }
     }
 

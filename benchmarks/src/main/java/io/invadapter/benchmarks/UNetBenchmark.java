@@ -45,7 +45,7 @@ public class UNetBenchmark {
     public void open() {
         device = Devices.open("auto", Precision.valueOf(precision.toUpperCase()), System.err::println);
         MeasuringDevice measuring = new MeasuringDevice(device);
-        pass = new UNetPass(config, measuring.device(), batch, config.sampleSize());
+        pass = new UNetPass(config, measuring, batch, config.sampleSize());
         pass.run();
         operations = measuring.operations();
         measuring.measure(false);

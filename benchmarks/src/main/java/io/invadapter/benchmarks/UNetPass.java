@@ -19,7 +19,7 @@ final class UNetPass {
 
     /** @param size height and width of the latents */
     UNetPass(UNetConfig config, Device device, int batch, int size) {
-        unet = new UNet(config, SyntheticWeights.onDemand(), device);
+        unet = UNet.load(config, SyntheticWeights.onDemand(), device);
         SplittableRandom random = new SplittableRandom(1);
         latents = new Latents(gaussian(random, batch * config.inChannels() * size * size), batch, config.inChannels(), size, size);
         contexts = new float[batch][];

@@ -48,7 +48,7 @@ class BenchmarksTest {
     void efficiency() {
         try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
             MeasuringDevice measuring = new MeasuringDevice(device);
-            String report = Efficiency.compare(measuring, new UNetPass(TINY, measuring.device(), 1, 8), new Peak(device, 16, 8, 4), 1);
+            String report = Efficiency.compare(measuring, new UNetPass(TINY, measuring, 1, 8), new Peak(device, 16, 8, 4), 1);
             assertTrue(report.contains("attention") && report.contains("pass/convolution"), report);
         }
     }
@@ -58,7 +58,7 @@ class BenchmarksTest {
     void operationsAreCounted() {
         try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
             MeasuringDevice measuring = new MeasuringDevice(device);
-            Peak peak = new Peak(measuring.device(), 16, 8, 4);
+            Peak peak = new Peak(measuring, 16, 8, 4);
             assertEquals(2 * 16 * 16 * 16, peak.product());
             assertEquals(2 * 16 * 16 * 16, measuring.totals().get("linear").operations());
             assertEquals(2 * 4 * 4 * 8 * 8 * 9, peak.convolution());

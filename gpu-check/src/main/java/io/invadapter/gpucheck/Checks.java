@@ -118,7 +118,7 @@ final class Checks {
             Subject subject = Subject.load(folder, opened);
             StableDiffusion m = subject.model;
             // While it measures, nothing is recorded.
-            StableDiffusion called = new StableDiffusion(new MeasuringDevice(opened).device(), m.tokenizer(), m.textEncoder(), m.unet(),
+            StableDiffusion called = new StableDiffusion(new MeasuringDevice(opened), m.tokenizer(), m.textEncoder(), m.unet(),
                     m.vae(), m.schedule());
             try (Diffusion recording = m.diffusion(); Diffusion calling = called.diffusion()) {
                 Diffusion.People people = new Diffusion.Inverted(subject.noise(2), List.of(subject.caption), null);

@@ -24,7 +24,7 @@ final class Ballast {
         int side = Math.max(64, (int) Math.cbrt(operations / 80) / 64 * 64);
         float[] values = SyntheticWeights.make("ballast", 1 / Math.sqrt(side), 0, side, side).toFloats();
         rows = device.keep(device.upload(device.precision().type(), values, side, side));
-        square = device.linear(HostTensor.of(values, side, side), null);
+        square = device.packer().linear(HostTensor.of(values, side, side), null);
         product();
         device.download(rows.rows(0, 1));
         try (Device.Mark before = device.mark()) {

@@ -59,7 +59,7 @@ public final class GenerationBench implements AutoCloseable {
         measuring = new MeasuringDevice(device);
         measuring.measure(false);
         progress.accept("making weights");
-        synthetic = SyntheticModel.load(structure, options.size, measuring.device());
+        synthetic = SyntheticModel.load(structure, options.size, measuring);
         model = synthetic.model();
         store = new FeatureStore(device);
     }

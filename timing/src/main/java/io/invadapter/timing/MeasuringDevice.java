@@ -1,19 +1,15 @@
 package io.invadapter.timing;
 
 import io.invadapter.kernels.Device;
-import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.ForwardingDevice;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
-import java.lang.reflect.InvocationHandler;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Method;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * Stands in front of a device and adds up calls, time, operations and bytes of each operator, by the device's own marks.
@@ -21,15 +17,7 @@ import java.util.TreeMap;
  * multiplied, as is usual; norms, activations and sums are left out. Bytes are those of operands, weights and results, each
  * once. While it measures, nothing is recorded: every operator is called.
  */
-public final class MeasuringDevice implements InvocationHandler {
-    /** These only make room or hand on. */
-    private static final Set<String> NO_WORK = Set.of("allocate", "keep", "upload");
-    /** These work on what they are given. */
-    private static final Set<String> IN_PLACE = Set.of("combine", "matchDeviation", "ddimStep", "copy", "linearInto");
-    private static final Set<Class<?>> RESULTS = Set.of(Tensor.class, Device.Joined.class);
-
-    private final Device target;
-    private final Map<Device.Convolution, Integer> kernelSizes = new IdentityHashMap<>();
+public final class MeasuringDevice extends ForwardingDevice {
     private final Map<String, Total> totals = new TreeMap<>();
     private final List<Timed> pending = new ArrayList<>();
     private boolean measuring = true;
@@ -46,17 +34,12 @@ public final class MeasuringDevice implements InvocationHandler {
         }
     }
 
-    private record Timed(String name, Device.Mark before, Device.Mark after, double operations, double bytes) {
+    private record Timed(String name, Mark before, Mark after, double operations, double bytes) {
     }
 
     /** Measures from the start. */
     public MeasuringDevice(Device target) {
-        this.target = target;
-    }
-
-    /** What to give the work to. */
-    public Device device() {
-        return (Device) Proxy.newProxyInstance(Device.class.getClassLoader(), new Class<?>[] {Device.class}, this);
+        super(target);
     }
 
     /** Begins or stops measuring; where it does not, calls go straight through. */
@@ -94,41 +77,36 @@ public final class MeasuringDevice implements InvocationHandler {
     }
 
     @Override
-    public Object invoke(Object proxy, Method method, Object[] arguments) throws Throwable {
-        String name = method.getName();
-        if (measuring && name.equals("record")) {
-            return unrecorded((Runnable) arguments[0]);
+    public Recording record(Runnable work) {
+        return measuring ? unrecorded(work) : super.record(work);
+    }
+
+    @Override
+    public void copy(Tensor source, Tensor to) {
+        compute("copy", () -> {
+            super.copy(source, to);
+            return null;
+        }, source, to);
+    }
+
+    @Override
+    protected <T> T compute(String operator, Supplier<T> work, Object... operands) {
+        if (!measuring) {
+            return work.get();
         }
-        boolean operator = measuring && !NO_WORK.contains(name)
-                && (RESULTS.contains(method.getReturnType()) || IN_PLACE.contains(name));
-        Device.Mark before = operator ? target.mark() : null;
-        Object result;
-        try {
-            result = method.invoke(target, arguments);
-        } catch (InvocationTargetException e) {
-            throw e.getCause();
-        }
-        if (operator) {
-            Tensor y = switch (result) {
-                case Tensor tensor -> tensor;
-                case Device.Joined joined -> joined.map();
-                case null, default -> arguments[1] instanceof Device.Linear ? (Tensor) arguments[2] : null;
-            };
-            boolean identity = arguments.length == 6 && arguments[5] instanceof Device.Identity;
-            pending.add(new Timed(identity ? name + " with identity" : name, before, target.mark(), operations(y, arguments),
-                    bytes(arguments) + bytes(result)));
-        } else if (result instanceof Device.Convolution convolution) {
-            int[] shape = ((HostTensor) arguments[0]).shape();
-            kernelSizes.put(convolution, shape[2] * shape[3]);
-        }
+        Mark before = mark();
+        T result = work.get();
+        boolean identity = Stream.of(operands).anyMatch(Identity.class::isInstance);
+        pending.add(new Timed(identity ? operator + " with identity" : operator, before, mark(), operations(operator, result, operands),
+                bytes(operands) + bytes(result)));
         return result;
     }
 
-    private Device.Recording unrecorded(Runnable work) {
-        return new Device.Recording() {
+    private Recording unrecorded(Runnable work) {
+        return new Recording() {
             @Override
             public void run() {
-                try (Scope scope = target.scope()) {
+                try (Scope scope = scope()) {
                     work.run();
                 }
             }
@@ -140,18 +118,26 @@ public final class MeasuringDevice implements InvocationHandler {
         };
     }
 
-    private double operations(Tensor y, Object[] arguments) {
-        return switch (arguments.length < 2 ? null : arguments[1]) {
-            case Device.Linear linear -> 2.0 * y.elements() * linear.inFeatures();
-            case Device.GatedLinear gated -> 4.0 * y.elements() * gated.inFeatures();
-            case Device.TokenMixer mixer -> 2.0 * y.elements() * mixer.inTokens();
-            case Device.Convolution convolution -> 2.0 * y.elements() * convolution.inChannels() * kernelSizes.get(convolution);
-            // Only attention is given keys and values.
-            case Tensor keys when arguments.length == 6 && arguments[2] instanceof Tensor -> 4.0 * y.elements() * keys.size(1)
-                    + (arguments[5] instanceof Device.Identity identity
+    private double operations(String operator, Object result, Object[] operands) {
+        Tensor y = switch (result) {
+            case Tensor tensor -> tensor;
+            // The only product that returns nothing is given its result.
+            case null, default -> operands.length > 2 && operands[2] instanceof Tensor target ? target : null;
+        };
+        return switch (operands.length < 2 ? null : operands[1]) {
+            case Linear linear -> 2.0 * y.elements() * linear.inFeatures();
+            case GatedLinear gated -> 4.0 * y.elements() * gated.inFeatures();
+            case TokenMixer mixer -> 2.0 * y.elements() * mixer.inTokens();
+            case Convolution convolution -> 2.0 * y.elements() * kernelElements(convolution);
+            case Tensor keys when operator.equals("attention") -> 4.0 * y.elements() * keys.size(1)
+                    + (operands[3] instanceof Identity identity
                             ? 4.0 * y.elements() / y.batch() * attendingRows * identity.keys().size(1) : 0);
             case null, default -> 0;
         };
+    }
+
+    private static double kernelElements(Convolution convolution) {
+        return (double) convolution.inChannels() * convolution.kernelHeight() * convolution.kernelWidth();
     }
 
     private double bytes(Object... values) {
@@ -160,14 +146,13 @@ public final class MeasuringDevice implements InvocationHandler {
             sum += switch (value) {
                 case Tensor tensor -> tensor.bytes();
                 case Tensor[] tensors -> bytes((Object[]) tensors);
-                case List<?> list -> bytes(list.toArray());
-                case Device.Joined joined -> joined.map().bytes() + joined.normed().bytes();
-                case Device.Identity identity -> identity.keys().bytes() + identity.values().bytes();
-                case Device.Linear linear -> weights((double) linear.inFeatures() * linear.outFeatures());
-                case Device.GatedLinear gated -> weights(2.0 * gated.inFeatures() * gated.outFeatures());
-                case Device.TokenMixer mixer -> weights((double) mixer.inTokens() * mixer.outTokens());
-                case Device.Convolution convolution -> weights((double) convolution.inChannels() * convolution.outChannels()
-                        * kernelSizes.get(convolution));
+                case List<?> tensors -> bytes(tensors.toArray());
+                case Joined joined -> joined.map().bytes() + joined.normed().bytes();
+                case Identity identity -> identity.keys().bytes() + identity.values().bytes();
+                case Linear linear -> weights((double) linear.inFeatures() * linear.outFeatures());
+                case GatedLinear gated -> weights(2.0 * gated.inFeatures() * gated.outFeatures());
+                case TokenMixer mixer -> weights((double) mixer.inTokens() * mixer.outTokens());
+                case Convolution convolution -> weights(convolution.outChannels() * kernelElements(convolution));
                 case null, default -> 0;
             };
         }
@@ -175,6 +160,6 @@ public final class MeasuringDevice implements InvocationHandler {
     }
 
     private double weights(double elements) {
-        return elements * target.precision().type().bytes();
+        return elements * precision().type().bytes();
     }
 }

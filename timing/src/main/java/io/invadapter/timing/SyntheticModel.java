@@ -21,11 +21,11 @@ public record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter ada
 
     /** @param pictureSize for which the adapter is made */
     public static SyntheticModel load(Structure structure, int pictureSize, Device device) {
-        Vae vae = new Vae(structure.vae(), SyntheticWeights.repeating(), device);
+        Vae vae = Vae.load(structure.vae(), SyntheticWeights.repeating(), device);
         int size = pictureSize / vae.factor();
-        UNet unet = new UNet(structure.withLatents(size).unet(), SyntheticWeights.repeating(), device);
+        UNet unet = UNet.load(structure.withLatents(size).unet(), SyntheticWeights.repeating(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(structure.textEncoder(), SyntheticWeights.repeating(), device), unet,
+                ClipTextEncoder.load(structure.textEncoder(), SyntheticWeights.repeating(), device), unet,
                 vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         SyntheticWeights weights = SyntheticWeights.repeating();
         unet.attentionLayers().forEach((name, layer) -> {

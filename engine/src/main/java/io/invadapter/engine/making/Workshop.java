@@ -1,5 +1,6 @@
 package io.invadapter.engine.making;
 
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.identity.Identities;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.sampling.Diffusion;
@@ -11,14 +12,18 @@ import java.util.function.Consumer;
 /** What a pipeline makes pictures with. Used on the device's thread, which its close ends. */
 public final class Workshop implements AutoCloseable {
     private final StableDiffusion model;
+    private final EmbeddedAttentionAdapter adapter;
     private final Diffusion diffusion;
     private final Identities identities;
     private final LatentPreview preview;
     private final int picturesPerBatch;
     private final Consumer<String> notices;
 
-    public Workshop(StableDiffusion model, Diffusion diffusion, Identities identities, int picturesPerBatch, Consumer<String> notices) {
+    /** @param adapter {@code null} for a model that makes pictures of nobody */
+    public Workshop(StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, Identities identities,
+            int picturesPerBatch, Consumer<String> notices) {
         this.model = model;
+        this.adapter = adapter;
         this.diffusion = diffusion;
         this.identities = identities;
         this.preview = new LatentPreview(model.vae());
@@ -75,6 +80,10 @@ public final class Workshop implements AutoCloseable {
         try {
             identities.close();
             diffusion.close();
+            if (adapter != null) {
+                adapter.close();
+            }
+            model.close();
         } finally {
             device().close();
         }

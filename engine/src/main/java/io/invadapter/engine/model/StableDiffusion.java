@@ -13,12 +13,14 @@ import io.invadapter.engine.vae.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.model.ModelFiles;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.Objects;
 import java.util.function.Consumer;
 
-/** The networks of one model on one device. */
+/** The networks of one model on one device, which may have others. */
 public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
-        NoiseSchedule schedule) {
+        NoiseSchedule schedule) implements AutoCloseable {
 
     public StableDiffusion {
         Objects.requireNonNull(device, "device");
@@ -64,21 +66,38 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
 
         Loading loading = new Loading(listener,
                 files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
-        UsedWeights text = new UsedWeights(files.textEncoder(), loading);
-        ClipTextEncoder textEncoder = new ClipTextEncoder(textConfig, text, device);
-        text.reportOthers(notices);
-        UsedWeights noise = new UsedWeights(files.unet(), loading);
-        UNet unet = new UNet(unetConfig, noise, device);
-        noise.reportOthers(notices);
-        UsedWeights pictures = new UsedWeights(files.vae(), loading);
-        Vae vae = new Vae(vaeConfig, pictures, device);
-        pictures.reportOthers(notices);
-        UsedWeights.report(files.description(), files.otherTensors(), notices);
-        return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
+        Deque<Runnable> loaded = new ArrayDeque<>();
+        try {
+            UsedWeights text = new UsedWeights(files.textEncoder(), loading);
+            ClipTextEncoder textEncoder = ClipTextEncoder.load(textConfig, text, device);
+            loaded.push(textEncoder::close);
+            text.reportOthers(notices);
+            UsedWeights noise = new UsedWeights(files.unet(), loading);
+            UNet unet = UNet.load(unetConfig, noise, device);
+            loaded.push(unet::close);
+            noise.reportOthers(notices);
+            UsedWeights pictures = new UsedWeights(files.vae(), loading);
+            Vae vae = Vae.load(vaeConfig, pictures, device);
+            loaded.push(vae::close);
+            pictures.reportOthers(notices);
+            UsedWeights.report(files.description(), files.otherTensors(), notices);
+            return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
+        } catch (RuntimeException | Error e) {
+            loaded.forEach(Runnable::run);
+            throw e;
+        }
     }
 
     /** The loops over this model's UNet. */
     public Diffusion diffusion() {
         return new Diffusion(device, unet, schedule);
+    }
+
+    /** Frees the weights of all networks. What was recorded with them, as {@link Diffusion} does, is closed before. */
+    @Override
+    public void close() {
+        vae.close();
+        unet.close();
+        textEncoder.close();
     }
 }

@@ -2,6 +2,7 @@ package io.invadapter.engine.nn;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -52,9 +53,9 @@ public final class TimeProjections {
         return part;
     }
 
-    /** Hands all that was added to the device. */
-    public void pack(Device device) {
-        all = device.linear(HostTensor.stack(weights.toArray(HostTensor[]::new)),
+    /** Hands all that was added to the packer. */
+    public void pack(Packer packer) {
+        all = packer.linear(HostTensor.stack(weights.toArray(HostTensor[]::new)),
                 HostTensor.stack(biases.toArray(HostTensor[]::new)));
         weights.clear();
         biases.clear();

@@ -3,36 +3,55 @@ package io.invadapter.engine.nn;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Packer;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
+import java.util.function.Function;
 
 /**
- * Reads the layers of a model by name and hands them to the device. Names are relative to a prefix, as in PyTorch's
+ * Reads the layers of a network by name and hands them to its packer. Names are relative to a prefix, as in PyTorch's
  * modules; a missing or wrongly shaped tensor is a {@link WeightException} that names it.
  */
 public final class Weights {
     private final WeightSource source;
     private final Device device;
+    private final Packer packer;
     private final String prefix;
 
-    public Weights(WeightSource source, Device device) {
-        this(source, device, "");
-    }
-
-    private Weights(WeightSource source, Device device, String prefix) {
+    private Weights(WeightSource source, Device device, Packer packer, String prefix) {
         this.source = source;
         this.device = device;
+        this.packer = packer;
         this.prefix = prefix;
+    }
+
+    /**
+     * Makes a network of weights, which it owns: closing it closes their {@link #packer()}. When it cannot be made, what was packed
+     * is freed.
+     */
+    public static <N extends AutoCloseable> N load(WeightSource source, Device device, Function<Weights, N> network) {
+        Packer packer = device.packer();
+        try {
+            return network.apply(new Weights(source, device, packer, ""));
+        } catch (RuntimeException | Error e) {
+            packer.close();
+            throw e;
+        }
     }
 
     public Device device() {
         return device;
     }
 
+    /** Of all layers of the network. */
+    public Packer packer() {
+        return packer;
+    }
+
     /** The module called {@code name} inside this one. */
     public Weights in(String name) {
-        return new Weights(source, device, prefix + name + ".");
+        return new Weights(source, device, packer, prefix + name + ".");
     }
 
     /** This module's own name. */
@@ -71,7 +90,7 @@ public final class Weights {
 
     /** The linear layer called {@code name}, with a bias. */
     public Device.Linear linear(String name, int in, int out) {
-        return device.linear(matrix(name + ".weight", out, in), tensor(name + ".bias", out));
+        return packer.linear(matrix(name + ".weight", out, in), tensor(name + ".bias", out));
     }
 
     /** Several linear layers of the same input, without bias, as one. */
@@ -80,7 +99,7 @@ public final class Weights {
         for (int i = 0; i < names.length; i++) {
             parts[i] = matrix(names[i] + ".weight", out, in);
         }
-        return device.linear(parts.length == 1 ? parts[0] : HostTensor.stack(parts), null);
+        return packer.linear(parts.length == 1 ? parts[0] : HostTensor.stack(parts), null);
     }
 
     /** Several linear layers of the same input, with bias, as one. */
@@ -91,7 +110,7 @@ public final class Weights {
             weights[i] = matrix(names[i] + ".weight", out, in);
             biases[i] = tensor(names[i] + ".bias", out);
         }
-        return device.linear(HostTensor.stack(weights), HostTensor.stack(biases));
+        return packer.linear(HostTensor.stack(weights), HostTensor.stack(biases));
     }
 
     /** The square convolution called {@code name}, padded so that the size stays. */
@@ -101,17 +120,17 @@ public final class Weights {
 
     /** The same, for whoever adds the bias otherwise. */
     public Device.Convolution convolutionWithoutBias(String name, int in, int out, int size) {
-        return device.convolution(tensor(name + ".weight", out, in, size, size), null, 1, Device.Padding.same(size / 2),
+        return packer.convolution(tensor(name + ".weight", out, in, size, size), null, 1, Device.Padding.same(size / 2),
                 device.precision().type());
     }
 
     public Device.Convolution convolution(String name, int in, int out, int size, int stride, Device.Padding padding,
             DataType outputType) {
-        return device.convolution(tensor(name + ".weight", out, in, size, size), tensor(name + ".bias", out), stride,
+        return packer.convolution(tensor(name + ".weight", out, in, size, size), tensor(name + ".bias", out), stride,
                 padding, outputType);
     }
 
     public Device.Norm norm(String name, int channels) {
-        return device.norm(tensor(name + ".weight", channels), tensor(name + ".bias", channels));
+        return packer.norm(tensor(name + ".weight", channels), tensor(name + ".bias", channels));
     }
 }

@@ -188,7 +188,7 @@ public final class Pipeline implements AutoCloseable {
                 Identities identities = new Identities(loaded, loadedAdapter, diffusion,
                         new IdentityCache(opened, budget, notices), weights(files, budget));
                 int together = picturesPerBatch != 0 ? picturesPerBatch : opened.prefersLargeBatches() ? LARGE_BATCH : 1;
-                return new Pipeline(thread, new Workshop(loaded, diffusion, identities, together, notices), loadedAdapter,
+                return new Pipeline(thread, new Workshop(loaded, loadedAdapter, diffusion, identities, together, notices), loadedAdapter,
                         ModelDefaults.of(model));
             } catch (RuntimeException | Error e) {
                 opened.close();

@@ -3,6 +3,7 @@ package io.invadapter.engine.text;
 import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
@@ -13,8 +14,9 @@ import java.util.List;
  * CLIP's text transformer (Radford et al. 2021): causal self attention over 77 tokens. Stable Diffusion 1.x reads its last
  * hidden state after the final norm.
  */
-public final class ClipTextEncoder {
+public final class ClipTextEncoder implements AutoCloseable {
     private final Device device;
+    private final Packer packer;
     private final ClipTextConfig config;
     private final Device.Table tokenTable;
     private final Device.Table positionTable;
@@ -27,12 +29,16 @@ public final class ClipTextEncoder {
      * @param source tensors without the {@code text_model.} prefix
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
-    public ClipTextEncoder(ClipTextConfig config, WeightSource source, Device device) {
+    public static ClipTextEncoder load(ClipTextConfig config, WeightSource source, Device device) {
+        return Weights.load(source, device, w -> new ClipTextEncoder(config, w));
+    }
+
+    private ClipTextEncoder(ClipTextConfig config, Weights w) {
         this.config = config;
-        this.device = device;
-        Weights w = new Weights(source, device);
-        tokenTable = device.table(w.tensor("embeddings.token_embedding.weight", config.vocabularySize(), config.channels()));
-        positionTable = device.table(w.tensor("embeddings.position_embedding.weight", config.maxTokens(), config.channels()));
+        this.device = w.device();
+        this.packer = w.packer();
+        tokenTable = packer.table(w.tensor("embeddings.token_embedding.weight", config.vocabularySize(), config.channels()));
+        positionTable = packer.table(w.tensor("embeddings.position_embedding.weight", config.maxTokens(), config.channels()));
         for (int i = 0; i < config.layers(); i++) {
             layers.add(new Layer(w.in("encoder.layers").in("" + i), config));
         }
@@ -52,6 +58,12 @@ public final class ClipTextEncoder {
             }
             return device.download(device.layerNorm(x, finalNorm, config.normEpsilon()));
         }
+    }
+
+    /** Frees the weights. What was recorded with them is closed before. */
+    @Override
+    public void close() {
+        packer.close();
     }
 
     private static final class Layer {

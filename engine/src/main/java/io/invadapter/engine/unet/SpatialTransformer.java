@@ -106,7 +106,7 @@ final class SpatialTransformer {
             this.crossKeyValue = attn2.fused(contextChannels, channels, "to_k", "to_v");
             this.crossOut = attn2.linear("to_out.0", channels, channels);
             int inner = 4 * channels;
-            this.feedForwardIn = device.gatedLinear(w.tensor("ff.net.0.proj.weight", 2 * inner, channels),
+            this.feedForwardIn = w.packer().gatedLinear(w.tensor("ff.net.0.proj.weight", 2 * inner, channels),
                     w.tensor("ff.net.0.proj.bias", 2 * inner), new Device.LayerNorm(w.tensor("norm3.weight", channels),
                             w.tensor("norm3.bias", channels), LAYER_NORM_EPSILON));
             this.feedForwardOut = w.linear("ff.net.2", inner, channels);

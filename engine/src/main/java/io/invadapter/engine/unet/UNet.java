@@ -7,6 +7,7 @@ import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
@@ -21,9 +22,10 @@ import java.util.Map;
  * The noise predictor of Stable Diffusion 1.x (Rombach et al. 2022; diffusers' {@code UNet2DConditionModel}): down, middle
  * and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
  */
-public final class UNet {
+public final class UNet implements AutoCloseable {
     private final UNetConfig config;
     private final Device device;
+    private final Packer packer;
     private final Device.Linear time1;
     private final Device.Linear time2;
     private final TimeProjections timeProjections;
@@ -67,10 +69,14 @@ public final class UNet {
      * @param source tensors under their diffusers names
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
-    public UNet(UNetConfig config, WeightSource source, Device device) {
+    public static UNet load(UNetConfig config, WeightSource source, Device device) {
+        return Weights.load(source, device, w -> new UNet(config, w));
+    }
+
+    private UNet(UNetConfig config, Weights w) {
         this.config = config;
-        this.device = device;
-        Weights w = new Weights(source, device);
+        this.device = w.device();
+        this.packer = w.packer();
         int[] channels = config.blockChannels();
         int levels = channels.length;
         int timeChannels = config.timeChannels();
@@ -121,7 +127,7 @@ public final class UNet {
             Device.Convolution upsample = level == 0 ? null : block.convolution("upsamplers.0.conv", c, c, 3);
             upBlocks.add(new UpBlock(resnets, attentions, upsample));
         }
-        timeProjections.pack(device);
+        timeProjections.pack(packer);
         normOut = w.norm("conv_norm_out", c);
         convOut = w.convolution("conv_out", c, config.outChannels(), 3, 1, Device.Padding.same(1), DataType.FLOAT32);
     }
@@ -270,5 +276,11 @@ public final class UNet {
         try (Scope scope = device.scope()) {
             return scope.keep(device.conv2d(device.upsample2x(h, skip.size(1), skip.size(2)), convolution, null, null));
         }
+    }
+
+    /** Frees the weights. What was recorded with them is closed before. */
+    @Override
+    public void close() {
+        packer.close();
     }
 }

@@ -6,6 +6,7 @@ import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
@@ -14,12 +15,13 @@ import java.util.List;
 import java.util.Objects;
 
 /** Pictures to latents and back (Rombach et al. 2022; diffusers' {@code AutoencoderKL}). */
-public final class Vae {
+public final class Vae implements AutoCloseable {
     private static final float NORM_EPSILON = 1e-6f;
 
     private static final int IMAGE_CHANNELS = 3;
 
     private final Device device;
+    private final Packer packer;
     private final VaeConfig config;
     private final int groups;
 
@@ -60,13 +62,17 @@ public final class Vae {
      * @param source tensors under their diffusers names
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
-    public Vae(VaeConfig config, WeightSource source, Device device) {
+    public static Vae load(VaeConfig config, WeightSource source, Device device) {
+        return Weights.load(source, device, w -> new Vae(config, w));
+    }
+
+    private Vae(VaeConfig config, Weights w) {
         this.config = config;
-        this.device = device;
+        this.device = w.device();
+        this.packer = w.packer();
         this.groups = config.groups();
         int[] channels = config.channels();
         int latentChannels = config.latentChannels();
-        Weights w = new Weights(source, device);
         int last = channels.length - 1;
         DataType type = device.precision().type();
 
@@ -206,6 +212,12 @@ public final class Vae {
             }
             return scope.keep(h);
         }
+    }
+
+    /** Frees the weights. What was recorded with them is closed before. */
+    @Override
+    public void close() {
+        packer.close();
     }
 
     /** ResNet block, self attention unless the model has none, ResNet block. */

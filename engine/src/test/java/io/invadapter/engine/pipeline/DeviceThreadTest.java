@@ -267,7 +267,7 @@ class DeviceThreadTest {
     @Test
     void onlyThePicturesOfACancelledRequestStopWithinAStep() {
         WatchedDevice device = new WatchedDevice();
-        try (Pipeline pipeline = Pictures.builder(IdentityBudget.NONE).picturesPerBatch(2).open(device::device)) {
+        try (Pipeline pipeline = Pictures.builder(IdentityBudget.NONE).picturesPerBatch(2).open(() -> device)) {
             GenerationRequest good = request(FACES.get(0), "a person", 1).build();
             GenerationResult expected = pipeline.generate(good);
             int alone = convolutions(pipeline, device, request(FACES.get(0), "a person", 1));

@@ -138,7 +138,7 @@ class ListenerTest {
         WatchedDevice device = new WatchedDevice();
         device.prefersLargeBatches = true;
         List<String> notices = new ArrayList<>();
-        try (Pipeline small = builder(IdentityBudget.NONE).notices(notices::add).open(device::device)) {
+        try (Pipeline small = builder(IdentityBudget.NONE).notices(notices::add).open(() -> device)) {
             device.mostRows = 5;
             Told told = new Told();
             GenerationResult found = small.generate(request(null, "a person", 1).count(4).listener(told).build());
@@ -277,7 +277,7 @@ class ListenerTest {
             notices.add(notice);
             Thread.currentThread().interrupt();
             throw new DeviceException("a mistake, says the test");
-        }).open(device::device)) {
+        }).open(() -> device)) {
             device.mostRows = 5;
             GenerationRequest four = request(null, "a person", 1).count(4).build();
             assertEquals(4, small.generate(four).images().size());

@@ -55,7 +55,7 @@ public final class Pictures {
     }
 
     public static Pipeline open(IdentityBudget budget, WatchedDevice device) {
-        return builder(budget).open(device::device);
+        return builder(budget).open(() -> device);
     }
 
     /** A small request, smaller than the face's own picture; {@code face} may be {@code null}. */

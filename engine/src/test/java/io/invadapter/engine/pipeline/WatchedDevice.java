@@ -1,25 +1,25 @@
 package io.invadapter.engine.pipeline;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.ForwardingDevice;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Tensor;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Supplier;
 
 /** The CPU in float32, watched: what memory it hands out, and what it would do were it another device. */
-public final class WatchedDevice {
-    private final Device cpu = Devices.open("cpu", null, notice -> { });
+public final class WatchedDevice extends ForwardingDevice {
     private final Map<Tensor, Boolean> kept = new IdentityHashMap<>();
 
     /** Of every tensor that was ever handed out. */
     final Set<Long> addresses = new HashSet<>();
-    /** How often each method was called that takes a tensor first: by its name and that tensor. */
+    /** How often each operator was called: by its name and what it is given first. */
     final Map<String, Integer> calls = new HashMap<>();
     boolean prefersLargeBatches;
     /** Calls of {@link Device#allocate} until one finds no memory; negative: never. */
@@ -33,48 +33,76 @@ public final class WatchedDevice {
     /** Whether memory, once there is none, comes back when the device is told to trim. */
     boolean trimHelps = true;
 
-    public Device device() {
-        return (Device) Proxy.newProxyInstance(Device.class.getClassLoader(), new Class<?>[] {Device.class}, (proxy, method, arguments) -> {
-            switch (method.getName()) {
-                case "prefersLargeBatches" -> {
-                    return prefersLargeBatches;
-                }
-                case "reachableMemory" -> {
-                    return reachableMemory;
-                }
-                case "allocate" -> {
-                    if (allocationsLeft == 0) {
-                        throw new OutOfDeviceMemoryException("no memory left, says the test");
-                    }
-                    allocationsLeft = Math.max(-1, allocationsLeft - 1);
-                    int[] shape = (int[]) arguments[1];
-                    if (mostRows > 0 && shape.length >= 3 && shape[0] > mostRows) {
-                        throw new OutOfDeviceMemoryException("no memory for " + shape[0] + " rows, says the test");
-                    }
-                }
-                case "conv2d" -> beforeConvolution.run();
-                case "trim" -> allocationsLeft = trimHelps ? -1 : allocationsLeft;
-                case "keep" -> kept.put((Tensor) arguments[0], true);
-                case "release" -> kept.remove((Tensor) arguments[0]);
-                default -> {
-                    // Nothing to watch.
-                }
-            }
-            if (arguments != null && arguments[0] instanceof Tensor first) {
-                calls.merge(method.getName() + first, 1, Integer::sum);
-            } else if (arguments != null && arguments[0] instanceof Tensor[] parts) {
-                calls.merge(method.getName() + parts[0], 1, Integer::sum);
-            }
-            try {
-                Object result = method.invoke(cpu, arguments);
-                if (result instanceof Tensor tensor) {
-                    addresses.add(tensor.address());
-                }
-                return result;
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        });
+    public WatchedDevice() {
+        super(Devices.open("cpu", null, notice -> { }));
+    }
+
+    @Override
+    public boolean prefersLargeBatches() {
+        return prefersLargeBatches;
+    }
+
+    @Override
+    public long reachableMemory() {
+        return reachableMemory;
+    }
+
+    @Override
+    public Tensor allocate(DataType type, int... shape) {
+        if (allocationsLeft == 0) {
+            throw new OutOfDeviceMemoryException("no memory left, says the test");
+        }
+        allocationsLeft = Math.max(-1, allocationsLeft - 1);
+        if (mostRows > 0 && shape.length >= 3 && shape[0] > mostRows) {
+            throw new OutOfDeviceMemoryException("no memory for " + shape[0] + " rows, says the test");
+        }
+        return seen(super.allocate(type, shape));
+    }
+
+    @Override
+    public Tensor upload(DataType type, float[] values, int... shape) {
+        return seen(super.upload(type, values, shape));
+    }
+
+    @Override
+    public Tensor upload(int[] values) {
+        return seen(super.upload(values));
+    }
+
+    @Override
+    public void trim() {
+        allocationsLeft = trimHelps ? -1 : allocationsLeft;
+        super.trim();
+    }
+
+    @Override
+    public Tensor keep(Tensor tensor) {
+        kept.put(tensor, true);
+        return super.keep(tensor);
+    }
+
+    @Override
+    public void release(Tensor tensor) {
+        kept.remove(tensor);
+        super.release(tensor);
+    }
+
+    @Override
+    protected <T> T compute(String operator, Supplier<T> work, Object... operands) {
+        if (operator.equals("conv2d")) {
+            beforeConvolution.run();
+        }
+        calls.merge(operator + operands[0], 1, Integer::sum);
+        T result = work.get();
+        if (result instanceof Tensor tensor) {
+            seen(tensor);
+        }
+        return result;
+    }
+
+    private Tensor seen(Tensor tensor) {
+        addresses.add(tensor.address());
+        return tensor;
     }
 
     /** Of tensors that no scope holds. */

@@ -163,7 +163,7 @@ final class Operators {
             measuring.attendingRows(BATCH);
             try (Scope scope = device.scope()) {
                 arrays = 0;
-                Runnable call = prepare.apply(measuring.device());
+                Runnable call = prepare.apply(measuring);
                 measuring.reset();
                 call.run();
                 double operations = measuring.operations();

@@ -50,7 +50,7 @@ final class Step {
         if (model == null) {
             measuring = new MeasuringDevice(contact.device(Precision.FP16));
             measuring.measure(false);
-            model = SyntheticModel.load(contact.sizes().structure(), contact.sizes().picture(), measuring.device()).model();
+            model = SyntheticModel.load(contact.sizes().structure(), contact.sizes().picture(), measuring).model();
         }
         return model;
     }

@@ -79,33 +79,6 @@ public interface Device extends Memory, Operators, AutoCloseable {
     /** A new owner of weights, to be closed before the device, which frees what it still holds. */
     Packer packer();
 
-    /** The owner of weights that live as long as the device. */
-    Packer ownPacker();
-
-    default Linear linear(HostTensor weight, HostTensor bias) {
-        return ownPacker().linear(weight, bias);
-    }
-
-    default GatedLinear gatedLinear(HostTensor weight, HostTensor bias, LayerNorm norm) {
-        return ownPacker().gatedLinear(weight, bias, norm);
-    }
-
-    default TokenMixer tokenMixer(HostTensor weight) {
-        return ownPacker().tokenMixer(weight);
-    }
-
-    default Convolution convolution(HostTensor weight, HostTensor bias, int stride, Padding padding, DataType outputType) {
-        return ownPacker().convolution(weight, bias, stride, padding, outputType);
-    }
-
-    default Norm norm(HostTensor weight, HostTensor bias) {
-        return ownPacker().norm(weight, bias);
-    }
-
-    default Table table(HostTensor weight) {
-        return ownPacker().table(weight);
-    }
-
     @Override
     void close();
 }

@@ -6,6 +6,7 @@ import io.invadapter.engine.unet.IdentityAttention;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
+import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightException;
@@ -20,11 +21,12 @@ import java.util.stream.IntStream;
  * the identity's diffusion feature {@code F_id}, the input of the same layer in the identity's own pass, into keys and
  * values {@code K' = F_id W'k, V' = F_id W'v}; in cross attention the feature is aggregated first, {@code A F_id}.
  */
-public final class EmbeddedAttentionAdapter {
+public final class EmbeddedAttentionAdapter implements AutoCloseable {
     /** Of an identity: 4096 pixels. */
     private static final int MOST_LATENT_SIZE = 512;
 
     private final Device device;
+    private final Packer packer;
     private final Map<String, Layer> layers = new LinkedHashMap<>();
     private final int identityLatentSize;
     private final double defaultScale;
@@ -50,11 +52,12 @@ public final class EmbeddedAttentionAdapter {
      * @throws WeightException when it is no adapter, or was made for another model
      */
     public static EmbeddedAttentionAdapter load(WeightSource source, UNet unet, Device device) {
-        return new EmbeddedAttentionAdapter(source, unet, device);
+        return Weights.load(source, device, w -> new EmbeddedAttentionAdapter(source, unet, w));
     }
 
-    private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Device device) {
-        this.device = device;
+    private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Weights w) {
+        this.device = w.device();
+        this.packer = w.packer();
         Map<String, UNet.AttentionLayer> expected = unet.attentionLayers();
         TreeSet<String> named = new TreeSet<>();
         for (String name : source.names()) {
@@ -67,7 +70,6 @@ public final class EmbeddedAttentionAdapter {
             throw new WeightException(source.description() + " holds no adapter weights; expected an Inv-Adapter file with keys like "
                     + expected.keySet().iterator().next() + ".eaa.to_k.weight");
         }
-        Weights w = new Weights(source, device);
         for (String name : named) {
             UNet.AttentionLayer place = expected.get(name);
             if (place == null) {
@@ -88,7 +90,7 @@ public final class EmbeddedAttentionAdapter {
                     throw new WeightException(source.description() + ": tensor '" + name + ".eaa.aggregate.weight' has "
                             + shape.length + " axes where [L', L] is expected");
                 }
-                aggregation = device.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
+                aggregation = packer.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
             }
             layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
@@ -202,5 +204,11 @@ public final class EmbeddedAttentionAdapter {
     private static Device.Identity source(Tensor keyValue, Tensor rows, Tensor scales) {
         int channels = keyValue.channels() / 2;
         return new Device.Identity(keyValue.columns(0, channels), keyValue.columns(channels, channels), rows, scales);
+    }
+
+    /** Frees the weights. What was recorded with them is closed before. */
+    @Override
+    public void close() {
+        packer.close();
     }
 }

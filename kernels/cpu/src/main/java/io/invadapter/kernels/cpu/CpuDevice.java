@@ -44,7 +44,6 @@ final class CpuDevice implements Device {
     private final TensorPool pool = new TensorPool(oneDnn.memory());
     private final CpuAttention attention = new CpuAttention(this);
     private final Set<CpuPacker> packers = new LinkedHashSet<>();
-    private CpuPacker ownPacker;
     private final Map<List<Object>, Long> constants = new HashMap<>();
     private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
     private final List<Workspace> workspaces = Stream.generate(() -> new Workspace(oneDnn.memory())).limit(6).toList();
@@ -248,14 +247,6 @@ final class CpuDevice implements Device {
         CpuPacker packer = new CpuPacker(this, arguments);
         packers.add(packer);
         return packer;
-    }
-
-    @Override
-    public CpuPacker ownPacker() {
-        if (ownPacker == null) {
-            ownPacker = packer();
-        }
-        return ownPacker;
     }
 
     /** A packer that has freed its weights. */

@@ -61,7 +61,6 @@ final class CudaDevice implements Device {
     /** Why something could not be recorded, or null. */
     private String notRecordable;
     private final Set<CudaPacker> packers = new LinkedHashSet<>();
-    private CudaPacker ownPacker;
     private final Deque<Runnable> closing = new ArrayDeque<>();
     private TensorPool pool;
     private boolean closed;
@@ -374,14 +373,6 @@ final class CudaDevice implements Device {
         CudaPacker packer = new CudaPacker(this, arguments);
         packers.add(packer);
         return packer;
-    }
-
-    @Override
-    public CudaPacker ownPacker() {
-        if (ownPacker == null) {
-            ownPacker = packer();
-        }
-        return ownPacker;
     }
 
     /** A packer that has freed its weights. */

@@ -32,4 +32,21 @@ class CudaPackerTest {
         }
         assertEquals(0, gpu.usedMemory(), "the device frees what packers still hold");
     }
+
+    @Test
+    void modelsComeAndGo() {
+        EmulatedGpu gpu = EmulatedGpu.counting();
+        try (CudaDevice device = CudaDeviceTest.open(gpu, Precision.FP16)) {
+            long[] used = new long[3];
+            for (int i = 0; i < used.length; i++) {
+                try (SmallModel model = new SmallModel(device)) {
+                    model.picture();
+                }
+                device.trim();
+                used[i] = gpu.usedMemory();
+            }
+            assertEquals(used[0], used[1]);
+            assertEquals(used[0], used[2]);
+        }
+    }
 }

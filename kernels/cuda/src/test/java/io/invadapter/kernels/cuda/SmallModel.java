@@ -51,10 +51,10 @@ final class SmallModel implements AutoCloseable {
     SmallModel(Device device, int steps) {
         this.steps = steps;
         WeightSource weights = SyntheticWeights.onDemand();
-        UNet unet = new UNet(UNET, weights, device);
+        UNet unet = UNet.load(UNET, weights, device);
         model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
-                new Vae(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
+                ClipTextEncoder.load(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
+                Vae.load(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
         diffusion = model.diffusion();
     }
@@ -127,5 +127,7 @@ final class SmallModel implements AutoCloseable {
     @Override
     public void close() {
         diffusion.close();
+        adapter.close();
+        model.close();
     }
 }

@@ -98,9 +98,9 @@ final class StableDiffusion15 implements AutoCloseable {
     }
 
     StableDiffusion15(Device device) {
-        UNet unet = new UNet(UNET, new Zeros(), device);
+        UNet unet = UNet.load(UNET, new Zeros(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                new ClipTextEncoder(TEXT_ENCODER, new Zeros(), device), unet, new Vae(VAE, new Zeros(), device),
+                ClipTextEncoder.load(TEXT_ENCODER, new Zeros(), device), unet, Vae.load(VAE, new Zeros(), device),
                 new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         Zeros weights = new Zeros();
         unet.attentionLayers().forEach((name, layer) -> {

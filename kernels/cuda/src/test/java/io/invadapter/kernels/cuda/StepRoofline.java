@@ -1,16 +1,17 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.ForwardingDevice;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.timing.MeasuringDevice;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
+import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 
 /**
@@ -50,27 +51,47 @@ public final class StepRoofline {
     }
 
     /** Notes every operator's call. */
-    private static Device noting(EmulatedGpu gpu, MeasuringDevice measuring, List<Call> calls) {
-        Device device = measuring.device();
-        Class<?>[] interfaces = {Device.class};
-        return (Device) Proxy.newProxyInstance(Device.class.getClassLoader(), interfaces, (proxy, method, arguments) -> {
+    private static final class Noting extends ForwardingDevice {
+        private final EmulatedGpu gpu;
+        private final MeasuringDevice measuring;
+        private final List<Call> calls;
+
+        Noting(EmulatedGpu gpu, MeasuringDevice measuring, List<Call> calls) {
+            super(measuring);
+            this.gpu = gpu;
+            this.measuring = measuring;
+            this.calls = calls;
+        }
+
+        @Override
+        public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
+            return noted(() -> measuring.attention(query, keys, values, heads, causal, identity),
+                    operations -> exponentials(operations, query, heads));
+        }
+
+        @Override
+        public void copy(Tensor source, Tensor to) {
+            noted(() -> {
+                measuring.copy(source, to);
+                return null;
+            }, operations -> 0);
+        }
+
+        @Override
+        protected <T> T compute(String operator, Supplier<T> work, Object... operands) {
+            return noted(work, operations -> 0);
+        }
+
+        private <T> T noted(Supplier<T> work, DoubleUnaryOperator exponentials) {
             int before = gpu.started().size();
-            Object result;
-            try {
-                result = method.invoke(device, arguments);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-            if (!method.getName().equals("record")) {
-                List<String> launches = gpu.started().subList(before, gpu.started().size()).stream()
-                        .filter(name -> !name.equals("copy in")).toList();
-                measuring.totals().forEach((operator, total) -> calls.add(new Call(operator, launches, total.operations(),
-                        total.bytes(), operator.startsWith("attention")
-                                ? exponentials(total.operations(), (Tensor) arguments[0], (int) arguments[3]) : 0)));
-                measuring.reset();
-            }
+            T result = work.get();
+            List<String> launches = gpu.started().subList(before, gpu.started().size()).stream()
+                    .filter(name -> !name.equals("copy in")).toList();
+            measuring.totals().forEach((operator, total) -> calls.add(new Call(operator, launches, total.operations(),
+                    total.bytes(), exponentials.applyAsDouble(total.operations()))));
+            measuring.reset();
             return result;
-        });
+        }
     }
 
     /** One for each score, whose product with query and value is 4 operations for each of a head's channels. */
@@ -87,7 +108,7 @@ public final class StepRoofline {
             // The rows with and without the prompt; the face's own attend to nobody.
             measuring.attendingRows(2);
             List<Integer> ends = new ArrayList<>();
-            try (StableDiffusion15 model = new StableDiffusion15(noting(gpu, measuring, calls))) {
+            try (StableDiffusion15 model = new StableDiffusion15(new Noting(gpu, measuring, calls))) {
                 model.generate(face, () -> ends.add(calls.size()));
             }
             return List.copyOf(calls.subList(ends.get(ends.size() - 2), ends.getLast()));
