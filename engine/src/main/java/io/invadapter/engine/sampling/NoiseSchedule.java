@@ -9,7 +9,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -81,38 +80,6 @@ public final class NoiseSchedule {
 
     /** Of a scheduler of diffusers, where its file is silent. */
     private record Defaults(double betaStart, double betaEnd, String betaSchedule) {
-    }
-
-    /** @param timestep for the network; @param alphaFrom alpha-bar being left; @param alphaTo alpha-bar reached */
-    public record Level(int timestep, double alphaFrom, double alphaTo, Prediction prediction) {
-        public Level {
-            Objects.requireNonNull(prediction, "prediction");
-        }
-
-        /**
-         * The move {@code x = a x + b output} as {@code {a, b}}, for what the network's output is: equation 12 of Song et al. 2021
-         * with sigma 0, {@code x = sqrt(alphaTo) x0 + sqrt(1 - alphaTo) eps}, with x0 and eps put in terms of x and the output.
-         */
-        public float[] factors() {
-            double signalFrom = Math.sqrt(alphaFrom);
-            double noiseFrom = Math.sqrt(1 - alphaFrom);
-            double signalTo = Math.sqrt(alphaTo);
-            double noiseTo = Math.sqrt(1 - alphaTo);
-            return switch (prediction) {
-                case EPSILON -> factors(signalTo / signalFrom, noiseTo - signalTo / signalFrom * noiseFrom);
-                case V -> factors(signalFrom * signalTo + noiseFrom * noiseTo, noiseTo * signalFrom - signalTo * noiseFrom);
-                case SAMPLE -> factors(noiseTo / noiseFrom, signalTo - noiseTo / noiseFrom * signalFrom);
-            };
-        }
-
-        private static float[] factors(double a, double b) {
-            return new float[] {(float) a, (float) b};
-        }
-
-        /** The way back, with the output at the same timestep. */
-        Level back() {
-            return new Level(timestep, alphaTo, alphaFrom, prediction);
-        }
     }
 
     /**
@@ -365,30 +332,5 @@ public final class NoiseSchedule {
             timesteps[i] = (int) Math.min(Math.rint(exact[i]), last);
         }
         return timesteps;
-    }
-
-    /** The moves from noise to picture; the last ends at alpha-bar of timestep 0, or at 1 where the model's file says so. */
-    public Level[] samplingLevels(int steps) {
-        int[] timesteps = timesteps(steps);
-        int gap = maxSteps() / steps;
-        Level[] levels = new Level[steps];
-        for (int i = 0; i < steps; i++) {
-            levels[i] = new Level(timesteps[i], alpha(timesteps[i]), alphaBefore(timesteps[i] - gap, true), prediction);
-        }
-        return levels;
-    }
-
-    /** The same moves the other way; the network's output is at the timestep that sampling uses between the two levels. */
-    public Level[] inversionLevels(int steps) {
-        Level[] sampling = samplingLevels(steps);
-        if (prediction == Prediction.SAMPLE && sampling[steps - 1].alphaTo == 1) {
-            throw new InvalidRequestException("set_alpha_to_one is true (the default), where a network of prediction_type \"sample\" cannot turn a"
-                    + " picture back into noise; expected false");
-        }
-        Level[] levels = new Level[steps];
-        for (int i = 0; i < steps; i++) {
-            levels[i] = sampling[steps - 1 - i].back();
-        }
-        return levels;
     }
 }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.text.ClipTextConfig;
 import io.invadapter.engine.text.ClipTokenizer;
@@ -105,7 +106,8 @@ public class ConfigurationsTest {
             case "CLIPTextConfig" -> new Rules(Map.of(), TEXT_COMPUTED, TEXT_REFUSED, ClipTextConfig::of);
             case "CLIPTokenizer" -> new Rules(Map.of(), TOKENIZER_COMPUTED, TOKENIZER_REFUSED, ConfigurationsTest::tokenizer);
             default -> new Rules(Map.of("_class_name", name, "timestep_spacing", "leading", "set_alpha_to_one", true), SCHEDULER_COMPUTED, SCHEDULER_REFUSED,
-                    (config, notices) -> List.of(new NoiseSchedule(config, notices).samplingLevels(7)));
+                    (config, notices) -> new Ddim().walk(new NoiseSchedule(config, notices), 7, 1).steps().stream()
+                            .map(step -> List.of(step.timestep(), step.alphaFrom(), step.alphaTo(), Arrays.deepToString(step.move()))).toList());
         };
     }
 

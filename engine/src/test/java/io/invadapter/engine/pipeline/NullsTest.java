@@ -13,7 +13,6 @@ import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.DataType;
@@ -126,7 +125,6 @@ class NullsTest {
         refused("keeper", () -> new Diffusion.Stored(1, null));
         refused("latents", () -> new Diffusion.Result(null, null));
         refused("cut", () -> new ClipTokenizer.Encoding(new int[0], null));
-        refused("prediction", () -> new NoiseSchedule.Level(1, 0, 0, null));
         refused("logvar", () -> new Vae.Distribution(latents, null));
     }
 }

@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.model.ConfigurationsTest;
-import io.invadapter.engine.sampling.NoiseSchedule.Level;
 import io.invadapter.engine.sampling.NoiseSchedule.Prediction;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.JsonValue;
@@ -36,6 +35,10 @@ class NoiseScheduleTest {
         });
     }
 
+    private static List<Step> ddim(NoiseSchedule schedule, int steps) {
+        return new Ddim().walk(schedule, steps, 1).steps();
+    }
+
     static Stream<JsonValue> ofDiffusers() {
         return ConfigurationsTest.resource("schedules.json").asList().stream();
     }
@@ -44,12 +47,12 @@ class NoiseScheduleTest {
     @MethodSource("ofDiffusers")
     void timestepsAndMovesAreThoseOfDiffusers(JsonValue expected) {
         int steps = expected.get("steps").asInt();
-        Level[] levels = schedule(expected.get("config")).samplingLevels(steps);
+        List<Step> ddim = ddim(schedule(expected.get("config")), steps);
         for (int i = 0; i < steps; i++) {
-            assertEquals(expected.get("timesteps").asList().get(i).asInt(), levels[i].timestep());
+            assertEquals(expected.get("timesteps").asList().get(i).asInt(), ddim.get(i).timestep());
             List<JsonValue> factors = expected.get("factors").asList().get(i).asList();
-            assertEquals(factors.get(0).asDouble(), levels[i].factors()[0], 1e-5 * Math.abs(factors.get(0).asDouble()) + 1e-6);
-            assertEquals(factors.get(1).asDouble(), levels[i].factors()[1], 1e-5 * Math.abs(factors.get(1).asDouble()) + 1e-6);
+            assertEquals(factors.get(0).asDouble(), ddim.get(i).move()[0][0], 1e-5 * Math.abs(factors.get(0).asDouble()) + 1e-6);
+            assertEquals(factors.get(1).asDouble(), ddim.get(i).move()[0][1], 1e-5 * Math.abs(factors.get(1).asDouble()) + 1e-6);
         }
     }
 
@@ -67,7 +70,7 @@ class NoiseScheduleTest {
                     case V -> Math.sqrt(from) * eps - Math.sqrt(1 - from) * x0;
                     case SAMPLE -> x0;
                 };
-                float[] factors = new Level(1, from, to, prediction).factors();
+                double[] factors = Ddim.step(1, from, to, prediction).move()[0];
                 assertEquals(Math.sqrt(to) * x0 + Math.sqrt(1 - to) * eps, factors[0] * x + factors[1] * output, 1e-5);
             }
         }
@@ -96,20 +99,20 @@ class NoiseScheduleTest {
     void velocityStartsAtPureNoise() {
         NoiseSchedule velocity = schedule(Map.of("prediction_type", "v_prediction", "rescale_betas_zero_snr", true, "timestep_spacing", "trailing",
                 "set_alpha_to_one", false));
-        Level first = velocity.samplingLevels(5)[0];
+        Step first = ddim(velocity, 5).getFirst();
         assertEquals(999, first.timestep());
         assertEquals(0, first.alphaFrom());
-        assertEquals(-Math.sqrt(first.alphaTo()), first.factors()[1], 1e-6);
-        float[] last = velocity.inversionLevels(5)[4].factors();
-        assertTrue(Float.isFinite(last[0]) && Float.isFinite(last[1]));
+        assertEquals(-Math.sqrt(first.alphaTo()), first.move()[0][1], 1e-6);
+        double[] last = IdentityWalk.inversion(new Ddim().walk(velocity, 5, 1), Prediction.V).steps().getLast().move()[0];
+        assertTrue(Double.isFinite(last[0]) && Double.isFinite(last[1]));
     }
 
     @Test
     void noiseCannotBePredictedFromPureNoise() {
         NoiseSchedule leading = schedule(Map.of("rescale_betas_zero_snr", true));
         for (int steps : new int[] {1, 50, 1000}) {
-            for (Level level : leading.samplingLevels(steps)) {
-                assertTrue(level.alphaFrom() > 0);
+            for (Step step : ddim(leading, steps)) {
+                assertTrue(step.alphaFrom() > 0);
             }
         }
         String message = assertThrows(WeightException.class,
@@ -122,7 +125,7 @@ class NoiseScheduleTest {
         assertEquals(1 - 0.0001, schedule(Map.of()).alphasCumprod()[0], 1e-12);
         assertEquals(1 - 0.0001, schedule(Map.of("_class_name", "PNDMScheduler")).alphasCumprod()[0], 1e-12);
         assertEquals(1 - 0.00085, schedule(Map.of("_class_name", "HeunDiscreteScheduler")).alphasCumprod()[0], 1e-12);
-        assertEquals(1, schedule(Map.of()).samplingLevels(1)[0].alphaTo());
+        assertEquals(1, ddim(schedule(Map.of()), 1).getFirst().alphaTo());
     }
 
     @Test
@@ -145,34 +148,35 @@ class NoiseScheduleTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 3, 7, 50, 333, 999, 1000})
     void samplingGoesDownToTheFirstAlpha(int steps) {
-        Level[] levels = SCHEDULE.samplingLevels(steps);
+        List<Step> ddim = ddim(SCHEDULE, steps);
         double[] alphas = SCHEDULE.alphasCumprod();
-        assertEquals(steps, levels.length);
-        for (int i = 0; i < steps; i++) {
-            assertTrue(levels[i].timestep() >= 0 && levels[i].timestep() < 1000);
-            assertEquals(alphas[levels[i].timestep()], levels[i].alphaFrom());
-            assertTrue(levels[i].alphaTo() >= levels[i].alphaFrom(), "noise never grows");
+        assertEquals(steps, ddim.size());
+        for (Step step : ddim) {
+            assertTrue(step.timestep() >= 0 && step.timestep() < 1000);
+            assertEquals(alphas[(int) step.timestep()], step.alphaFrom());
+            assertTrue(step.alphaTo() >= step.alphaFrom(), "noise never grows");
         }
-        assertEquals(alphas[0], levels[steps - 1].alphaTo());
+        assertEquals(alphas[0], ddim.getLast().alphaTo());
     }
 
     @Test
     void levelsOfEvenStepsJoin() {
-        Level[] levels = SCHEDULE.samplingLevels(50);
-        for (int i = 1; i < levels.length; i++) {
-            assertEquals(levels[i - 1].alphaTo(), levels[i].alphaFrom());
+        List<Step> ddim = ddim(SCHEDULE, 50);
+        for (int i = 1; i < 50; i++) {
+            assertEquals(ddim.get(i - 1).alphaTo(), ddim.get(i).alphaFrom());
         }
     }
 
     @ParameterizedTest
     @ValueSource(ints = {1, 3, 50, 1000})
     void inversionMirrorsSampling(int steps) {
-        Level[] sampling = SCHEDULE.samplingLevels(steps);
-        Level[] inversion = SCHEDULE.inversionLevels(steps);
-        assertEquals(steps, inversion.length);
+        List<Step> sampling = ddim(SCHEDULE, steps);
+        List<Step> inversion = IdentityWalk.inversion(new Ddim().walk(SCHEDULE, steps, 1), Prediction.EPSILON).steps();
+        assertEquals(steps, inversion.size());
         for (int i = 0; i < steps; i++) {
-            Level s = sampling[steps - 1 - i];
-            assertEquals(new Level(s.timestep(), s.alphaTo(), s.alphaFrom(), Prediction.EPSILON), inversion[i]);
+            Step s = sampling.get(steps - 1 - i);
+            assertEquals(List.of(s.timestep(), s.alphaTo(), s.alphaFrom()),
+                    List.of(inversion.get(i).timestep(), inversion.get(i).alphaFrom(), inversion.get(i).alphaTo()));
         }
     }
 
@@ -181,8 +185,7 @@ class NoiseScheduleTest {
     void otherNumbersOfStepsAreRefused(int steps) {
         String message = assertThrows(InvalidRequestException.class, () -> SCHEDULE.timesteps(steps)).getMessage();
         assertEquals("steps must be between 1 and 1000, not " + steps, message);
-        assertThrows(InvalidRequestException.class, () -> SCHEDULE.samplingLevels(steps));
-        assertThrows(InvalidRequestException.class, () -> SCHEDULE.inversionLevels(steps));
+        assertThrows(InvalidRequestException.class, () -> ddim(SCHEDULE, steps));
     }
 
     @Test
@@ -191,7 +194,7 @@ class NoiseScheduleTest {
                 "num_train_timesteps", 3L, "set_alpha_to_one", true));
         assertEquals(0.9 * 0.8 * 0.7, linear.alphasCumprod()[2], 1e-12);
         assertEquals(2, linear.timesteps(3)[0]);
-        assertEquals(1, linear.samplingLevels(1)[0].alphaTo());
+        assertEquals(1, ddim(linear, 1).getFirst().alphaTo());
     }
 
     @Test

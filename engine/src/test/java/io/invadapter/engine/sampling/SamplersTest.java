@@ -276,6 +276,18 @@ class SamplersTest {
         assertEquals(List.of("scheduler_config.json: " + notice), notices);
     }
 
+    /** Neither the defaults of the classes nor what is published asks for anything that is not computed. */
+    @Test
+    void defaultsNeedNoNotice() {
+        resource("/io/invadapter/engine/model/configs/configs.json").asObject().forEach((name, defaults) -> {
+            if (name.endsWith("Scheduler")) {
+                Samplers.of(defaults.with("_class_name", name), SamplersTest::unexpected).walk(new NoiseSchedule(defaults, notice -> { }), 10, 1);
+            }
+        });
+        assertEquals(List.of("PLMS", "DDIM", "DPM++ 2M Karras"), resource("/io/invadapter/engine/model/configs/published.json").asObject().values().stream()
+                .map(model -> Samplers.of(model.get("scheduler"), SamplersTest::unexpected).name()).toList());
+    }
+
     @Test
     void stepsThatCannotBeAreRefused() {
         NoiseSchedule schedule = schedule(Map.of());
@@ -328,9 +340,17 @@ class SamplersTest {
         return Stream.of(text.split(" ")).mapToDouble(Double::parseDouble).toArray();
     }
 
+    private static JsonValue resource(String name) {
+        return Json.parse(text(name).getBytes(), "scheduler_config.json");
+    }
+
     private static List<String> lines() {
-        try (InputStream in = SamplersTest.class.getResourceAsStream("samplers.txt")) {
-            return new String(in.readAllBytes()).lines().toList();
+        return text("samplers.txt").lines().toList();
+    }
+
+    private static String text(String resource) {
+        try (InputStream in = SamplersTest.class.getResourceAsStream(resource)) {
+            return new String(in.readAllBytes());
         } catch (IOException e) {
             throw new AssertionError(e);
         }
