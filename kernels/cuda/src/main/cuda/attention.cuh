@@ -17,9 +17,9 @@
 //
 // Two sources: the tiles of the second follow those of the first in the same pipeline. When the first source ends, its
 // O / l waits as 16-bit values in the shared memory that held Q (each thread keeps its own values there), m, l and O start
-// anew, and at the end lambda O' / l' is added to it. The registers needed are those of one source.
-// When the first source has no keys, its result is what `out` holds: it is read into that place, and rows whose lambda is 0
-// stay as they are.
+// anew, and at the end scale O' / l' is added to it. The registers needed are those of one source.
+// IN_OUT keys of the first source: its result is what `out` holds. It is read into that place, and rows whose scale is 0 stay
+// as they are. NO_FIRST_SOURCE: zeros come to that place.
 //
 // The masked form of the tile step (last tile of a source, tiles that cross the diagonal, blocks with rows beyond the
 // last query) leaves out every 16x16 block of scores in which no entry counts, so that the number of mma is that of the
@@ -266,10 +266,26 @@ __device__ inline void normalise(State<D, MT>& state, float factor) {
     }
 }
 
+// Zeros in the rows of a block.
+template <int D, int WARPS, int ROWS, bool PADDED>
+__device__ inline void clear_rows(const Operand& out, int batch, int head, int first, int rows, int d) {
+    constexpr int C = D / 8;
+    Value* target = const_cast<Value*>(head_of(out, batch, head)) + static_cast<long long>(first) * out.row_stride;
+    bool vectors = !PADDED || (d % 8 == 0 && out.row_stride % 8 == 0 && aligned16(target));
+#pragma unroll 1
+    for (unsigned i = threadIdx.x; i < ROWS * C; i += 32 * WARPS) {
+        int row = i / C;
+        int chunk = i % C;
+        if (row < rows && (!PADDED || chunk * 8 < d)) {
+            store_chunk(target + static_cast<long long>(row) * out.row_stride + chunk * 8, Chunk{}, d - chunk * 8, vectors);
+        }
+    }
+}
+
 // Shared memory of a block: Q, then two buffers of K, then two of V; (16 WARPS MT + 4 KEYS) 2 D bytes in all.
 template <int D, int WARPS, int MT, int KEYS, bool PADDED, bool TWO_SOURCES>
 __device__ inline void attend(const Operand& q, const Operand& k, const Operand& v, const Operand& out,
-                              const Identity* identity, int queries, int keys, int d, float scale_log2, bool causal) {
+                              const Source* other, int queries, int keys, int d, float scale_log2, bool causal) {
     constexpr int C = D / 8;
     constexpr int ROWS = 16 * WARPS * MT;
     constexpr uint32_t TILE = KEYS * D * 2;
@@ -294,31 +310,34 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     int visible = causal ? min(keys, first + ROWS) : keys;
     int tiles = static_cast<unsigned>(visible + KEYS - 1) / KEYS;
     int all_tiles = tiles;
-    bool adds_to_out = TWO_SOURCES && keys == 0;
-    float lambda = 0.0f;
-    const Value* identity_k = nullptr;
-    const Value* identity_v = nullptr;
+    bool alone = TWO_SOURCES && keys <= IN_OUT;
+    float scale = 0.0f;
+    const Value* other_k = nullptr;
+    const Value* other_v = nullptr;
     if (TWO_SOURCES) {
-        lambda = identity->lambda[batch];
-        if (adds_to_out && lambda == 0.0f) {
+        scale = scale_of(*other, batch);
+        if (alone && scale == 0.0f) {
+            if (keys == NO_FIRST_SOURCE) {
+                clear_rows<D, WARPS, ROWS, PADDED>(out, batch, head, first, queries - first, d);
+            }
             return;
         }
-        if (lambda != 0.0f) {
-            int who = identity->map[batch];
-            identity_k = head_of(identity->k, who, head);
-            identity_v = head_of(identity->v, who, head);
-            all_tiles += static_cast<unsigned>(identity->keys + KEYS - 1) / KEYS;
+        if (scale != 0.0f) {
+            int row = row_of(*other, batch);
+            other_k = head_of(other->k, row, head);
+            other_v = head_of(other->v, row, head);
+            all_tiles += static_cast<unsigned>(other->keys + KEYS - 1) / KEYS;
         }
     }
 
     auto load_keys = [&](int tile) {
         bool second = TWO_SOURCES && tile >= tiles;
         int key = (second ? tile - tiles : tile) * KEYS;
-        int k_stride = second ? identity->k.row_stride : k.row_stride;
-        int v_stride = second ? identity->v.row_stride : v.row_stride;
-        const Value* tile_k = (second ? identity_k : k_data) + static_cast<long long>(key) * k_stride;
-        const Value* tile_v = (second ? identity_v : v_data) + static_cast<long long>(key) * v_stride;
-        int available = (second ? identity->keys : keys) - key;
+        int k_stride = second ? other->k.row_stride : k.row_stride;
+        int v_stride = second ? other->v.row_stride : v.row_stride;
+        const Value* tile_k = (second ? other_k : k_data) + static_cast<long long>(key) * k_stride;
+        const Value* tile_v = (second ? other_v : v_data) + static_cast<long long>(key) * v_stride;
+        int available = (second ? other->keys : keys) - key;
         load_tile<D, WARPS, KEYS, PADDED>(shared_k + (tile & 1) * TILE, tile_k, k_stride, available, d);
         load_tile<D, WARPS, KEYS, PADDED>(shared_v + (tile & 1) * TILE, tile_v, v_stride, available, d);
         copy_commit();
@@ -349,10 +368,10 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
     // The warp's own rows of Q become its place for results.
-    if (adds_to_out) {
+    if (alone) {
         __syncthreads();
         load_tile<D, WARPS, ROWS, PADDED>(shared_q, head_of(out, batch, head) + static_cast<long long>(first) * out.row_stride,
-                                          out.row_stride, queries - first, d);
+                                          out.row_stride, keys == NO_FIRST_SOURCE ? 0 : queries - first, d);
         copy_commit();
     } else {
         __syncwarp();
@@ -373,7 +392,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
             load_keys(next);
         }
 
-        if (TWO_SOURCES && tile == tiles && !adds_to_out) {
+        if (TWO_SOURCES && tile == tiles && !alone) {
             normalise(state, 1.0f);
 #pragma unroll
             for (int m = 0; m < MT; m++) {
@@ -391,7 +410,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
         bool second = TWO_SOURCES && tile >= tiles;
         int first_key = (second ? tile - tiles : tile) * KEYS;
-        Mask mask{first + warp_row - first_key, rows, (second ? identity->keys : keys) - first_key, causal && !second};
+        Mask mask{first + warp_row - first_key, rows, (second ? other->keys : keys) - first_key, causal && !second};
         bool below_diagonal = !mask.causal || first_key + KEYS - 1 <= first;
         uint32_t tile_k = shared_k + buffer * TILE;
         uint32_t tile_v = shared_v + buffer * TILE;
@@ -406,8 +425,8 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         tile = next;
     } while (tile < all_tiles);
 
-    bool added = TWO_SOURCES && lambda != 0.0f;
-    normalise(state, added ? lambda : 1.0f);
+    bool added = TWO_SOURCES && scale != 0.0f;
+    normalise(state, added ? scale : 1.0f);
 #pragma unroll
     for (int m = 0; m < MT; m++) {
 #pragma unroll
@@ -456,7 +475,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 
 #define EAA_ATTENTION(name, D, WARPS, MT, KEYS, BLOCKS, PADDED)                                                        \
     extern "C" __global__ void __launch_bounds__(32 * WARPS, BLOCKS)                                                   \
-    name(const Operand q, const Operand k, const Operand v, const Operand out, const Identity identity, int queries,   \
+    name(const Operand q, const Operand k, const Operand v, const Operand out, const Source other, int queries,        \
          int keys, int d, float scale_log2) {                                                                          \
-        attend<D, WARPS, MT, KEYS, PADDED, true>(q, k, v, out, &identity, queries, keys, d, scale_log2, false);        \
+        attend<D, WARPS, MT, KEYS, PADDED, true>(q, k, v, out, &other, queries, keys, d, scale_log2, false);           \
     }

@@ -1,8 +1,8 @@
 // Attention of every kind and type, without tensor cores: out = softmax(scale Q K^T) V, optionally causal, optionally plus
-// lambda softmax(scale Q K'^T) V' as in eaa_attention.cu. It serves float32, and of the 16-bit types what the other
-// kernels do not: heads wider than 160 that are unaligned, causal or have an identity.
+// scale' softmax(scale Q K'^T) V' as in eaa_attention.cu. It serves float32, and of the 16-bit types what the other
+// kernels do not: heads wider than 160 that are unaligned, causal or have a second source.
 //
-// Layout   as attention.cu and eaa_attention.cu, any alignment; no identity where identity.keys is 0. Head sizes up to
+// Layout   as attention.cu and eaa_attention.cu, any alignment; no second source where other.keys is 0. Head sizes up to
 //          the number in the kernel's name.
 // Cost     4 B H L (Lk + Lk') D FLOPs in float32, outside of the tensor cores; bound by arithmetic and shared memory,
 //          which gives 20 bytes for 16 FLOPs of the first product. About the fifth part of what float32 allows.
@@ -48,7 +48,7 @@ __device__ inline float warp_max(float x) {
 // Shared memory: Q, a tile of K or V, P; (ROWS + KEYS) rows of `stride` and KEYS ROWS values.
 template <int D>
 __device__ inline void attend(const Operand& q, const Operand& k, const Operand& v, const Operand& out,
-                              const Identity& identity, int queries, int keys, int d, float scale_log2, bool causal) {
+                              const Source& other, int queries, int keys, int d, float scale_log2, bool causal) {
     constexpr int SLICES = D / 32;
     extern __shared__ float4 shared[];
     int stride = (static_cast<unsigned>(d + 3) / 4 | 1) * 4;
@@ -67,17 +67,32 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
     load_rows(shared_q, stride, head_of(q, batch, head) + static_cast<long long>(first) * q.row_stride, q.row_stride,
               ROWS, queries - first, d);
 
-    float lambda = identity.keys > 0 ? identity.lambda[batch] : 0.0f;
+    float scale = other.keys > 0 ? scale_of(other, batch) : 0.0f;
+    if (keys == IN_OUT && scale == 0.0f) {
+        return;
+    }
+    Value* target = const_cast<Value*>(head_of(out, batch, head)) + static_cast<long long>(first + warp * OWN) * out.row_stride;
     float result[OWN][SLICES] = {};
+    if (keys == IN_OUT) {
+#pragma unroll
+        for (int r = 0; r < OWN; r++) {
+#pragma unroll
+            for (int s = 0; s < SLICES; s++) {
+                if (first + warp * OWN + r < queries && s * 32 + lane < d) {
+                    result[r][s] = to_float(target[static_cast<long long>(r) * out.row_stride + s * 32 + lane]);
+                }
+            }
+        }
+    }
 #pragma unroll 1
-    for (int source = 0; source < (lambda != 0.0f ? 2 : 1); source++) {
-        int who = source == 0 ? batch : identity.map[batch];
-        int k_stride = source == 0 ? k.row_stride : identity.k.row_stride;
-        int v_stride = source == 0 ? v.row_stride : identity.v.row_stride;
-        const Value* k_data = head_of(source == 0 ? k : identity.k, who, head);
-        const Value* v_data = head_of(source == 0 ? v : identity.v, who, head);
+    for (int source = keys <= IN_OUT ? 1 : 0; source < (scale != 0.0f ? 2 : 1); source++) {
+        int who = source == 0 ? batch : row_of(other, batch);
+        int k_stride = source == 0 ? k.row_stride : other.k.row_stride;
+        int v_stride = source == 0 ? v.row_stride : other.v.row_stride;
+        const Value* k_data = head_of(source == 0 ? k : other.k, who, head);
+        const Value* v_data = head_of(source == 0 ? v : other.v, who, head);
         // Keys beyond the block's last row are behind the diagonal for all of its rows.
-        int all = source == 0 ? causal ? min(keys, first + ROWS) : keys : identity.keys;
+        int all = source == 0 ? causal ? min(keys, first + ROWS) : keys : other.keys;
         float maximum[OWN];
         float sum[OWN];
         float part[OWN][SLICES] = {};
@@ -144,7 +159,7 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
 #pragma unroll
         for (int r = 0; r < OWN; r++) {
-            float factor = (source == 0 ? 1.0f : lambda) * __frcp_rn(warp_sum(sum[r]));
+            float factor = (source == 0 ? 1.0f : scale) * __frcp_rn(warp_sum(sum[r]));
 #pragma unroll
             for (int s = 0; s < SLICES; s++) {
                 result[r][s] += part[r][s] * factor;
@@ -152,14 +167,12 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
         }
     }
 
-    Value* target = const_cast<Value*>(head_of(out, batch, head));
 #pragma unroll
     for (int r = 0; r < OWN; r++) {
-        int row = first + warp * OWN + r;
 #pragma unroll
         for (int s = 0; s < SLICES; s++) {
-            if (row < queries && s * 32 + lane < d) {
-                target[static_cast<long long>(row) * out.row_stride + s * 32 + lane] = to_value(result[r][s]);
+            if (first + warp * OWN + r < queries && s * 32 + lane < d) {
+                target[static_cast<long long>(r) * out.row_stride + s * 32 + lane] = to_value(result[r][s]);
             }
         }
     }
@@ -168,9 +181,9 @@ __device__ inline void attend(const Operand& q, const Operand& k, const Operand&
 // BLOCKS at least on one SM: what the compiler needs to know lest it saves registers for more.
 #define ATTENTION(name, D, BLOCKS)                                                                                   \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                    \
-    name(const Operand q, const Operand k, const Operand v, const Operand out, const Identity identity, int queries, \
+    name(const Operand q, const Operand k, const Operand v, const Operand out, const Source other, int queries,      \
          int keys, int d, float scale_log2, int causal) {                                                            \
-        attend<D>(q, k, v, out, identity, queries, keys, d, scale_log2, causal != 0);                                \
+        attend<D>(q, k, v, out, other, queries, keys, d, scale_log2, causal != 0);                                   \
     }
 
 #ifdef FLOAT32

@@ -6,11 +6,13 @@ import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.model.SyntheticWeights;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -55,8 +57,8 @@ public class OperatorBenchmark {
     private Tensor queries;
     private Tensor queryKeyValue;
     private Tensor text;
-    private Device.Identity self;
-    private Device.Identity cross;
+    private Source selfIdentity;
+    private Source crossIdentity;
     private Device.Linear linear;
     private Device.GatedLinear gated;
     private Device.Convolution convolution;
@@ -79,8 +81,8 @@ public class OperatorBenchmark {
         Tensor scales = device.keep(device.upload(DataType.FLOAT32, new float[] {0, 1}, ROWS));
         Tensor own = activations(1, tokens, 2 * c);
         Tensor ownAggregated = activations(1, aggregated, 2 * c);
-        self = new Device.Identity(own.columns(0, c), own.columns(c, c), people, scales);
-        cross = new Device.Identity(ownAggregated.columns(0, c), ownAggregated.columns(c, c), people, scales);
+        selfIdentity = new Source(own.columns(0, c), own.columns(c, c), people, scales);
+        crossIdentity = new Source(ownAggregated.columns(0, c), ownAggregated.columns(c, c), people, scales);
         linear = device.packer().linear(weights(c, c), weights(c));
         gated = device.packer().gatedLinear(weights(8 * c, c), weights(8 * c), null);
         convolution = device.packer().convolution(weights(c, c, 3, 3), weights(c), 1, Device.Padding.same(1), device.precision().type());
@@ -141,33 +143,36 @@ public class OperatorBenchmark {
 
     @Benchmark
     public void selfAttention() {
-        run(() -> selfAttention(null));
+        run(this::selfAttentionOver);
     }
 
     @Benchmark
     public void selfAttentionWithIdentity() {
-        run(() -> selfAttention(self));
+        run(() -> selfAttentionOver(selfIdentity));
     }
 
-    private Tensor selfAttention(Device.Identity identity) {
+    private Tensor selfAttentionOver(Source... others) {
         int c = map.channels();
-        return device.attention(queryKeyValue.columns(0, c), queryKeyValue.columns(c, c), queryKeyValue.columns(2 * c, c), HEADS,
-                false, identity);
+        return attention(queryKeyValue.columns(0, c), Source.of(queryKeyValue.columns(c, c), queryKeyValue.columns(2 * c, c)), others);
     }
 
     @Benchmark
     public void crossAttention() {
-        run(() -> crossAttention(null));
+        run(this::crossAttentionOver);
     }
 
     @Benchmark
     public void crossAttentionWithIdentity() {
-        run(() -> crossAttention(cross));
+        run(() -> crossAttentionOver(crossIdentity));
     }
 
-    private Tensor crossAttention(Device.Identity identity) {
+    private Tensor crossAttentionOver(Source... others) {
         int c = map.channels();
-        return device.attention(queries, text.columns(0, c), text.columns(c, c), HEADS, false, identity);
+        return attention(queries, Source.of(text.columns(0, c), text.columns(c, c)), others);
+    }
+
+    private Tensor attention(Tensor query, Source own, Source... others) {
+        return device.attention(query, Stream.concat(Stream.of(own), Stream.of(others)).toList(), HEADS, false);
     }
 
     @Benchmark

@@ -1,7 +1,7 @@
 package io.invadapter.benchmarks;
 
 import io.invadapter.engine.Latents;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.Device;
@@ -29,7 +29,7 @@ final class UNetPass {
     }
 
     Latents run() {
-        return unet.predictNoise(latents, TIMESTEP, contexts, IdentityAttention.NONE);
+        return unet.predictNoise(latents, TIMESTEP, contexts, AttentionHook.NONE);
     }
 
     private static float[] gaussian(SplittableRandom random, int n) {

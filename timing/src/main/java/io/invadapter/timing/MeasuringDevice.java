@@ -3,6 +3,7 @@ package io.invadapter.timing;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.ForwardingDevice;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -96,8 +97,8 @@ public final class MeasuringDevice extends ForwardingDevice {
         }
         Mark before = mark();
         T result = work.get();
-        boolean identity = Stream.of(operands).anyMatch(Identity.class::isInstance);
-        pending.add(new Timed(identity ? operator + " with identity" : operator, before, mark(), operations(operator, result, operands),
+        boolean several = sources(operands).size() > 1;
+        pending.add(new Timed(several ? operator + " over several sources" : operator, before, mark(), operations(result, operands),
                 bytes(operands) + bytes(result)));
         return result;
     }
@@ -118,7 +119,12 @@ public final class MeasuringDevice extends ForwardingDevice {
         };
     }
 
-    private double operations(String operator, Object result, Object[] operands) {
+    /** Of attention; of other operators none. */
+    private static List<Source> sources(Object[] operands) {
+        return Stream.of(operands).filter(Source.class::isInstance).map(Source.class::cast).toList();
+    }
+
+    private double operations(Object result, Object[] operands) {
         Tensor y = switch (result) {
             case Tensor tensor -> tensor;
             // The only product that returns nothing is given its result.
@@ -129,9 +135,8 @@ public final class MeasuringDevice extends ForwardingDevice {
             case GatedLinear gated -> 4.0 * y.elements() * gated.inFeatures();
             case TokenMixer mixer -> 2.0 * y.elements() * mixer.inTokens();
             case Convolution convolution -> 2.0 * y.elements() * kernelElements(convolution);
-            case Tensor keys when operator.equals("attention") -> 4.0 * y.elements() * keys.size(1)
-                    + (operands[3] instanceof Identity identity
-                            ? 4.0 * y.elements() / y.batch() * attendingRows * identity.keys().size(1) : 0);
+            case Source first -> sources(operands).stream().mapToDouble(source -> 4.0 * y.elements() * source.keys().size(1)
+                    * (source.scales() == null ? 1 : (double) attendingRows / y.batch())).sum();
             case null, default -> 0;
         };
     }
@@ -148,7 +153,7 @@ public final class MeasuringDevice extends ForwardingDevice {
                 case Tensor[] tensors -> bytes((Object[]) tensors);
                 case List<?> tensors -> bytes(tensors.toArray());
                 case Joined joined -> joined.map().bytes() + joined.normed().bytes();
-                case Identity identity -> identity.keys().bytes() + identity.values().bytes();
+                case Source source -> source.keys().bytes() + source.values().bytes();
                 case Linear linear -> weights((double) linear.inFeatures() * linear.outFeatures());
                 case GatedLinear gated -> weights(2.0 * gated.inFeatures() * gated.outFeatures());
                 case TokenMixer mixer -> weights((double) mixer.inTokens() * mixer.outTokens());

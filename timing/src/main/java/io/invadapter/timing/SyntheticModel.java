@@ -28,13 +28,13 @@ public record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter ada
                 ClipTextEncoder.load(structure.textEncoder(), SyntheticWeights.repeating(), device), unet,
                 vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         SyntheticWeights weights = SyntheticWeights.repeating();
-        unet.attentionLayers().forEach((name, layer) -> {
+        unet.attentionLayers().forEach((site, layer) -> {
             // Asking for a tensor makes it known.
-            weights.tensor(name + ".eaa.to_k.weight", layer.channels(), layer.channels());
-            weights.tensor(name + ".eaa.to_v.weight", layer.channels(), layer.channels());
-            if (name.endsWith("attn2")) {
+            weights.tensor(site.name() + ".eaa.to_k.weight", layer.channels(), layer.channels());
+            weights.tensor(site.name() + ".eaa.to_v.weight", layer.channels(), layer.channels());
+            if (site.isCross()) {
                 int tokens = layer.tokens(size, size);
-                weights.tensor(name + ".eaa.aggregate.weight", Math.min(AGGREGATION_TOKENS, tokens), tokens);
+                weights.tensor(site.name() + ".eaa.aggregate.weight", Math.min(AGGREGATION_TOKENS, tokens), tokens);
             }
         });
         return new SyntheticModel(model, EmbeddedAttentionAdapter.load(weights, unet, device));

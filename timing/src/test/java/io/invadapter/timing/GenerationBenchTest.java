@@ -41,7 +41,7 @@ class GenerationBenchTest {
                 assertTrue(c.median() > 0 && c.p95() >= c.median() && c.teraflops() > 0 && c.usedMemory() > 0, c.toString());
                 assertEquals(c.kind() == Kind.FIRST, c.parts().containsKey(Part.INVERT));
             }
-            assertEquals(8, calls(report, Kind.NEXT, "attention with identity"), "four transformers, self and cross");
+            assertEquals(8, calls(report, Kind.NEXT, "attention over several sources"), "four transformers, self and cross");
             JsonValue json = Json.parse(JsonText.of(report.json()));
             assertEquals(6, json.get("requests").asList().size());
             assertTrue(report.table().contains("known face") && report.table().contains("conv2d"), report.table());

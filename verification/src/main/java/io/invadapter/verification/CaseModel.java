@@ -4,7 +4,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import java.util.List;
 
 /** What cases do with their networks. */
@@ -23,7 +23,7 @@ record CaseModel(StableDiffusion networks) {
      * @return {@code [rows, channels, height, width]}
      */
     float[] pass(Latents x, int timestep, float[][] contexts) {
-        return networks.unet().predictNoise(x, timestep, contexts, IdentityAttention.NONE).values();
+        return networks.unet().predictNoise(x, timestep, contexts, AttentionHook.NONE).values();
     }
 
     /**

@@ -8,7 +8,7 @@ import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Walk;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Precision;
 import io.invadapter.verification.Verification.Part;
@@ -101,7 +101,7 @@ final class ModelCase extends PlainCase {
                 input(key);
                 String timestep = key.substring("unet.x.".length());
                 outputs.put("unet.eps." + timestep, model.unet().predictNoise(latents(key), Integer.parseInt(timestep),
-                        new float[][] {negative, prompt}, IdentityAttention.NONE).values());
+                        new float[][] {negative, prompt}, AttentionHook.NONE).values());
             }
         }
     }

@@ -7,7 +7,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Scope;
@@ -70,10 +70,10 @@ abstract sealed class PlainCase implements GoldenCase permits ModelCase, Synthet
         int timestep = model.schedule().timesteps(steps())[0];
         try (Scope scope = device.scope()) {
             IdentityFeatures features = adapter.features(1, noise.height(), noise.width());
-            IdentityAttention recording = adapter.record(features, 0);
-            model.unet().predictNoise(noise, timestep, new float[][] {caption}, (layer, hiddenStates) -> {
-                outputs.put("features." + layer, device.download(hiddenStates));
-                return recording.attend(layer, hiddenStates);
+            AttentionHook recording = adapter.record(features, 0);
+            model.unet().predictNoise(noise, timestep, new float[][] {caption}, (site, input, into) -> {
+                outputs.put("features." + site.name(), device.download(input));
+                recording.attend(site, input, into);
             });
             float scale = (float) scale();
             Tensor rows = device.upload(new int[] {0, 0});

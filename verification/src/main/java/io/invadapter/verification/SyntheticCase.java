@@ -8,7 +8,7 @@ import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Walk;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Precision;
 import io.invadapter.verification.Verification.Part;
@@ -54,7 +54,7 @@ final class SyntheticCase extends PlainCase {
         if (wanted(Part.UNET)) {
             for (int timestep : TIMESTEPS) {
                 outputs.put("unet.eps." + timestep, model.unet().predictNoise(start, timestep, new float[][] {prompt},
-                        IdentityAttention.NONE).values());
+                        AttentionHook.NONE).values());
             }
         }
         if (wanted(Part.LOOPS) || wanted(Part.IDENTITY)) {

@@ -1,5 +1,7 @@
 package io.invadapter.engine.request;
 
+import io.invadapter.engine.unet.Site;
+
 /** Which attention layers take in the identity. */
 public enum IdentityLayers {
     BOTH,
@@ -8,11 +10,11 @@ public enum IdentityLayers {
     /** Cross attention only (the paper's ablation). */
     CROSS_ONLY;
 
-    public boolean include(String layer) {
+    public boolean include(Site layer) {
         return switch (this) {
             case BOTH -> true;
-            case SELF_ONLY -> layer.endsWith(".attn1");
-            case CROSS_ONLY -> layer.endsWith(".attn2");
+            case SELF_ONLY -> !layer.isCross();
+            case CROSS_ONLY -> layer.isCross();
         };
     }
 }

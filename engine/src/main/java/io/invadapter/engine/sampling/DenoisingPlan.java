@@ -4,7 +4,7 @@ import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.adapter.eaa.IdentityFeatures;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.TextFeatures;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.kernels.DataType;
@@ -402,8 +402,8 @@ final class DenoisingPlan implements AutoCloseable {
 
     private void pass(Part part, int firstPicture, int firstRow, TextFeatures text) {
         Tensor own = registers.getFirst().rows(firstPicture, part.pictures);
-        IdentityAttention identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
-                rowScales.rows(firstRow, part.rows()), shape.people.layers) : IdentityAttention.NONE;
+        AttentionHook identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
+                rowScales.rows(firstRow, part.rows()), shape.people.layers) : AttentionHook.NONE;
         move(part, firstPicture, unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), time, text,
                 identity));
     }

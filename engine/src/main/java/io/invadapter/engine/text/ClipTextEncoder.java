@@ -5,6 +5,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
 import java.util.ArrayList;
@@ -93,8 +94,8 @@ public final class ClipTextEncoder implements AutoCloseable {
             float epsilon = config.normEpsilon();
             try (Scope scope = device.scope()) {
                 Tensor qkv = device.linear(device.layerNorm(x, norm1, epsilon), queryKeyValue, Activation.NONE, null);
-                Tensor attended = device.attention(qkv.columns(0, channels), qkv.columns(channels, channels),
-                        qkv.columns(2 * channels, channels), config.heads(), true, null);
+                Tensor attended = device.attention(qkv.columns(0, channels), List.of(Source.of(qkv.columns(channels, channels),
+                        qkv.columns(2 * channels, channels))), config.heads(), true);
                 Tensor h = device.linear(attended, out, Activation.NONE, x);
                 Tensor inner = device.linear(device.layerNorm(h, norm2, epsilon), feedForward1, config.activation(), null);
                 return scope.keep(device.linear(inner, feedForward2, Activation.NONE, h));

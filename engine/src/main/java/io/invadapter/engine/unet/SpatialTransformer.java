@@ -4,6 +4,7 @@ import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,13 +35,14 @@ final class SpatialTransformer {
         this.norm = w.norm("norm", channels);
         this.projectionIn = w.linear("proj_in", channels, channels);
         for (int i = 0; i < depth; i++) {
-            blocks.add(new Block(w.in("transformer_blocks").in("" + i), channels, heads, contextChannels));
+            blocks.add(new Block(w.in("transformer_blocks").in("" + i), new Site(w.name(), i, Site.Kind.SELF),
+                    new Site(w.name(), i, Site.Kind.CROSS), channels, heads, contextChannels));
         }
         this.projectionOut = w.linear("proj_out", channels, channels);
     }
 
-    /** Adds the attention layers by name. */
-    void addLayers(Map<String, UNet.AttentionLayer> layers) {
+    /** Adds the attention layers. */
+    void addLayers(Map<Site, UNet.AttentionLayer> layers) {
         for (Block block : blocks) {
             layers.put(block.self, new UNet.AttentionLayer(block.channels, level));
             layers.put(block.cross, new UNet.AttentionLayer(block.channels, level));
@@ -48,7 +50,7 @@ final class SpatialTransformer {
     }
 
     /** Adds memory for the keys and values of texts, {@code [rows, tokens, 2 D]} for each cross attention. */
-    void addTexts(int rows, int tokens, Map<String, Tensor> layers) {
+    void addTexts(int rows, int tokens, Map<Site, Tensor> layers) {
         for (Block block : blocks) {
             layers.put(block.cross, device.allocate(device.precision().type(), rows, tokens, 2 * block.channels));
         }
@@ -62,12 +64,12 @@ final class SpatialTransformer {
     }
 
     /** @param x {@code [B, H, W, C]} */
-    Tensor forward(Tensor x, TextFeatures text, IdentityAttention identity) {
+    Tensor forward(Tensor x, TextFeatures text, AttentionHook hook) {
         try (Scope scope = device.scope()) {
             Tensor h = device.groupNorm(x, norm, groups, GROUP_NORM_EPSILON, false).tokens();
             h = device.linear(h, projectionIn, Activation.NONE, null);
             for (Block block : blocks) {
-                h = block.forward(h, text, identity);
+                h = block.forward(h, text, hook);
             }
             return scope.keep(device.linear(h, projectionOut, Activation.NONE, x.tokens())).map(x.size(1), x.size(2));
         }
@@ -78,8 +80,8 @@ final class SpatialTransformer {
         private final Device device;
         private final int channels;
         private final int heads;
-        private final String self;
-        private final String cross;
+        private final Site self;
+        private final Site cross;
         private final Device.Norm norm1;
         private final Device.Linear selfQueryKeyValue;
         private final Device.Linear selfOut;
@@ -90,14 +92,14 @@ final class SpatialTransformer {
         private final Device.GatedLinear feedForwardIn;
         private final Device.Linear feedForwardOut;
 
-        Block(Weights w, int channels, int heads, int contextChannels) {
+        Block(Weights w, Site self, Site cross, int channels, int heads, int contextChannels) {
             this.device = w.device();
+            this.self = self;
+            this.cross = cross;
             this.channels = channels;
             this.heads = heads;
             Weights attn1 = w.in("attn1");
             Weights attn2 = w.in("attn2");
-            this.self = attn1.name();
-            this.cross = attn2.name();
             this.norm1 = w.norm("norm1", channels);
             this.selfQueryKeyValue = attn1.fused(channels, channels, "to_q", "to_k", "to_v");
             this.selfOut = attn1.linear("to_out.0", channels, channels);
@@ -112,37 +114,41 @@ final class SpatialTransformer {
             this.feedForwardOut = w.linear("ff.net.2", inner, channels);
         }
 
-        Tensor forward(Tensor x, TextFeatures text, IdentityAttention identity) {
+        Tensor forward(Tensor x, TextFeatures text, AttentionHook hook) {
             try (Scope scope = device.scope()) {
-                Tensor h = selfAttention(x, identity);
-                h = crossAttention(h, text, identity);
+                Tensor h = selfAttention(x, hook);
+                h = crossAttention(h, text, hook);
                 return scope.keep(feedForward(h));
             }
         }
 
         /** Inv-Adapter's equations 2 and 3: {@code K = F Wk, V = F Wv} and the identity's own K', V'. */
-        private Tensor selfAttention(Tensor x, IdentityAttention identity) {
+        private Tensor selfAttention(Tensor x, AttentionHook hook) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm1, LAYER_NORM_EPSILON);
-                Device.Identity second = identity.attend(self, features);
                 Tensor qkv = device.linear(features, selfQueryKeyValue, Activation.NONE, null);
-                Tensor out = device.attention(qkv.columns(0, channels), qkv.columns(channels, channels),
-                        qkv.columns(2 * channels, channels), heads, false, second);
+                Source own = Source.of(qkv.columns(channels, channels), qkv.columns(2 * channels, channels));
+                Tensor out = device.attention(qkv.columns(0, channels), sources(self, features, own, hook), heads, false);
                 return scope.keep(device.linear(out, selfOut, Activation.NONE, x));
             }
         }
 
         /** Inv-Adapter's equations 4 and 5: {@code K = c Wk, V = c Wv} and K', V' of the aggregated identity. */
-        private Tensor crossAttention(Tensor x, TextFeatures text, IdentityAttention identity) {
+        private Tensor crossAttention(Tensor x, TextFeatures text, AttentionHook hook) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm2, LAYER_NORM_EPSILON);
-                Device.Identity second = identity.attend(cross, features);
                 Tensor query = device.linear(features, crossQuery, Activation.NONE, null);
                 Tensor kv = text.keyValue(cross);
-                Tensor out = device.attention(query, kv.columns(0, channels), kv.columns(channels, channels), heads, false,
-                        second);
+                Source own = Source.of(kv.columns(0, channels), kv.columns(channels, channels));
+                Tensor out = device.attention(query, sources(cross, features, own, hook), heads, false);
                 return scope.keep(device.linear(out, crossOut, Activation.NONE, x));
             }
+        }
+
+        private static List<Source> sources(Site site, Tensor features, Source own, AttentionHook hook) {
+            List<Source> sources = new ArrayList<>(List.of(own));
+            hook.attend(site, features, sources);
+            return sources;
         }
 
         private Tensor feedForward(Tensor x) {

@@ -11,10 +11,10 @@ import java.util.Map;
 public final class TextFeatures implements AutoCloseable {
     private final Device device;
     private final int rows;
-    private final Map<String, Tensor> layers;
+    private final Map<Site, Tensor> layers;
 
     /** @param layers {@code [B, S, 2 D]} of each, B being {@code rows} */
-    TextFeatures(Device device, int rows, Map<String, Tensor> layers) {
+    TextFeatures(Device device, int rows, Map<Site, Tensor> layers) {
         this.device = device;
         this.rows = rows;
         this.layers = layers;
@@ -32,7 +32,7 @@ public final class TextFeatures implements AutoCloseable {
     }
 
     /** {@code [B, S, 2 D]}: K, then V. */
-    Tensor keyValue(String layer) {
+    Tensor keyValue(Site layer) {
         return layers.get(layer);
     }
 

@@ -151,9 +151,9 @@ public final class UNet implements AutoCloseable {
         return config;
     }
 
-    /** Every attention layer, by its diffusers name. */
-    public Map<String, AttentionLayer> attentionLayers() {
-        Map<String, AttentionLayer> layers = new LinkedHashMap<>();
+    /** Every attention layer. */
+    public Map<Site, AttentionLayer> attentionLayers() {
+        Map<Site, AttentionLayer> layers = new LinkedHashMap<>();
         transformers.forEach(transformer -> transformer.addLayers(layers));
         return layers;
     }
@@ -164,14 +164,14 @@ public final class UNet implements AutoCloseable {
      * @param latents  any batch
      * @param contexts the text of each row, {@code [S, contextChannels]}
      */
-    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, IdentityAttention identity) {
+    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, AttentionHook hook) {
         try (Scope scope = device.scope()) {
             Tensor time = times(1);
             embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1), time);
             TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
             project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
                     config.contextChannels()), text);
-            return Latents.download(device, forward(latents.upload(device, activations()), time, text, identity));
+            return Latents.download(device, forward(latents.upload(device, activations()), time, text, hook));
         }
     }
 
@@ -201,7 +201,7 @@ public final class UNet implements AutoCloseable {
      * @param tokens of each text
      */
     public TextFeatures textFeatures(int rows, int tokens) {
-        Map<String, Tensor> layers = new LinkedHashMap<>();
+        Map<Site, Tensor> layers = new LinkedHashMap<>();
         transformers.forEach(transformer -> transformer.addTexts(rows, tokens, layers));
         return new TextFeatures(device, rows, layers);
     }
@@ -230,10 +230,10 @@ public final class UNet implements AutoCloseable {
      * @param latents  {@code [B, h, w, in]} in the device's precision
      * @param time     what the timestep adds, the same for all rows: one row of {@link #times}
      * @param text     keys and values of the text of each row
-     * @param identity what the attention layers record or take in besides
+     * @param hook     what the attention layers look at besides
      * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
      */
-    public Tensor forward(Tensor latents, Tensor time, TextFeatures text, IdentityAttention identity) {
+    public Tensor forward(Tensor latents, Tensor time, TextFeatures text, AttentionHook hook) {
         try (Scope scope = device.scope()) {
             Tensor h = device.conv2d(latents, convIn, null, null);
             Deque<Tensor> skips = new ArrayDeque<>(List.of(h));
@@ -241,7 +241,7 @@ public final class UNet implements AutoCloseable {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = block.resnets.get(i).forward(h, time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, text, identity);
+                        h = block.attentions.get(i).forward(h, text, hook);
                     }
                     skips.push(h);
                 }
@@ -252,14 +252,14 @@ public final class UNet implements AutoCloseable {
             }
 
             h = middle1.forward(h, time);
-            h = middleAttention.forward(h, text, identity);
+            h = middleAttention.forward(h, text, hook);
             h = middle2.forward(h, time);
 
             for (UpBlock block : upBlocks) {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = block.resnets.get(i).forward(h, skips.pop(), time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, text, identity);
+                        h = block.attentions.get(i).forward(h, text, hook);
                     }
                 }
                 if (block.upsample != null) {

@@ -8,6 +8,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightSource;
 import java.util.ArrayList;
@@ -258,8 +259,8 @@ public final class Vae implements AutoCloseable {
         Tensor forward(Tensor h) {
             Tensor tokens = device.groupNorm(h, norm, groups, NORM_EPSILON, false).tokens();
             Tensor qkv = device.linear(tokens, queryKeyValue, Activation.NONE, null);
-            Tensor attended = device.attention(qkv.columns(0, width), qkv.columns(width, width),
-                    qkv.columns(2 * width, width), 1, false, null);
+            Tensor attended = device.attention(qkv.columns(0, width), List.of(Source.of(qkv.columns(width, width),
+                    qkv.columns(2 * width, width))), 1, false);
             return device.linear(attended, out, Activation.NONE, h.tokens()).map(h.size(1), h.size(2));
         }
     }

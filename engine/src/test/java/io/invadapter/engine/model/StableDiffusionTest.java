@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.sampling.SeededNoise;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.kernels.DataType;
@@ -42,7 +42,7 @@ class StableDiffusionTest {
     private static float[] pass(StableDiffusion model) {
         float[] text = model.textEncoder().encode(model.tokenizer().encode("a happy person").ids());
         Latents noise = SeededNoise.latents(1, model.vae().latentChannels(), 8, 8);
-        return model.vae().decode(model.unet().predictNoise(noise, 500, new float[][] {text}, IdentityAttention.NONE));
+        return model.vae().decode(model.unet().predictNoise(noise, 500, new float[][] {text}, AttentionHook.NONE));
     }
 
     @Test

@@ -8,6 +8,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.cuda.GatedProduct;
 import io.invadapter.kernels.cuda.KernelLibrary;
@@ -16,7 +17,9 @@ import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.timing.MeasuringDevice;
 import io.invadapter.timing.Structure;
 import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.BiFunction;
@@ -149,9 +152,12 @@ final class Operators {
             Tensor q = tensor(device, batch, tokens, channels);
             Tensor k = tensor(device, batch, keys, channels);
             Tensor v = tensor(device, batch, keys, channels);
-            Device.Identity identity = identityTokens == 0 ? null : new Device.Identity(tensor(device, 1, identityTokens, channels),
-                    tensor(device, 1, identityTokens, channels), device.upload(new int[batch]), ones(device, batch));
-            return () -> device.attention(q, k, v, heads, false, identity);
+            List<Source> sources = new ArrayList<>(List.of(Source.of(k, v)));
+            if (identityTokens > 0) {
+                sources.add(new Source(tensor(device, 1, identityTokens, channels), tensor(device, 1, identityTokens, channels),
+                        device.upload(new int[batch]), ones(device, batch)));
+            }
+            return () -> device.attention(q, sources, heads, false);
         });
     }
 

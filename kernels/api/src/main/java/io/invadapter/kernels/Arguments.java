@@ -143,21 +143,26 @@ public record Arguments(DataType type) {
         check(areActivations(x) && x.channels() == layer.channels(), "a layer norm of %s channels is given %s", layer.channels(), x);
     }
 
-    public void attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity) {
+    public void attention(Tensor query, List<Source> sources, int heads, boolean causal) {
         check(query.type() == type && query.rank() == 3 && heads > 0 && query.channels() % heads == 0, "%s heads for %s", heads, query);
-        check(areKeys(keys, values, query) && keys.batch() == query.batch(), "keys of %s and values of %s for %s", keys, values, query);
-        check(!causal || keys.size(1) == query.size(1) && identity == null, "a causal mask for %s and %s, identity: %s", query, keys,
-                identity);
-        check(identity == null || areKeys(identity.keys(), identity.values(), query)
-                && identity.rows().type() == DataType.INT32 && identity.rows().isContiguous()
-                && identity.rows().elements() == query.batch()
-                && identity.scales().type() == DataType.FLOAT32 && identity.scales().isContiguous()
-                && identity.scales().elements() == query.batch(), "%s for %s", identity, query);
+        check(!sources.isEmpty(), "no keys and values for %s", query);
+        for (Source source : sources) {
+            source(source, query);
+        }
+        Tensor keys = sources.getFirst().keys();
+        check(!causal || sources.size() == 1 && sources.getFirst().isPlain() && keys.size(1) == query.size(1),
+                "a causal mask for %s and %s", query, sources);
     }
 
-    private static boolean areKeys(Tensor keys, Tensor values, Tensor query) {
-        return keys.rank() == 3 && keys.channels() == query.channels() && keys.type() == query.type()
-                && Arrays.equals(keys.shape(), values.shape()) && values.type() == query.type();
+    private static void source(Source source, Tensor query) {
+        Tensor keys = source.keys();
+        Tensor rows = source.rows();
+        Tensor scales = source.scales();
+        check(keys.rank() == 3 && keys.channels() == query.channels() && keys.type() == query.type()
+                && Arrays.equals(keys.shape(), source.values().shape()) && source.values().type() == query.type()
+                && (rows == null ? keys.batch() == query.batch()
+                        : rows.type() == DataType.INT32 && rows.isContiguous() && rows.elements() == query.batch())
+                && (scales == null || areFloats(scales) && scales.elements() == query.batch()), "%s for %s", source, query);
     }
 
     public void upsample2x(Tensor x, int height, int width) {

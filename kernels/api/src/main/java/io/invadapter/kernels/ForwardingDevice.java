@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * Hands everything on to another device: for whoever wants to see or change some of it. Every operator comes by
@@ -203,8 +204,9 @@ public class ForwardingDevice implements Device {
     }
 
     @Override
-    public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        return compute("attention", () -> target.attention(query, keys, values, heads, causal, identity), query, keys, values, identity);
+    public Tensor attention(Tensor query, List<Source> sources, int heads, boolean causal) {
+        return compute("attention", () -> target.attention(query, sources, heads, causal),
+                Stream.concat(Stream.of(query), sources.stream()).toArray());
     }
 
     @Override

@@ -79,23 +79,6 @@ public interface Operators {
         }
     }
 
-    /**
-     * The second source of attention: keys and values of one or more identities (Inv-Adapter, equations 3 and 5).
-     *
-     * @param keys   {@code K' [I, L', D]}
-     * @param values {@code V' [I, L', D]}
-     * @param rows   int32 {@code [B]}: the identity, 0 to I - 1, that each batch row of the query looks at
-     * @param scales float32 {@code [B]}: lambda of each batch row; a row with 0 does none of the work
-     */
-    record Identity(Tensor keys, Tensor values, Tensor rows, Tensor scales) {
-        public Identity {
-            Objects.requireNonNull(keys, "keys");
-            Objects.requireNonNull(values, "values");
-            Objects.requireNonNull(rows, "rows");
-            Objects.requireNonNull(scales, "scales");
-        }
-    }
-
     /** A map and its group norm, of one shape. */
     record Joined(Tensor map, Tensor normed) {
     }
@@ -136,17 +119,15 @@ public interface Operators {
     Tensor layerNorm(Tensor x, Norm weights, float epsilon);
 
     /**
-     * {@code softmax(Q K^T / sqrt(D / heads)) V} for each head, plus {@code lambda_row * softmax(Q K'^T / sqrt(D / heads)) V'}
-     * when there is an identity: two softmaxes, each normalised by itself (Inv-Adapter, equations 2 to 5).
+     * For each head the sum over all sources of {@code scale_row * softmax(Q K_s^T / sqrt(D / heads)) V_s}: each softmax is
+     * normalised by itself (Inv-Adapter, equations 2 to 5; IP-Adapter, Ye et al. 2023, equation 5).
      *
-     * @param query    {@code [B, L, D]}; may be a {@link Tensor#columns} view, as may keys and values
-     * @param keys     {@code [B, S, D]}
-     * @param values   {@code [B, S, D]}
-     * @param causal   token i sees tokens up to i only; L = S
-     * @param identity or {@code null}
+     * @param query   {@code [B, L, D]}; may be a {@link Tensor#columns} view
+     * @param sources one or more, of any lengths
+     * @param causal  token i sees tokens up to i only; then one source, {@link Source#isPlain plain} and of L keys
      * @return {@code [B, L, D]}
      */
-    Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity);
+    Tensor attention(Tensor query, List<Source> sources, int heads, boolean causal);
 
     /**
      * Each pixel of {@code x [B, H, W, C]} four times, cut to {@code [B, height, width, C]}: 2H or 2H - 1 rows, 2W or

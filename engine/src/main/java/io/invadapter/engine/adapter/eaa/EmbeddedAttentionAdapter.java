@@ -2,12 +2,14 @@ package io.invadapter.engine.adapter.eaa;
 
 import io.invadapter.engine.nn.Weights;
 import io.invadapter.engine.request.IdentityLayers;
-import io.invadapter.engine.unet.IdentityAttention;
+import io.invadapter.engine.unet.AttentionHook;
+import io.invadapter.engine.unet.Site;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
@@ -27,7 +29,7 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
 
     private final Device device;
     private final Packer packer;
-    private final Map<String, Layer> layers = new LinkedHashMap<>();
+    private final Map<Site, Layer> layers = new LinkedHashMap<>();
     private final int identityLatentSize;
     private final double defaultScale;
 
@@ -58,7 +60,9 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
     private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Weights w) {
         this.device = w.device();
         this.packer = w.packer();
-        Map<String, UNet.AttentionLayer> expected = unet.attentionLayers();
+        Map<Site, UNet.AttentionLayer> places = unet.attentionLayers();
+        Map<String, Site> expected = new LinkedHashMap<>();
+        places.keySet().forEach(site -> expected.put(site.name(), site));
         TreeSet<String> named = new TreeSet<>();
         for (String name : source.names()) {
             int end = name.indexOf(".eaa.");
@@ -71,11 +75,12 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
                     + expected.keySet().iterator().next() + ".eaa.to_k.weight");
         }
         for (String name : named) {
-            UNet.AttentionLayer place = expected.get(name);
-            if (place == null) {
+            Site site = expected.get(name);
+            if (site == null) {
                 throw new WeightException(source.description() + ": made for another model, which has an attention layer '"
                         + name + "'; this model has none of that name");
             }
+            UNet.AttentionLayer place = places.get(site);
             int channels = place.channels();
             Weights layer = w.in(name).in("eaa");
             if (!layer.has("to_k.weight") || source.tensor(name + ".eaa.to_k.weight").shape().length != 2
@@ -92,7 +97,7 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
                 }
                 aggregation = packer.tokenMixer(layer.tensor("aggregate.weight", (int) shape[0], (int) shape[1]));
             }
-            layers.put(name, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
+            layers.put(site, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
         double version = number(source, "version", 1);
         if (version != 1) {
@@ -142,8 +147,8 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
 
     /** Memory for the keys and values of every layer at one timestep, in the current scope. */
     public IdentityFeatures features(int identities, int height, int width) {
-        Map<String, int[]> shapes = new LinkedHashMap<>();
-        layers.forEach((name, layer) -> shapes.put(name, new int[] {layer.identityTokens(height, width), 2 * layer.channels()}));
+        Map<Site, int[]> shapes = new LinkedHashMap<>();
+        layers.forEach((site, layer) -> shapes.put(site, new int[] {layer.identityTokens(height, width), 2 * layer.channels()}));
         return new IdentityFeatures(device, identities, shapes);
     }
 
@@ -153,27 +158,29 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
     }
 
     /** For the identities' own pass: keeps K' and V' of every layer in {@code features}, in the rows from {@code first} on. */
-    public IdentityAttention record(IdentityFeatures features, int first) {
-        return (name, hiddenStates) -> {
-            Layer layer = layers.get(name);
+    public AttentionHook record(IdentityFeatures features, int first) {
+        return (site, input, into) -> {
+            Layer layer = layers.get(site);
             if (layer != null) {
                 try (Scope scope = device.scope()) {
-                    device.copy(keyValue(layer, hiddenStates), features.keyValue(name).rows(first, hiddenStates.batch()));
+                    device.copy(keyValue(layer, input), features.keyValue(site).rows(first, input.batch()));
                 }
             }
-            return null;
         };
     }
 
     /**
      * Takes in what was recorded at the same timestep.
      *
-     * @param rows   see {@link Device.Identity}
-     * @param scales see {@link Device.Identity}
+     * @param rows   the identity of each batch row: see {@link Source}
+     * @param scales lambda of each batch row: see {@link Source}
      */
-    public IdentityAttention inject(IdentityFeatures features, Tensor rows, Tensor scales, IdentityLayers which) {
-        return (name, hiddenStates) -> layers.containsKey(name) && which.include(name)
-                ? source(features.keyValue(name), rows, scales) : null;
+    public AttentionHook inject(IdentityFeatures features, Tensor rows, Tensor scales, IdentityLayers which) {
+        return (site, input, into) -> {
+            if (layers.containsKey(site) && which.include(site)) {
+                into.add(source(features.keyValue(site), rows, scales));
+            }
+        };
     }
 
     /**
@@ -181,17 +188,19 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
      *
      * @param keep also gets K' and V', or {@code null}
      */
-    public IdentityAttention together(int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
-        return (name, hiddenStates) -> {
-            Layer layer = layers.get(name);
-            if (layer == null || keep == null && !which.include(name)) {
-                return null;
+    public AttentionHook together(int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
+        return (site, input, into) -> {
+            Layer layer = layers.get(site);
+            if (layer == null || keep == null && !which.include(site)) {
+                return;
             }
-            Tensor keyValue = keyValue(layer, hiddenStates.rows(0, identities));
+            Tensor keyValue = keyValue(layer, input.rows(0, identities));
             if (keep != null) {
-                device.copy(keyValue, keep.keyValue(name));
+                device.copy(keyValue, keep.keyValue(site));
             }
-            return which.include(name) ? source(keyValue, rows, scales) : null;
+            if (which.include(site)) {
+                into.add(source(keyValue, rows, scales));
+            }
         };
     }
 
@@ -201,9 +210,9 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
         return device.linear(aggregated, layer.keyValue, Activation.NONE, null);
     }
 
-    private static Device.Identity source(Tensor keyValue, Tensor rows, Tensor scales) {
+    private static Source source(Tensor keyValue, Tensor rows, Tensor scales) {
         int channels = keyValue.channels() / 2;
-        return new Device.Identity(keyValue.columns(0, channels), keyValue.columns(channels, channels), rows, scales);
+        return new Source(keyValue.columns(0, channels), keyValue.columns(channels, channels), rows, scales);
     }
 
     /** Frees the weights. What was recorded with them is closed before. */

@@ -1,5 +1,6 @@
 package io.invadapter.engine.adapter.eaa;
 
+import io.invadapter.engine.unet.Site;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.LinkedHashMap;
@@ -14,10 +15,10 @@ public final class IdentityFeatures implements AutoCloseable {
     private final Device device;
     private final int identities;
     private final Tensor block;
-    private final Map<String, Tensor> layers = new LinkedHashMap<>();
+    private final Map<Site, Tensor> layers = new LinkedHashMap<>();
 
     /** @param shapes {@code [L', 2 D]} of each layer */
-    IdentityFeatures(Device device, int identities, Map<String, int[]> shapes) {
+    IdentityFeatures(Device device, int identities, Map<Site, int[]> shapes) {
         this.device = device;
         this.identities = identities;
         long elements = 0;
@@ -26,7 +27,7 @@ public final class IdentityFeatures implements AutoCloseable {
         }
         block = device.allocate(device.precision().type(), Math.toIntExact(elements));
         long start = 0;
-        for (Map.Entry<String, int[]> layer : shapes.entrySet()) {
+        for (Map.Entry<Site, int[]> layer : shapes.entrySet()) {
             Tensor part = block.part(start, identities, layer.getValue()[0], layer.getValue()[1]);
             layers.put(layer.getKey(), part);
             start += part.elements();
@@ -40,7 +41,7 @@ public final class IdentityFeatures implements AutoCloseable {
     }
 
     /** {@code [I, L', 2 D]}: K', then V'. */
-    Tensor keyValue(String layer) {
+    Tensor keyValue(Site layer) {
         return layers.get(layer);
     }
 

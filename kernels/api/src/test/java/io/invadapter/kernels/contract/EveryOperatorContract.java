@@ -8,6 +8,7 @@ import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.List;
 import java.util.Set;
@@ -71,9 +72,10 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 use("joinedGroupNorm", t -> device.joinedGroupNorm(t[0], t[1], norm, 2, EPSILON, true).normed(),
                         input(2, 3, 5, 2), input(2, 3, 5, 4)),
                 use("layerNorm", t -> device.layerNorm(t[0], norm, EPSILON), input(2, 15, 6)),
-                use("attention", t -> device.attention(t[0], t[1], t[2], 3, false, new Device.Identity(t[3], t[4], rows, scales)),
-                        input(2, 15, 24), input(2, 7, 24), input(2, 7, 24), input(2, 5, 24), input(2, 5, 24)),
-                use("causal attention", t -> device.attention(t[0], t[1], t[2], 3, true, null),
+                use("attention", t -> device.attention(t[0], List.of(Source.of(t[1], t[2]), new Source(t[3], t[4], rows, scales),
+                        Source.of(t[5], t[6])), 3, false), input(2, 15, 24), input(2, 7, 24), input(2, 7, 24), input(2, 5, 24),
+                        input(2, 5, 24), input(2, 9, 24), input(2, 9, 24)),
+                use("causal attention", t -> device.attention(t[0], List.of(Source.of(t[1], t[2])), 3, true),
                         input(2, 15, 24), input(2, 15, 24), input(2, 15, 24)),
                 use("upsample2x", t -> device.upsample2x(t[0], 5, 10), input(2, 3, 5, 6)),
                 use("add", t -> device.add(t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 6)),

@@ -144,16 +144,21 @@ final class Reference {
         return y;
     }
 
-    /** The second source of attention: identity {@code rows[b]}, weighted by {@code scales[b]}. */
-    record Identity(Values keys, Values values, int[] rows, float[] scales) {
+    /** Keys and values that attention looks at; {@code rows} and {@code scales} may be null. */
+    record Source(Values keys, Values values, int[] rows, float[] scales) {
+        static Source of(Values keys, Values values) {
+            return new Source(keys, values, null, null);
+        }
     }
 
-    static Values attention(Values query, Values keys, Values values, int heads, boolean causal, Identity identity) {
+    static Values attention(Values query, List<Source> sources, int heads, boolean causal) {
         Values y = new Values(query.shape());
         for (int b = 0; b < query.batch(); b++) {
-            addAttention(query, keys, values, b, b, heads, causal, 1, y);
-            if (identity != null && identity.scales[b] != 0) {
-                addAttention(query, identity.keys, identity.values, b, identity.rows[b], heads, false, identity.scales[b], y);
+            for (Source source : sources) {
+                double scale = source.scales == null ? 1 : source.scales[b];
+                if (scale != 0) {
+                    addAttention(query, source.keys, source.values, b, source.rows == null ? b : source.rows[b], heads, causal, scale, y);
+                }
             }
         }
         return y;

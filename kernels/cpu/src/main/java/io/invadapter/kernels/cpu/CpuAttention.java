@@ -3,11 +3,12 @@ package io.invadapter.kernels.cpu;
 import static org.bytedeco.dnnl.global.dnnl.*;
 
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -80,16 +81,28 @@ final class CpuAttention {
         workers.forEach(worker -> worker.oneDnn.close());
     }
 
-    void run(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Device.Identity identity, Tensor out) {
-        float[] scales = identity == null ? null : device.download(identity.scales());
-        int[] identities = identity == null ? null : device.downloadIndices(identity.rows());
-        for (int row = 0; row < query.batch(); row++) {
-            Tensor q = query.rows(row, 1);
-            Tensor o = out.rows(row, 1);
-            source(q, keys.rows(row, 1), values.rows(row, 1), heads, causal, 1, false, o);
-            if (identity != null && scales[row] != 0) {
-                source(q, identity.keys().rows(identities[row], 1), identity.values().rows(identities[row], 1), heads, false,
-                        scales[row], true, o);
+    void run(Tensor query, List<Source> sources, int heads, boolean causal, Tensor out) {
+        List<int[]> rows = new ArrayList<>();
+        List<float[]> scales = new ArrayList<>();
+        for (Source source : sources) {
+            rows.add(source.rows() == null ? null : device.downloadIndices(source.rows()));
+            scales.add(source.scales() == null ? null : device.download(source.scales()));
+        }
+        for (int b = 0; b < query.batch(); b++) {
+            Tensor q = query.rows(b, 1);
+            Tensor o = out.rows(b, 1);
+            boolean accumulate = false;
+            for (int i = 0; i < sources.size(); i++) {
+                float scale = scales.get(i) == null ? 1 : scales.get(i)[b];
+                if (scale != 0) {
+                    int row = rows.get(i) == null ? b : rows.get(i)[b];
+                    source(q, sources.get(i).keys().rows(row, 1), sources.get(i).values().rows(row, 1), heads, causal, scale,
+                            accumulate, o);
+                    accumulate = true;
+                }
+            }
+            if (!accumulate) {
+                CpuDevice.view(o).fill((byte) 0);
             }
         }
     }

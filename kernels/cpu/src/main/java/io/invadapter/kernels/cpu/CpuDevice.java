@@ -9,6 +9,7 @@ import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
@@ -431,18 +432,18 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        arguments.attention(query, keys, values, heads, causal, identity);
+    public Tensor attention(Tensor query, List<Source> sources, int heads, boolean causal) {
+        arguments.attention(query, sources, heads, causal);
         Tensor out = allocate(query.type(), query.shape());
         if (computing("attention", CpuAttention::typical) == query.type()) {
-            attention.run(query, keys, values, heads, causal, identity, out);
+            attention.run(query, sources, heads, causal, out);
             return out;
         }
         try (Scope scope = scope()) {
             Tensor wideOut = allocate(DataType.FLOAT32, out.shape());
-            Identity wideIdentity = identity == null ? null
-                    : new Identity(wide(identity.keys()), wide(identity.values()), identity.rows(), identity.scales());
-            attention.run(wide(query), wide(keys), wide(values), heads, causal, wideIdentity, wideOut);
+            List<Source> wideSources = sources.stream()
+                    .map(source -> new Source(wide(source.keys()), wide(source.values()), source.rows(), source.scales())).toList();
+            attention.run(wide(query), wideSources, heads, causal, wideOut);
             Bfloat16.round(this, wideOut.address(), out.address(), out.elements());
         }
         return out;

@@ -10,9 +10,11 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.contract.DeviceContract;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -117,14 +119,15 @@ class CpuDeviceTest {
             float[] one = randoms(random, keyLength * channels);
             Arrays.fill(one, 777 * channels, 778 * channels, 60);
             assertRows(Arrays.copyOfRange(v, 777 * channels, 778 * channels),
-                    device.download(device.attention(query, device.upload(type, one, 1, keyLength, channels), values, 2, false, null)));
+                    device.download(device.attention(query,
+                            List.of(Source.of(device.upload(type, one, 1, keyLength, channels), values)), 2, false)));
 
             float[] mean = new float[channels];
             for (int i = 0; i < v.length; i++) {
                 mean[i % channels] += v[i] / keyLength;
             }
             Tensor small = device.upload(type, filled(keyLength * channels, -60), 1, keyLength, channels);
-            assertRows(mean, device.download(device.attention(query, small, values, 2, false, null)));
+            assertRows(mean, device.download(device.attention(query, List.of(Source.of(small, values)), 2, false)));
         }
     }
 
@@ -138,9 +141,9 @@ class CpuDeviceTest {
                     throw new CancellationException("nobody waits");
                 }
             });
-            assertThrows(CancellationException.class, () -> device.attention(states, states, states, 2, false, null));
+            assertThrows(CancellationException.class, () -> device.attention(states, List.of(Source.of(states, states)), 2, false));
             device.checkWhileComputing(() -> { });
-            assertEquals(2000 * 16, device.download(device.attention(states, states, states, 2, false, null)).length);
+            assertEquals(2000 * 16, device.download(device.attention(states, List.of(Source.of(states, states)), 2, false)).length);
         }
     }
 

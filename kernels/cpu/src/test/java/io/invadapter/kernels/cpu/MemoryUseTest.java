@@ -11,6 +11,7 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.List;
 import java.util.Map;
@@ -141,7 +142,7 @@ class MemoryUseTest {
                 Tensor y = device.groupNorm(device.conv2d(x, convolution, null, x), norm, 8, 1e-5f, true);
                 y = device.linear(y, linear, Device.Activation.SILU, null);
                 Tensor few = y.rows(0, 1).reshape(1, size * size, CHANNELS);
-                device.attention(few, few.part(0, 1, 77, CHANNELS), few.part(0, 1, 77, CHANNELS), 2, false, null);
+                device.attention(few, List.of(Source.of(few.part(0, 1, 77, CHANNELS), few.part(0, 1, 77, CHANNELS))), 2, false);
             }
         }
     }

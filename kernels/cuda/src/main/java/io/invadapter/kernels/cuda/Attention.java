@@ -11,7 +11,7 @@ import java.util.List;
  * Launches of attention.cu, eaa_attention.cu, both for any head size, attention_wide.cu and attention_scalar.cu. Arrays are of the
  * library's type, softmax and sums float32. Every head size up to {@value #MOST_HEAD_SIZE} is served, in any array and in every
  * combination; with the 16-bit types the tensor cores do it up to 160, and beyond that for multiples of 8 in arrays aligned to 16
- * bytes, without causal mask and without an identity.
+ * bytes, without causal mask and without a second source.
  */
 public final class Attention {
     /** The widest head. */
@@ -56,8 +56,11 @@ public final class Attention {
     private static final int SCALAR_THREADS = 128;
     private static final int SCALAR_ROWS = 16;
     private static final int SCALAR_KEYS = 32;
-    /** What attention_scalar.cu takes for no identity. */
-    private static final Identity NOBODY = new Identity(new Strided(0, 0, 0, 0), new Strided(0, 0, 0, 0), 0, 0, 0, 0);
+    /** What stands for a source that is not there. */
+    private static final Source NONE = new Source(new Strided(0, 0, 0, 0), new Strided(0, 0, 0, 0), 0, 0, 0, 0);
+    /** In place of the number of the first source's keys, as in operand.cuh. */
+    private static final int IN_OUT = 0;
+    private static final int NO_FIRST_SOURCE = -1;
 
     private final KernelLibrary library;
     private final int multiprocessors;
@@ -75,7 +78,7 @@ public final class Attention {
         this.sharedBytesPerBlock = sharedBytesPerBlock;
     }
 
-    /** Begins to load the kernels that attention without an identity needs as a rule. */
+    /** Begins to load the kernels that attention over one source needs as a rule. */
     void prepare() {
         if (library.type() == DataType.FLOAT32) {
             library.prepare("attention_scalar");
@@ -84,8 +87,8 @@ public final class Attention {
         }
     }
 
-    /** Begins to load the kernels that attention with an identity needs as a rule. */
-    void prepareIdentity() {
+    /** Begins to load the kernels that attention over several sources needs as a rule. */
+    void prepareSources() {
         library.prepare(library.type() == DataType.FLOAT32 ? "attention_scalar" : "eaa_attention");
     }
 
@@ -114,6 +117,11 @@ public final class Attention {
             if (!(scale > 0) || !Float.isFinite(scale)) {
                 throw Check.wrong("scale", scale, "a positive number");
             }
+        }
+
+        /** The same over so many keys. */
+        Shape withKeys(int number) {
+            return new Shape(batch, heads, queries, number, headSize, scale);
         }
 
         private float scaleLog2() {
@@ -148,77 +156,87 @@ public final class Attention {
             library.driver().launch(function, grid, WIDE_THREADS, WIDE_SHARED_BYTES, stream,
                     addSizes(operands(q, k, v, out), shape));
         } else {
-            scalar(q, k, v, out, NOBODY, shape, causal, stream);
+            scalar(q, k, v, out, NONE, shape, shape.keys, causal, stream);
         }
     }
 
     /**
-     * The identity's side of {@link Attention#eaaAttention}.
+     * Keys and values that batch rows choose and weigh.
      *
-     * @param k          {@code [identities, keys, heads, head size]}
-     * @param v          like {@code k}
-     * @param keys       tokens of each identity
-     * @param identities how many there are; indices are checked against nothing else
-     * @param map        address of {@code int32 [batch]}: the identity of each batch row
-     * @param lambda     address of {@code float32 [batch]}: its strength; where it is 0, the row costs what
-     *                   {@link Attention#attention} does and, at head sizes up to 160, gives the same bit for bit; {@code map}
-     *                   is not read there
+     * @param k      {@code [batch, keys, heads, head size]}
+     * @param v      like {@code k}
+     * @param keys   tokens of each row
+     * @param batch  how many rows there are; those chosen are checked against nothing else
+     * @param rows   address of {@code int32 [B]}: the row that each batch row of the queries looks at; 0: each at its own
+     * @param scales address of {@code float32 [B]}: what it counts for there; 0: 1. Where a scale is 0, {@code rows} and the keys
+     *               are not read
      */
-    public record Identity(Strided k, Strided v, int keys, int identities, long map, long lambda) {
+    public record Source(Strided k, Strided v, int keys, int batch, long rows, long scales) {
+        /** Whether each batch row looks at its own keys, as they are. */
+        boolean isPlain() {
+            return rows == 0 && scales == 0;
+        }
+
         private void addTo(Parameters parameters) {
             parameters.structure(() -> {
                 k.addMembers(parameters);
                 v.addMembers(parameters);
-                parameters.int64(map).int64(lambda).int32(keys);
+                parameters.int64(rows).int64(scales).int32(keys);
             });
         }
     }
 
     /**
-     * {@code out = softmax(scale q k^T) v + lambda softmax(scale q k'^T) v'}, the embedded attention adapter.
+     * {@code out = softmax(scale q k^T) v + lambda softmax(scale q k'^T) v'}, the embedded attention adapter. A batch row whose
+     * lambda is 0 costs what {@link #attention} does and, at head sizes up to 160, gives the same bit for bit.
      *
-     * @param q        {@code [batch, queries, heads, head size]}
-     * @param k        {@code [batch, keys, heads, head size]}
-     * @param v        like {@code k}
-     * @param out      like {@code q}; must not overlap the others
-     * @param identity k', v' and lambda
-     * @param shape    sizes
-     * @param stream   where, null for the default stream
+     * @param q      {@code [batch, queries, heads, head size]}
+     * @param k      {@code [batch, keys, heads, head size]}
+     * @param v      like {@code k}
+     * @param out    like {@code q}; must not overlap the others
+     * @param second k', v' and lambda
+     * @param shape  sizes
+     * @param stream where, null for the default stream
      * @throws IllegalArgumentException when sizes, addresses or strides do not fit
      */
-    public void eaaAttention(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape,
+    public void eaaAttention(Strided q, Strided k, Strided v, Strided out, Source second, Shape shape,
                              CudaDriver.Stream stream) {
-        boolean aligned = check(q, k, v, out, shape) & check(identity, shape);
-        Variant variant = variant(shape, aligned);
-        if (variant != null) {
-            Parameters parameters = operands(q, k, v, out);
-            identity.addTo(parameters);
-            launch("eaa_attention", variant, shape, addSizes(parameters, shape), stream);
-        } else {
-            scalar(q, k, v, out, identity, shape, false, stream);
-        }
+        boolean aligned = check(q, k, v, out, shape) & check(second, shape);
+        two(q, k, v, out, second, shape, shape.keys, aligned, stream);
     }
 
     /**
-     * {@code out += lambda softmax(scale q k'^T) v'}: what {@link #eaaAttention} adds to attention that was computed before, by
+     * {@code out += lambda softmax(scale q k^T) v}: what {@link #eaaAttention} adds to attention that was computed before, by
      * whomever. Rows whose lambda is 0 stay as they are, bit for bit.
      *
-     * @param q        {@code [batch, queries, heads, head size]}, the head size at most 160, of a type of 16 bits
-     * @param out      like {@code q}
-     * @param identity k', v' and lambda
-     * @param shape    sizes; its keys count for nothing
-     * @param stream   where, null for the default stream
+     * @param q      {@code [batch, queries, heads, head size]}
+     * @param out    like {@code q}
+     * @param source k, v and lambda
+     * @param shape  sizes; its keys count for nothing
+     * @param stream where, null for the default stream
      * @throws IllegalArgumentException when sizes, addresses or strides do not fit
      */
-    public void addIdentity(Strided q, Strided out, Identity identity, Shape shape, CudaDriver.Stream stream) {
-        boolean aligned = check(q, out, shape) & check(identity, shape);
+    public void addSource(Strided q, Strided out, Source source, Shape shape, CudaDriver.Stream stream) {
+        boolean aligned = check(q, out, shape) & check(source, shape);
+        two(q, NONE.k, NONE.v, out, source, shape, IN_OUT, aligned, stream);
+    }
+
+    /** {@code out = lambda softmax(scale q k^T) v}: see {@link #addSource}. */
+    public void weighted(Strided q, Strided out, Source source, Shape shape, CudaDriver.Stream stream) {
+        boolean aligned = check(q, out, shape) & check(source, shape);
+        two(q, NONE.k, NONE.v, out, source, shape, NO_FIRST_SOURCE, aligned, stream);
+    }
+
+    private void two(Strided q, Strided k, Strided v, Strided out, Source second, Shape shape, int keys, boolean aligned,
+                     CudaDriver.Stream stream) {
         Variant variant = variant(shape, aligned);
-        if (variant == null) {
-            throw Check.wrong("head size", shape.headSize, "at most 160, of a type of 16 bits");
+        if (variant != null) {
+            Parameters parameters = operands(q, k, v, out);
+            second.addTo(parameters);
+            launch("eaa_attention", variant, shape, addSizes(parameters, shape, keys), stream);
+        } else {
+            scalar(q, k, v, out, second, shape, keys, false, stream);
         }
-        Parameters parameters = operands(q, NOBODY.k, NOBODY.v, out);
-        identity.addTo(parameters);
-        launch("eaa_attention", variant, shape, addSizes(parameters, shape, 0), stream);
     }
 
     private static Parameters operands(Strided q, Strided k, Strided v, Strided out) {
@@ -255,14 +273,17 @@ public final class Attention {
         return q.aligned(library) && out.aligned(library);
     }
 
-    private boolean check(Identity identity, Shape shape) {
-        Check.positive("identity keys", identity.keys);
-        Check.positive("identities", identity.identities);
-        Check.address("map", identity.map, Integer.BYTES);
-        Check.address("lambda", identity.lambda, Float.BYTES);
-        identity.k.check("identity k", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
-        identity.v.check("identity v", library.type(), identity.identities, identity.keys, shape.heads, shape.headSize);
-        return identity.k.aligned(library) && identity.v.aligned(library);
+    private boolean check(Source source, Shape shape) {
+        Check.positive("keys of a source", source.keys);
+        Check.positive("rows of a source", source.batch);
+        if (source.rows == 0 && source.batch != shape.batch) {
+            throw Check.wrong("rows of a source", source.batch, "one for each batch row (" + shape.batch + ")");
+        }
+        Check.optional("rows", source.rows, Integer.BYTES);
+        Check.optional("scales", source.scales, Float.BYTES);
+        source.k.check("k of a source", library.type(), source.batch, source.keys, shape.heads, shape.headSize);
+        source.v.check("v of a source", library.type(), source.batch, source.keys, shape.heads, shape.headSize);
+        return source.k.aligned(library) && source.v.aligned(library);
     }
 
     /** The variant that is made for this head size, else the narrowest that holds it, else null. */
@@ -295,7 +316,7 @@ public final class Attention {
         return 2 * (variant.sharedBytes() + 1024) <= sharedBytesPerBlock + 1024;
     }
 
-    private void scalar(Strided q, Strided k, Strided v, Strided out, Identity identity, Shape shape, boolean causal,
+    private void scalar(Strided q, Strided k, Strided v, Strided out, Source second, Shape shape, int keys, boolean causal,
                         CudaDriver.Stream stream) {
         int most = MOST_HEAD_SIZE;
         if (library.type() == DataType.FLOAT32) {
@@ -305,11 +326,11 @@ public final class Attention {
         int rowBytes = (Math.ceilDiv(shape.headSize, 4) | 1) * 16;
         int sharedBytes = (SCALAR_ROWS + SCALAR_KEYS) * rowBytes + SCALAR_ROWS * SCALAR_KEYS * Float.BYTES;
         Parameters parameters = operands(q, k, v, out);
-        identity.addTo(parameters);
+        second.addTo(parameters);
         Grid grid = new Grid(Math.ceilDiv(shape.queries, SCALAR_ROWS), shape.heads, shape.batch);
         CudaDriver.Function function = library.function("attention_scalar", "attention_scalar_" + most, sharedBytes);
         library.driver().launch(function, grid, SCALAR_THREADS, sharedBytes, stream,
-                addSizes(parameters, shape).int32(causal ? 1 : 0));
+                addSizes(parameters, shape, keys).int32(causal ? 1 : 0));
     }
 
     private void launch(String operator, Variant variant, Shape shape, Parameters parameters, CudaDriver.Stream stream) {

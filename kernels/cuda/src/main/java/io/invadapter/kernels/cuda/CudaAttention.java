@@ -16,7 +16,9 @@ import java.util.Map;
 
 /**
  * Attention by this module's kernels or, where that was found to be faster, by cuDNN's fused attention: chosen by timing when
- * a shape comes up first. An identity's attention is always added by a kernel of this module.
+ * a shape comes up first. That is for a source of each batch row's own; all others are added by kernels of this module: the second
+ * in the launch of the first, or after cuDNN, and each further one in a launch of its own, which reads the queries and reads and
+ * writes the result once more.
  */
 final class CudaAttention implements AutoCloseable {
     /** FLOPs from which there is something to win: below, compiling cuDNN's kernels takes longer than all steps can save. */
@@ -47,31 +49,38 @@ final class CudaAttention implements AutoCloseable {
         kernels.prepare();
     }
 
-    /** See {@link Attention#prepareIdentity()}. */
-    void prepareIdentity() {
-        kernels.prepareIdentity();
+    /** See {@link Attention#prepareSources()}. */
+    void prepareSources() {
+        kernels.prepareSources();
     }
 
     /**
-     * {@code out = softmax(scale q k^T) v}, and with an identity {@code + lambda softmax(scale q k'^T) v'}.
+     * {@code out = sum of lambda softmax(scale q k^T) v} over all sources.
      *
-     * @param identity null for none
+     * @param shape  sizes; its keys count for nothing
+     * @param causal with one plain source only
      * @throws IllegalArgumentException when sizes, addresses or strides do not fit
      * @see Attention
      */
-    void run(Strided q, Strided k, Strided v, Strided out, Attention.Shape shape, boolean causal, Attention.Identity identity,
-             CudaDriver.Stream stream) {
-        Dnn.AttentionPlan fused = causal ? null : fused(q, k, v, out, shape);
-        if (fused != null) {
-            fused.run(q.address(), k.address(), v.address(), out.address(), workspace.address(fused.workspaceBytes()), stream);
-            if (identity != null) {
-                kernels.addIdentity(q, out, identity, shape, stream);
-            }
-        } else if (identity != null) {
-            kernels.eaaAttention(q, k, v, out, identity, shape, stream);
+    void run(Strided q, List<Attention.Source> sources, Strided out, Attention.Shape shape, boolean causal, CudaDriver.Stream stream) {
+        List<Attention.Source> others = new ArrayList<>(sources);
+        Attention.Source first = sources.stream().filter(Attention.Source::isPlain).findFirst().orElse(sources.getFirst());
+        others.remove(first);
+        Attention.Shape own = shape.withKeys(first.keys());
+        if (!first.isPlain()) {
+            kernels.weighted(q, out, first, own, stream);
         } else {
-            kernels.attention(q, k, v, out, shape, causal, stream);
+            Dnn.AttentionPlan fused = causal ? null : fused(q, first.k(), first.v(), out, own);
+            if (fused != null) {
+                fused.run(q.address(), first.k().address(), first.v().address(), out.address(),
+                        workspace.address(fused.workspaceBytes()), stream);
+            } else if (others.isEmpty()) {
+                kernels.attention(q, first.k(), first.v(), out, own, causal, stream);
+            } else {
+                kernels.eaaAttention(q, first.k(), first.v(), out, others.removeFirst(), own, stream);
+            }
         }
+        others.forEach(source -> kernels.addSource(q, out, source, own, stream));
     }
 
     /** cuDNN's plan where that is the choice, else null. */

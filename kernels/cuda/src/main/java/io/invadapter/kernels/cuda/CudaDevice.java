@@ -6,6 +6,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.TensorPool;
 import io.invadapter.kernels.cuda.blas.Blas;
@@ -463,18 +464,21 @@ final class CudaDevice implements Device {
     }
 
     @Override
-    public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-        arguments.attention(query, keys, values, heads, causal, identity);
+    public Tensor attention(Tensor query, List<Source> sources, int heads, boolean causal) {
+        arguments.attention(query, sources, heads, causal);
         int size = query.channels() / heads;
         Tensor out = allocate(type, query.shape());
-        Attention.Shape shape = new Attention.Shape(query.batch(), heads, query.size(1), keys.size(1), size,
+        Attention.Shape shape = new Attention.Shape(query.batch(), heads, query.size(1), sources.getFirst().keys().size(1), size,
                 (float) (1 / Math.sqrt(size)));
-        Attention.Identity other = identity == null ? null : new Attention.Identity(strided(identity.keys(), size),
-                strided(identity.values(), size), identity.keys().size(1), identity.keys().batch(), identity.rows().address(),
-                identity.scales().address());
-        attention.run(strided(query, size), strided(keys, size), strided(values, size), strided(out, size), shape, causal, other,
+        attention.run(strided(query, size), sources.stream().map(source -> of(source, size)).toList(), strided(out, size), shape, causal,
                 stream);
         return out;
+    }
+
+    private static Attention.Source of(Source source, int headSize) {
+        return new Attention.Source(strided(source.keys(), headSize), strided(source.values(), headSize), source.keys().size(1),
+                source.keys().batch(), source.rows() == null ? 0 : source.rows().address(),
+                source.scales() == null ? 0 : source.scales().address());
     }
 
     private static Strided strided(Tensor x, int headSize) {

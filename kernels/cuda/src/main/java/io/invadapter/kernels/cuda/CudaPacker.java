@@ -71,8 +71,8 @@ final class CudaPacker implements Packer {
     public CudaTokenMixer tokenMixer(HostTensor weight) {
         requireOpen();
         arguments.weights(weight, 2, null);
-        // It stands in front of an identity's attention only.
-        device.attention().prepareIdentity();
+        // It stands in front of a second source of attention only.
+        device.attention().prepareSources();
         return new CudaTokenMixer(this, weight);
     }
 

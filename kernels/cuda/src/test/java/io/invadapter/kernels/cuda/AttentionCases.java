@@ -1,6 +1,5 @@
 package io.invadapter.kernels.cuda;
 
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.cuda.ptx.Counters;
 import io.invadapter.kernels.cuda.ptx.InstructionCounters;
 import java.util.ArrayList;
@@ -29,6 +28,10 @@ final class AttentionCases {
                 plain(Rows.FEW, 40, 1, 1, 80, 100, Layout.FUSED), causal(Rows.FEW, 64, 1, 1, 77),
                 eaa(Rows.FEW, 80, 1, 1, 40, 77, 40, new float[] {-0.6f}, Layout.CONTIGUOUS),
                 eaa(Rows.FEW, 160, 1, 1, 40, 40, 40, new float[] {0.4f}, Layout.FUSED),
+                added(Rows.MANY, 40, 2, 40, 20, 70, new float[] {0.7f, 0}, Layout.FUSED),
+                alone(Rows.MANY, 80, 2, 40, 70, new float[] {0, 0.7f}, Layout.CONTIGUOUS),
+                added(Rows.MANY, 168, 2, 20, 20, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS),
+                alone(Rows.MANY, 29, 2, 20, 35, new float[] {0.8f, 0}, Layout.SHIFTED),
                 plain(512, 1, 1, 20, 40, Layout.CONTIGUOUS), plain(511, 1, 1, 17, 40, Layout.CONTIGUOUS),
                 causal(200, 1, 1, 40), eaa(168, 2, 1, 20, 40, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
     }
@@ -117,14 +120,16 @@ final class AttentionCases {
             }));
         }
 
-        // An identity added to attention, with rows that have none; over several tiles of keys, and over a single one.
+        // A source added to attention, and one alone, with rows that have none; over several tiles of keys, and over a single one.
         for (Rows rows : Rows.values()) {
             for (int size : EXACT) {
                 cases.add(added(rows, size, 3, 77, 20, 100, new float[] {0.7f, 0, -1.2f}, Layout.FUSED));
                 cases.add(added(rows, size, 1, 20, 20, 20, new float[] {0.7f}, Layout.CONTIGUOUS));
+                cases.add(alone(rows, size, 3, 77, 100, new float[] {0.7f, 0, -1.2f}, Layout.FUSED));
             }
         }
-        for (int size : new int[] {29, 32, 93, 96, 136, 157}) {
+        for (int size : new int[] {29, 32, 93, 96, 136, 157, 161, 300, 512}) {
+            cases.add(alone(Rows.MANY, size, 3, 40, 35, new float[] {0.8f, 0, -0.3f}, Layout.CONTIGUOUS));
             cases.add(added(Rows.MANY, size, 2, 40, 20, 35, new float[] {0, 0.8f}, Layout.CONTIGUOUS));
             cases.add(added(Rows.MANY, size, 1, 20, 20, 20, new float[] {0.8f}, Layout.SHIFTED));
         }
@@ -337,22 +342,38 @@ final class AttentionCases {
                 runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, USUAL));
     }
 
-    /** The identity added to attention that lies in the result already. */
+    /** How a second source comes to the first. */
+    private enum Way {
+        TOGETHER,
+        /** To attention that lies in the result already. */
+        ADDED,
+        /** There is no first one. */
+        ALONE
+    }
+
     private static KernelCase added(Rows rows, int size, int batch, int queries, int keys, int identityKeys, float[] lambda,
                                     Layout layout) {
-        return new KernelCase("identity added to attention, " + rows + " rows, head size " + size + ", " + batch + " x 2 heads, "
+        return apart(Way.ADDED, rows, size, batch, queries, keys, identityKeys, lambda, layout);
+    }
+
+    private static KernelCase alone(Rows rows, int size, int batch, int queries, int keys, float[] lambda, Layout layout) {
+        return apart(Way.ALONE, rows, size, batch, queries, 20, keys, lambda, layout);
+    }
+
+    private static KernelCase apart(Way way, Rows rows, int size, int batch, int queries, int keys, int identityKeys, float[] lambda,
+                                    Layout layout) {
+        return new KernelCase("source " + way + ", " + rows + " rows, head size " + size + ", " + batch + " x 2 heads, "
                 + queries + " queries, " + keys + " + " + identityKeys + " keys, " + layout, bench ->
-                runEaa(bench, rows, size, batch, 2, queries, keys, identityKeys, lambda, layout, USUAL, true));
+                runEaa(bench, rows, size, batch, 2, queries, keys, identityKeys, lambda, layout, USUAL, way));
     }
 
     private static void runEaa(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
                                float[] lambda, Layout layout, double deviation) {
-        runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, deviation, false);
+        runEaa(bench, rows, size, batch, heads, queries, keys, identityKeys, lambda, layout, deviation, Way.TOGETHER);
     }
 
-    /** @param added in two launches: attention, and the identity added to it */
     private static void runEaa(Bench bench, Rows rows, int size, int batch, int heads, int queries, int keys, int identityKeys,
-                               float[] lambda, Layout layout, double deviation, boolean added) {
+                               float[] lambda, Layout layout, double deviation, Way way) {
         Random random = new Random(size * 1000L + identityKeys);
         int identities = 2;
         // The last batch rows share the last identity.
@@ -367,12 +388,14 @@ final class AttentionCases {
         double[] expected = new double[batch * queries * heads * size];
         long minimum = 0;
         for (int b = 0; b < batch; b++) {
-            minimum += heads * ((added ? 0 : minimum(size, queries, keys, false))
+            minimum += heads * ((way != Way.TOGETHER ? 0 : minimum(size, queries, keys, false))
                     + (lambda[b] == 0 ? 0 : minimum(size, queries, identityKeys, false)));
             for (int i = 0; i < queries; i++) {
                 for (int h = 0; h < heads; h++) {
                     int start = ((b * queries + i) * heads + h) * size;
-                    add(expected, start, 1, q, b, i, h, own[0], own[1], b, keys, size, scale);
+                    if (way != Way.ALONE) {
+                        add(expected, start, 1, q, b, i, h, own[0], own[1], b, keys, size, scale);
+                    }
                     if (lambda[b] != 0) {
                         add(expected, start, lambda[b], q, b, i, h, other[0], other[1], map[b], identityKeys, size,
                                 scale);
@@ -384,13 +407,15 @@ final class AttentionCases {
         Strided result = Strided.contiguous(out, queries, heads, size);
         Attention.Shape shape = new Attention.Shape(batch, heads, queries, keys, size, (float) scale);
         Attention attention = rows.on(bench);
-        Attention.Identity identity = new Attention.Identity(other[0].place, other[1].place, identityKeys, identities,
+        Attention.Source identity = new Attention.Source(other[0].place, other[1].place, identityKeys, identities,
                 bench.ints(map), bench.floats(lambda));
-        if (added) {
-            attention.attention(q.place, own[0].place, own[1].place, result, shape, false, null);
-            attention.addIdentity(q.place, result, identity, shape, null);
-        } else {
-            attention.eaaAttention(q.place, own[0].place, own[1].place, result, identity, shape, null);
+        switch (way) {
+            case TOGETHER -> attention.eaaAttention(q.place, own[0].place, own[1].place, result, identity, shape, null);
+            case ADDED -> {
+                attention.attention(q.place, own[0].place, own[1].place, result, shape, false, null);
+                attention.addSource(q.place, result, identity, shape, null);
+            }
+            case ALONE -> attention.weighted(q.place, result, identity, shape, null);
         }
         float[] actual = bench.readValues(out, expected.length);
         Bench.close("eaa attention", expected, actual, bench.tolerance());
@@ -414,16 +439,14 @@ final class AttentionCases {
             attention.attention(own[0].place, own[1].place, own[2].place, Strided.contiguous(plain, 70, 2, size), shape, false,
                     null);
             attention.eaaAttention(own[0].place, own[1].place, own[2].place, Strided.contiguous(adapted, 70, 2, size),
-                    new Attention.Identity(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
+                    new Attention.Source(own[1].place, own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})),
                     shape, null);
             float[] result = bench.readValues(plain, 140 * size);
             Bench.require(Arrays.equals(result, bench.readValues(adapted, 140 * size)),
                     "lambda 0 differs from plain attention, head size " + size);
-            if (bench.type() != DataType.FLOAT32 && size <= 160) {
-                attention.addIdentity(own[0].place, Strided.contiguous(plain, 70, 2, size), new Attention.Identity(own[1].place,
-                        own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})), shape, null);
-                Bench.require(Arrays.equals(result, bench.readValues(plain, 140 * size)), "lambda 0 changes something");
-            }
+            attention.addSource(own[0].place, Strided.contiguous(plain, 70, 2, size), new Attention.Source(own[1].place,
+                    own[2].place, 70, 1, bench.ints(-5), bench.floats(new float[] {0})), shape, null);
+            Bench.require(Arrays.equals(result, bench.readValues(plain, 140 * size)), "lambda 0 changes something");
             Bench.require(first == null || Arrays.equals(first, result), "other rows, other bits, head size " + size);
             first = result;
         }

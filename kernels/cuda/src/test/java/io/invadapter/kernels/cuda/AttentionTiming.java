@@ -64,7 +64,7 @@ final class AttentionTiming {
         Strided sharedV = new Strided(otherV.address(), 0, otherV.rowStride(), otherV.headStride());
         float[] lambda = new float[batch];
         Arrays.fill(lambda, 0.8f);
-        Attention.Identity identity = new Attention.Identity(otherK, otherV, identityKeys, 1, bench.ints(new int[batch]),
+        Attention.Source identity = new Attention.Source(otherK, otherV, identityKeys, 1, bench.ints(new int[batch]),
                 bench.floats(lambda));
         float scale = (float) (1 / Math.sqrt(size));
         Attention.Shape own = new Attention.Shape(batch, HEADS, tokens, keys, size, scale);

@@ -14,6 +14,7 @@ import io.invadapter.kernels.cuda.ptx.Emulator;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -66,30 +67,35 @@ class CudaAttentionTest {
         return new Attention.Shape(BATCH, HEADS, TOKENS, TOKENS, SIZE, 0.2f);
     }
 
-    private Attention.Identity identity(float... lambda) {
-        return new Attention.Identity(Strided.contiguous(identityKeys, TOKENS, HEADS, SIZE),
+    /** Each batch row's own keys and values. */
+    private Attention.Source own() {
+        return new Attention.Source(part(1), part(2), TOKENS, BATCH, 0, 0);
+    }
+
+    private Attention.Source identity(float... lambda) {
+        return new Attention.Source(Strided.contiguous(identityKeys, TOKENS, HEADS, SIZE),
                 Strided.contiguous(identityValues, TOKENS, HEADS, SIZE), TOKENS, 1, bench.ints(-1, 0), bench.floats(lambda));
     }
 
     /** The kernels that one run launches once it is known who does it; the result is near what the kernels give alone. */
-    private List<String> kernels(boolean causal, Attention.Identity identity) {
-        float[] expected = alone(causal, identity);
-        run(causal, identity);
+    private List<String> kernels(boolean causal, Attention.Source... sources) {
+        float[] expected = alone(causal, sources);
+        run(causal, sources);
         int before = driver.launches().size();
-        run(causal, identity);
+        run(causal, sources);
         List<String> kernels = driver.launches().subList(before, driver.launches().size()).stream()
                 .map(EmulatorDriver.Launch::kernel).toList();
         assertArrayEquals(expected, result(), 4e-3f);
         return kernels;
     }
 
-    private float[] alone(boolean causal, Attention.Identity identity) {
+    /** Sources that follow the first, which is each row's own. */
+    private float[] alone(boolean causal, Attention.Source... others) {
         Attention kernels = new Attention(bench.library());
         Strided to = Strided.contiguous(out, TOKENS, HEADS, SIZE);
-        if (identity == null) {
-            kernels.attention(part(0), part(1), part(2), to, shape(), causal, stream);
-        } else {
-            kernels.eaaAttention(part(0), part(1), part(2), to, identity, shape(), stream);
+        kernels.attention(part(0), part(1), part(2), to, shape(), causal, stream);
+        for (Attention.Source source : others) {
+            kernels.addSource(part(0), to, source, shape(), stream);
         }
         stream.synchronize();
         return result();
@@ -99,28 +105,61 @@ class CudaAttentionTest {
         return bench.readValues(out, BATCH * TOKENS * WIDTH);
     }
 
-    private void run(boolean causal, Attention.Identity identity) {
-        attention.run(part(0), part(1), part(2), Strided.contiguous(out, TOKENS, HEADS, SIZE), shape(), causal, identity, stream);
+    private void run(boolean causal, Attention.Source... others) {
+        run(causal, Stream.concat(Stream.of(own()), Stream.of(others)).toList());
+    }
+
+    private void run(boolean causal, List<Attention.Source> sources) {
+        attention.run(part(0), sources, Strided.contiguous(out, TOKENS, HEADS, SIZE), shape(), causal, stream);
         stream.synchronize();
     }
 
     @Test
     void theFasterOneIsTaken() {
         dnn.proposesForAttention(EmulatedEngine.of("slow", 2000, 1), EmulatedEngine.of("quick", 500, 1).withScratch(3000));
-        assertEquals(List.of(), kernels(false, null));
+        assertEquals(List.of(), kernels(false));
         assertEquals(List.of("own kernel", "slow", "quick"), attempts.stream().map(Attempt::name).toList());
         // The identity is added to it.
         assertEquals(List.of("eaa_attention_40_few"), kernels(false, identity(0, 0.7f)));
         // No mask in cuDNN's.
-        assertEquals(List.of("attention_40_few"), kernels(true, null));
+        assertEquals(List.of("attention_40_few"), kernels(true));
         assertEquals(3, attempts.size(), "chosen once");
     }
 
     @Test
     void ownKernelsStayWhereTheyAreFaster() {
         dnn.proposesForAttention(EmulatedEngine.of("slow", 2000, 1));
-        assertEquals(List.of("attention_40_few"), kernels(false, null));
+        assertEquals(List.of("attention_40_few"), kernels(false));
         assertEquals(List.of("eaa_attention_40_few"), kernels(false, identity(0, 0.7f)));
+    }
+
+    /** Two sources are one launch, and each further one is a launch more; after cuDNN's each is one. */
+    @Test
+    void furtherSourcesAreAdded() {
+        dnn.proposesForAttention(EmulatedEngine.of("slow", 2000, 1));
+        assertEquals(List.of("eaa_attention_40_few", "eaa_attention_40_few"), kernels(false, identity(0, 0.7f), own()));
+        attention.close();
+        attention = attention(0);
+        dnn.proposesForAttention(EmulatedEngine.of("quick", 500, 1));
+        assertEquals(List.of("eaa_attention_40_few", "eaa_attention_40_few"), kernels(false, identity(0, 0.7f), own()));
+    }
+
+    /** The plain source is what cuDNN computes wherever it stands; without one there is nothing for cuDNN. */
+    @Test
+    void thePlainSourceIsTheFirst() {
+        dnn.proposesForAttention(EmulatedEngine.of("quick", 500, 1));
+        run(false, List.of(own()));
+        int before = driver.launches().size();
+        float[] expected = alone(false, identity(0, 0.7f));
+        assertEquals(2, driver.launches().size() - before);
+        run(false, List.of(identity(0, 0.7f), own()));
+        assertEquals(3, driver.launches().size() - before);
+        assertArrayEquals(expected, result(), 4e-3f);
+        run(false, List.of(identity(0, 0.7f)));
+        assertEquals(4, driver.launches().size() - before);
+        for (int i = 0; i < TOKENS * WIDTH; i++) {
+            assertEquals(0, result()[i], "a row that looks at nothing");
+        }
     }
 
     @Test
@@ -129,7 +168,7 @@ class CudaAttentionTest {
             attention.close();
             attention = attention(0);
             dnn.proposesForAttention(EmulatedEngine.of("engine of " + microseconds, microseconds, 1));
-            run(false, null);
+            run(false);
             float[] plain = result();
             run(false, identity(0, 0));
             assertArrayEquals(plain, result(), "bit for bit");
@@ -139,25 +178,25 @@ class CudaAttentionTest {
     @Test
     void aRefusalLeavesOwnKernelsAndIsTold() {
         dnn.proposesForAttention(EmulatedEngine.of("engine", 500, 1).refusing("no kernel for it"));
-        assertEquals(List.of("attention_40_few"), kernels(false, null));
+        assertEquals(List.of("attention_40_few"), kernels(false));
         assertTrue(attempts.getLast().refusal().contains("no kernel for it"), attempts::toString);
     }
 
     @Test
     void whatCannotBeRecordedIsNotTaken() {
         dnn.proposesForAttention(EmulatedEngine.of("engine", 500, 1).notRecordable());
-        assertEquals(List.of("attention_40_few"), kernels(false, null));
+        assertEquals(List.of("attention_40_few"), kernels(false));
     }
 
     @Test
     void itCanBeRecorded() {
         dnn.proposesForAttention(EmulatedEngine.of("engine", 500, 1));
-        Attention.Identity identity = identity(0, 0.7f);
+        Attention.Source identity = identity(0, 0.7f);
         run(false, identity);
         float[] expected = result();
         driver.fill(out, (byte) 0, 2L * BATCH * TOKENS * WIDTH);
-        try (CudaDriver.Graph graph = driver.record(stream, () -> attention.run(part(0), part(1), part(2),
-                Strided.contiguous(out, TOKENS, HEADS, SIZE), shape(), false, identity, stream))) {
+        try (CudaDriver.Graph graph = driver.record(stream, () -> attention.run(part(0), List.of(own(), identity),
+                Strided.contiguous(out, TOKENS, HEADS, SIZE), shape(), false, stream))) {
             graph.launch(stream);
             stream.synchronize();
         }
@@ -168,7 +207,7 @@ class CudaAttentionTest {
     void cudnnIsNotAskedForLittle() {
         dnn.proposesForAttention(EmulatedEngine.of("engine", 500, 1));
         attention = attention(CudaAttention.WORTH_CHOOSING);
-        assertEquals(List.of("attention_40_few"), kernels(false, null));
+        assertEquals(List.of("attention_40_few"), kernels(false));
         assertEquals(List.of(), attempts);
     }
 }

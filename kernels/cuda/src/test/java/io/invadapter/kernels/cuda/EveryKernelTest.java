@@ -9,11 +9,13 @@ import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Operators.Padding;
 import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -105,12 +107,12 @@ class EveryKernelTest {
             device.layerNorm(zeros(2, 64, 65), device.packer().norm(weights(65), weights(65)), 1e-5f);
         }
 
-        /** With many rows and with few, without and with an identity. */
+        /** With many rows and with few, of one source and of two. */
         private void attention(int headSize) {
             for (int length : new int[] {4096, 64}) {
                 Tensor x = zeros(2, length, 8 * headSize);
-                device.attention(x, x, x, 8, false, null);
-                device.attention(x, x, x, 8, false, new Device.Identity(x, x, device.upload(new int[2]), floats(2)));
+                device.attention(x, List.of(Source.of(x, x)), 8, false);
+                device.attention(x, List.of(Source.of(x, x), Source.of(x, x)), 8, false);
             }
         }
 

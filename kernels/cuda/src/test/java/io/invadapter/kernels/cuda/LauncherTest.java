@@ -69,16 +69,14 @@ class LauncherTest {
     void eaaAttention() {
         Attention.Shape shape = new Attention.Shape(1, 2, 8, 8, 40, 1);
         Strided good = Strided.contiguous(A, 8, 2, 40);
-        refused("identity keys is 0, expected at least 1", () -> attention.eaaAttention(good, good, good, good,
-                new Attention.Identity(good, good, 0, 1, A, A), shape, null));
-        refused("lambda is null, expected a device address", () -> attention.eaaAttention(good, good, good, good,
-                new Attention.Identity(good, good, 8, 1, A, 0), shape, null));
-        refused("head size is 161, expected at most 160, of a type of 16 bits", () -> attention.addIdentity(
-                Strided.contiguous(A, 8, 2, 161), Strided.contiguous(A, 8, 2, 161),
-                new Attention.Identity(Strided.contiguous(A, 8, 2, 161), Strided.contiguous(A, 8, 2, 161), 8, 1, A, A),
-                new Attention.Shape(1, 2, 8, 8, 161, 1), null));
-        refused("map is 0x1002, expected a multiple of 4", () -> attention.eaaAttention(good, good, good, good,
-                new Attention.Identity(good, good, 8, 1, A + 2, A), shape, null));
+        refused("keys of a source is 0, expected at least 1", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Source(good, good, 0, 1, A, A), shape, null));
+        refused("rows of a source is 2, expected one for each batch row (1)", () -> attention.addSource(good, good,
+                new Attention.Source(good, good, 8, 2, 0, A), shape, null));
+        refused("rows is 0x1002, expected a multiple of 4", () -> attention.eaaAttention(good, good, good, good,
+                new Attention.Source(good, good, 8, 1, A + 2, A), shape, null));
+        refused("scales is 0x1002, expected a multiple of 4", () -> attention.weighted(good, good,
+                new Attention.Source(good, good, 8, 1, A, A + 2), shape, null));
     }
 
     @Test

@@ -62,12 +62,13 @@ final class SmallModel implements AutoCloseable {
     /** Aggregates to 20 tokens, or 16 where there are no more. */
     private static WeightSource adapterWeights(UNet unet) {
         StringBuilder shapes = new StringBuilder("{");
-        unet.attentionLayers().forEach((name, layer) -> {
+        unet.attentionLayers().forEach((site, layer) -> {
+            String name = site.name();
             int d = layer.channels();
             int tokens = layer.tokens(SIZE, SIZE);
             shapes.append(shapes.length() > 1 ? "," : "")
                     .append("\"%s.eaa.to_k.weight\": [%d, %d], \"%1$s.eaa.to_v.weight\": [%2$d, %3$d]".formatted(name, d, d));
-            if (name.endsWith("attn2")) {
+            if (site.isCross()) {
                 shapes.append(", \"%s.eaa.aggregate.weight\": [%d, %d]".formatted(name, Math.min(20, tokens), tokens));
             }
         });

@@ -103,12 +103,12 @@ final class StableDiffusion15 implements AutoCloseable {
                 ClipTextEncoder.load(TEXT_ENCODER, new Zeros(), device), unet, Vae.load(VAE, new Zeros(), device),
                 new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
         Zeros weights = new Zeros();
-        unet.attentionLayers().forEach((name, layer) -> {
-            weights.tensor(name + ".eaa.to_k.weight", layer.channels(), layer.channels());
-            weights.tensor(name + ".eaa.to_v.weight", layer.channels(), layer.channels());
-            if (name.endsWith("attn2")) {
+        unet.attentionLayers().forEach((site, layer) -> {
+            weights.tensor(site.name() + ".eaa.to_k.weight", layer.channels(), layer.channels());
+            weights.tensor(site.name() + ".eaa.to_v.weight", layer.channels(), layer.channels());
+            if (site.isCross()) {
                 int tokens = layer.tokens(LATENT_SIZE, LATENT_SIZE);
-                weights.tensor(name + ".eaa.aggregate.weight", Math.min(AGGREGATION_TOKENS, tokens), tokens);
+                weights.tensor(site.name() + ".eaa.aggregate.weight", Math.min(AGGREGATION_TOKENS, tokens), tokens);
             }
         });
         adapter = EmbeddedAttentionAdapter.load(weights, unet, device);

@@ -3,6 +3,7 @@ package io.invadapter.kernels.cuda;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.ForwardingDevice;
 import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.timing.MeasuringDevice;
 import java.util.ArrayList;
@@ -64,8 +65,8 @@ public final class StepRoofline {
         }
 
         @Override
-        public Tensor attention(Tensor query, Tensor keys, Tensor values, int heads, boolean causal, Identity identity) {
-            return noted(() -> measuring.attention(query, keys, values, heads, causal, identity),
+        public Tensor attention(Tensor query, List<Source> sources, int heads, boolean causal) {
+            return noted(() -> measuring.attention(query, sources, heads, causal),
                     operations -> exponentials(operations, query, heads));
         }
 
