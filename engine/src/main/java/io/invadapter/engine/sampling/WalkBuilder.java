@@ -1,5 +1,6 @@
 package io.invadapter.engine.sampling;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.sampling.NoiseSchedule.Prediction;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,8 +19,16 @@ final class WalkBuilder {
         this.registers = registers;
     }
 
-    /** A call with latents at a level in the network's own scale. */
+    /**
+     * A call with latents at a level in the network's own scale.
+     *
+     * @throws InvalidRequestException for a network that predicts noise where there is nothing else
+     */
     Call at(double timestep, double alpha) {
+        if (prediction == Prediction.EPSILON && alpha == 0) {
+            throw new InvalidRequestException("timestep " + (int) timestep + " of this model is pure noise (rescale_betas_zero_snr), where a network of"
+                    + " prediction_type \"epsilon\" predicts nothing; expected a sampler that starts later, such as DDIM");
+        }
         return new Call(timestep, alpha, 1);
     }
 

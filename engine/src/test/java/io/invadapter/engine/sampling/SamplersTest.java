@@ -304,6 +304,30 @@ class SamplersTest {
         assertEquals("PNDM begins with Runge's and Kutta's method over 4 timesteps, not 3; PLMS does without", refused("PNDM", 3, 1));
     }
 
+    @Test
+    void noSamplerStartsWhereNothingCanBePredicted() {
+        NoiseSchedule schedule = schedule(Map.of("rescale_betas_zero_snr", true));
+        assertEquals(901, Samplers.named("DDIM").walk(schedule, 10, 1).steps().getFirst().timestep());
+        assertEquals(998, Samplers.named("DDIM trailing").walk(schedule, 10, 1).steps().getFirst().timestep());
+        assertEquals("timestep 999 of this model is pure noise (rescale_betas_zero_snr), where a network of prediction_type \"epsilon\" predicts"
+                + " nothing; expected a sampler that starts later, such as DDIM", refused("LCM", schedule));
+    }
+
+    /** What a file says goes for every sampler; what it does not say is for each what diffusers gives it. */
+    @Test
+    void whereTheFileIsSilentTheSamplerKnows() {
+        Map<String, Object> silent = new LinkedHashMap<>(BASE);
+        silent.remove("timestep_spacing");
+        silent.remove("set_alpha_to_one");
+        for (Object[] expected : new Object[][] {{"DDIM", 901.0, 1.0}, {"PLMS", 901.0, 0.99915}, {"Euler", 999.0, 1.0}, {"DPM++ 2M", 999.0, 1.0},
+            {"Euler leading", 901.0, 1.0}, {"Euler trailing", 999.0, 1.0}, {"DDIM trailing", 999.0, 1.0}}) {
+            List<Step> steps = Samplers.named((String) expected[0]).walk(
+                    new NoiseSchedule(JsonValue.of(silent, "scheduler_config.json"), SamplersTest::unexpected), 10, 1).steps();
+            assertEquals(expected[1], steps.getFirst().timestep(), (String) expected[0]);
+            assertEquals((double) expected[2], steps.getLast().alphaTo(), 1e-9, (String) expected[0]);
+        }
+    }
+
     /** As many as there are, each with finite numbers. */
     @Test
     void manySteps() {
@@ -312,6 +336,10 @@ class SamplersTest {
             Walk walk = Samplers.named(name).walk(schedule(Map.of()), steps, 1);
             assertTrue(walk.steps().stream().flatMap(step -> Stream.of(step.move())).flatMapToDouble(Arrays::stream).allMatch(Double::isFinite), name);
         }
+    }
+
+    private static String refused(String name, NoiseSchedule schedule) {
+        return assertThrows(InvalidRequestException.class, () -> Samplers.named(name).walk(schedule, 10, 1)).getMessage();
     }
 
     private static String refused(String name, int steps, double strength) {
