@@ -29,13 +29,25 @@ final class CaseFolder implements AutoCloseable {
     private final Path path;
     private final Device device;
     private final JsonValue parameters;
+    private final CaseFolder inputs;
     private final WeightSource golden;
 
     CaseFolder(Path path, Device device) {
         this.path = path;
         this.device = device;
         this.parameters = Json.read(path.resolve("case.json"));
-        this.golden = Safetensors.open(path.resolve("golden.safetensors"));
+        Optional<JsonValue> same = parameters.find("same_as");
+        if (same.isPresent()) {
+            Path other = file(same.get());
+            if (Json.read(other.resolve("case.json")).find("same_as").isPresent()) {
+                throw new WeightException(same.get().where() + " names a folder that has no results of its own either");
+            }
+            this.inputs = new CaseFolder(other, device);
+            this.golden = inputs.golden;
+        } else {
+            this.inputs = this;
+            this.golden = Safetensors.open(path.resolve("golden.safetensors"));
+        }
     }
 
     Path path() {
@@ -51,7 +63,12 @@ final class CaseFolder implements AutoCloseable {
         return parameters;
     }
 
-    /** golden.safetensors. */
+    /** The folder with the inputs and results: this one, or that which {@code same_as} names. */
+    CaseFolder inputs() {
+        return inputs;
+    }
+
+    /** golden.safetensors of {@link #inputs}. */
     WeightSource golden() {
         return golden;
     }
@@ -125,9 +142,6 @@ final class CaseFolder implements AutoCloseable {
     /** The same with some parts from elsewhere. */
     ModelFiles model(Map<String, Path> elsewhere) {
         Optional<JsonValue> base = parameters.find("base");
-        if (base.isEmpty() && elsewhere.isEmpty()) {
-            return ModelFiles.open(path);
-        }
         Map<String, Path> parts = new HashMap<>();
         for (String part : PARTS) {
             Optional<JsonValue> named = parameters.find(part);
@@ -148,8 +162,11 @@ final class CaseFolder implements AutoCloseable {
         }
     }
 
+    /** The networks of files; the padding of texts is {@code pad_token_id} of case.json where it says one. */
     StableDiffusion load(ModelFiles files) {
-        return StableDiffusion.load(files, device, System.err::println);
+        StableDiffusion model = StableDiffusion.load(files, device, System.err::println);
+        return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(id.asInt()), model.textEncoder(),
+                model.unet(), model.vae(), model.schedule())).orElse(model);
     }
 
     EmbeddedAttentionAdapter adapter(Path file, StableDiffusion model) {

@@ -86,12 +86,7 @@ final class ModelCase extends PlainCase {
     }
 
     private void schedule() {
-        double[] alphas = model.schedule().alphasCumprod();
-        float[] levels = new float[alphas.length];
-        for (int i = 0; i < levels.length; i++) {
-            levels[i] = (float) alphas[i];
-        }
-        outputs.put("schedule.alphas_cumprod", levels);
+        outputs.put("schedule.alphas_cumprod", Results.floats(model.schedule().alphasCumprod()));
         outputs.put("schedule.timesteps", model.schedule().timesteps(steps()));
     }
 

@@ -18,11 +18,15 @@ final class Results {
 
     /** Whole numbers, which float32 holds up to 2^24. */
     void put(String key, int[] result) {
-        float[] asFloats = new float[result.length];
-        for (int i = 0; i < result.length; i++) {
-            asFloats[i] = result[i];
+        values.put(key, floats(Arrays.stream(result).asDoubleStream().toArray()));
+    }
+
+    static float[] floats(double[] values) {
+        float[] floats = new float[values.length];
+        for (int i = 0; i < values.length; i++) {
+            floats[i] = (float) values[i];
         }
-        values.put(key, asFloats);
+        return floats;
     }
 
     /** Token ids that must be the reference's, whatever key they have. */

@@ -22,7 +22,7 @@ import java.util.Set;
  * {@code case} of case.json names, one of {@link Cases}.
  */
 public final class Verification {
-    private final Path folder;
+    private final Path golden;
     private final Map<String, float[]> outputs = new LinkedHashMap<>();
     /** Whether all parts were asked for. */
     private final boolean everything;
@@ -122,7 +122,7 @@ public final class Verification {
     }
 
     private Verification(CaseFolder folder, GoldenCase golds, Results computed, boolean everything) {
-        this.folder = folder.path();
+        this.golden = folder.inputs().path().resolve("golden.safetensors");
         this.everything = everything;
         this.differentTokens = computed.differentTokens();
         for (String key : folder.golden().names()) {
@@ -167,8 +167,8 @@ public final class Verification {
     /** Writes all outputs under the golden keys, as safetensors. */
     public void dump(Path file) {
         SafetensorsWriter writer = new SafetensorsWriter();
-        try (WeightSource golden = Safetensors.open(folder.resolve("golden.safetensors"))) {
-            outputs.forEach((key, values) -> writer.add(key, golden.tensor(key).shape(), values));
+        try (WeightSource expected = Safetensors.open(golden)) {
+            outputs.forEach((key, values) -> writer.add(key, expected.tensor(key).shape(), values));
         }
         writer.write(file);
     }

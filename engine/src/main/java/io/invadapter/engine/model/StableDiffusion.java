@@ -44,13 +44,15 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
 
     /** @param listener told how many tensors are loaded */
     public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices, ProgressListener listener) {
+        files.notices().forEach(notices);
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
         ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
         UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
         VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
         ClipTokenizer tokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
-                .orElseGet(ClipTokenizer::bundled).withPositions(textConfig.maxTokens());
+                
+                .orElseGet(() -> ClipTokenizer.bundled().withPadding(files.textEncoderConfig().get("pad_token_id").asInt())).withPositions(textConfig.maxTokens());
         if (tokenizer.vocabularySize() > textConfig.vocabularySize()) {
             throw new WeightException(files.description() + ": the tokenizer knows " + tokenizer.vocabularySize()
                     + " tokens, the text encoder only " + textConfig.vocabularySize());

@@ -4,6 +4,8 @@ import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.naming.ClipNames;
+import io.invadapter.weights.model.naming.DiffusersNames;
 import io.invadapter.weights.safetensors.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -47,27 +49,27 @@ final class DiffusersFolder {
 
     private ModelFiles open() {
         if (Files.isDirectory(folder.resolve("text_encoder_2"))) {
-            throw new WeightException(folder + " looks like Stable Diffusion XL or newer (it has text_encoder_2), not Stable Diffusion 1.x");
+            throw new WeightException(folder + " looks like Stable Diffusion XL or newer (it has text_encoder_2), not Stable Diffusion 1.x or 2.x");
         }
         if (Files.isDirectory(folder.resolve("transformer"))) {
-            throw new WeightException(folder + " looks like a model with a transformer instead of a UNet, not Stable Diffusion 1.x");
+            throw new WeightException(folder + " looks like a model with a transformer instead of a UNet, not Stable Diffusion 1.x or 2.x");
         }
         if (!Files.isDirectory(path("unet"))) {
             throw new WeightException(folder + " is not a diffusers model folder: model_index.json, unet, vae, text_encoder and scheduler"
                     + " are expected in it, but " + contents(folder));
         }
-        ModelFiles.Part unet = part("unet", "diffusion_pytorch_model", CanonicalNames::diffusersUNet);
+        ModelFiles.Part unet = part("unet", "diffusion_pytorch_model", DiffusersNames::unet);
         requireClass(unet.config().find("_class_name"), List.of("UNet2DConditionModel"));
-        ModelFiles.Part vae = part("vae", "diffusion_pytorch_model", CanonicalNames::diffusersVae);
+        ModelFiles.Part vae = part("vae", "diffusion_pytorch_model", DiffusersNames::vae);
         requireClass(vae.config().find("_class_name"), List.of("AutoencoderKL"));
-        ModelFiles.Part textEncoder = part("text_encoder", "model", (source, names) -> CanonicalNames.textEncoder(source, names, ""));
+        ModelFiles.Part textEncoder = part("text_encoder", "model", (source, names) -> ClipNames.textEncoder(source, names, ""));
         // The projection is for comparing texts with pictures; the texts' states are the same.
         requireClass(textEncoder.config().find("architectures").flatMap(list -> list.asList().stream().findFirst()),
                 List.of("CLIPTextModel", "CLIPTextModelWithProjection"));
         JsonValue scheduler = config(path("scheduler").resolve("scheduler_config.json"));
         Path tokenizer = path("tokenizer");
         return new ModelFiles(folder.toString(), unet, vae, textEncoder, scheduler,
-                Files.isDirectory(tokenizer) ? Optional.of(tokenizer) : Optional.empty(), Set.of(), opened);
+                Files.isDirectory(tokenizer) ? Optional.of(tokenizer) : Optional.empty(), Set.of(), List.of(), opened);
     }
 
     private Path path(String part) {

@@ -13,7 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * The files of one Stable Diffusion 1.x model, in either of the layouts such models come in: a folder as diffusers saves it,
+ * The files of one Stable Diffusion 1.x or 2.x model, in either of the layouts such models come in: a folder as diffusers saves it,
  * or a single {@code .safetensors} checkpoint with the names of the original latent-diffusion code.
  *
  * <p>Both look the same from here. Tensors have the names that diffusers gives them ({@code down_blocks.0.resnets.0.norm1.weight}),
@@ -35,20 +35,21 @@ public final class ModelFiles implements AutoCloseable {
     private final JsonValue schedulerConfig;
     private final Optional<Path> tokenizerFolder;
     private final Set<String> otherTensors;
+    private final List<String> notices;
     private final List<WeightSource> files;
 
     /**
      * Opens a model.
      *
      * @param path a diffusers folder, or a single-file checkpoint
-     * @throws WeightException if a file is missing, not valid, or not of a Stable Diffusion 1.x model; the message says what it
+     * @throws WeightException if a file is missing, not valid, or not of such a model; the message says what it
      *     looks like
      */
     public static ModelFiles open(Path path) {
         if (!Files.exists(Objects.requireNonNull(path, "path"))) {
             throw WeightException.missing(path);
         }
-        return Files.isDirectory(path) ? DiffusersFolder.open(path, Map.of()) : SingleFile.open(path);
+        return Files.isDirectory(path) ? DiffusersFolder.open(path, Map.of()) : SingleFile.open(path, Untold.PUBLISHED);
     }
 
     /**
@@ -67,11 +68,21 @@ public final class ModelFiles implements AutoCloseable {
     }
 
     /**
+     * Opens a single file of Stable Diffusion 2.x that was made with other numbers than the published ones.
+     *
+     * @throws WeightException as {@link #open(Path)} does
+     */
+    public static ModelFiles open(Path file, Untold untold) {
+        return SingleFile.open(Objects.requireNonNull(file, "file"), Objects.requireNonNull(untold, "untold"));
+    }
+
+    /**
      * @param otherTensors see {@link #otherTensors}
+     * @param notices see {@link #notices}
      * @param files what to close with this
      */
     ModelFiles(String description, Part unet, Part vae, Part textEncoder, JsonValue schedulerConfig, Optional<Path> tokenizerFolder,
-            Set<String> otherTensors, List<WeightSource> files) {
+            Set<String> otherTensors, List<String> notices, List<WeightSource> files) {
         this.description = description;
         this.unet = unet;
         this.vae = vae;
@@ -79,6 +90,7 @@ public final class ModelFiles implements AutoCloseable {
         this.schedulerConfig = schedulerConfig;
         this.tokenizerFolder = tokenizerFolder;
         this.otherTensors = Collections.unmodifiableSet(otherTensors);
+        this.notices = List.copyOf(notices);
         this.files = List.copyOf(files);
         refuseOtherTasks();
     }
@@ -131,6 +143,11 @@ public final class ModelFiles implements AutoCloseable {
         return otherTensors;
     }
 
+    /** Sentences about what the files do not say and was taken all the same; unmodifiable. */
+    public List<String> notices() {
+        return notices;
+    }
+
     /** The model's path. */
     public String description() {
         return description;
@@ -147,19 +164,19 @@ public final class ModelFiles implements AutoCloseable {
         return description;
     }
 
-    /** A UNet with more input channels than a latent has is trained for another task and would only make noise. */
+    /** A UNet with other inputs than a latent, or those of inpainting, is trained for another task and would only make noise. */
     private void refuseOtherTasks() {
         int input = unet.config.find("in_channels").map(JsonValue::asInt).orElse(4);
         int latent = vae.config.find("latent_channels").map(JsonValue::asInt).orElse(4);
-        if (input != latent) {
+        // Beside the latent a mask and the latent of the masked picture.
+        if (input != latent && input != 2 * latent + 1) {
             String kind = switch (input) {
                 case 5 -> "looks like a depth-to-image model";
                 case 8 -> "looks like an InstructPix2Pix model";
-                case 9 -> "looks like an inpainting model";
-                default -> "is not a text-to-image model";
+                default -> "is no model that makes pictures of texts";
             };
             throw new WeightException(description + " " + kind + ": its UNet takes " + input + " channels where the " + latent
-                    + " of a latent are expected");
+                    + " of a latent, or the " + (2 * latent + 1) + " of an inpainting model, are expected");
         }
     }
 }

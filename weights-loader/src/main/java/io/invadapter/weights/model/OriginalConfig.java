@@ -17,7 +17,7 @@ import java.util.stream.Stream;
  * The {@code .yaml} (or {@code .yml}) of the original latent-diffusion code that may lie beside a single file, under its name. What it says about the
  * noise, the heads, the scales and the size is computed with; what the weights show must be what they show; what the original code
  * computes with and this project does not is refused. All else in it (training, data, names of classes) makes no difference, and what
- * it does not say is that of Stable Diffusion 1.x.
+ * it does not say is that of Stable Diffusion 1.x or 2.x, whichever it is.
  */
 final class OriginalConfig {
 
@@ -27,22 +27,23 @@ final class OriginalConfig {
     private final JsonValue unet;
     private final JsonValue vae;
     private final JsonValue vaeLevels;
+    private final JsonValue condition;
     private final JsonValue text;
 
     private OriginalConfig(JsonValue file) {
         JsonValue model = section(file, "model");
         this.params = file.find("model").isPresent() ? section(model, "params") : file;
         params.find("network_config").or(() -> params.find("denoiser_config")).ifPresent(value -> {
-            throw new WeightException(value.where() + " is of Stable Diffusion XL and newer, not of Stable Diffusion 1.x");
+            throw new WeightException(value.where() + " is of Stable Diffusion XL and newer, not of Stable Diffusion 1.x or 2.x");
         });
         this.unet = section(section(params, "unet_config"), "params");
         JsonValue firstStage = section(params, "first_stage_config");
         this.vae = section(firstStage, "params");
         this.vaeLevels = section(vae, "ddconfig");
-        JsonValue condition = section(params, "cond_stage_config");
+        this.condition = section(params, "cond_stage_config");
         this.text = section(condition, "params");
         requireClass(firstStage, "AutoencoderKL", name -> name.startsWith("AutoencoderKL"));
-        requireClass(condition, "FrozenCLIPEmbedder", name -> name.contains("CLIPEmbedder") && !name.contains("OpenCLIP"));
+        requireClass(condition, "FrozenCLIPEmbedder", name -> name.contains("CLIPEmbedder"));
         refuseOtherModels();
         requireNoise(model);
     }
@@ -81,7 +82,7 @@ final class OriginalConfig {
     }
 
     private void refuseOtherModels() {
-        only(params, "conditioning_key", "crossattn");
+        only(params, "conditioning_key", "crossattn", "hybrid");
         only(params, "scale_by_std", false);
         only(unet, "use_spatial_transformer", true);
         only(unet, "dims", 2);
@@ -102,7 +103,7 @@ final class OriginalConfig {
         only(vaeLevels, "tanh_out", false);
         only(vaeLevels, "give_pre_end", false);
         only(vaeLevels, "attn_type", "vanilla", "vanilla-xformers");
-        only(text, "layer", "last");
+        only(text, "layer", "last", "penultimate");
         for (JsonValue section : List.of(params, text)) {
             // Programs count from 0 or from 1.
             only(section, "clip_skip", 0, 1);
@@ -203,6 +204,8 @@ final class OriginalConfig {
         List<Long> channels = inferred.get("block_out_channels").asList().stream().map(JsonValue::asLong).toList();
         List<JsonValue> types = inferred.get("down_block_types").asList();
         int depth = inferred.get("transformer_layers_per_block").asInt();
+        boolean inpainting = inferred.get("in_channels").asLong() > inferred.get("out_channels").asLong();
+        shown(params, "conditioning_key", inpainting ? "hybrid" : "crossattn");
         shown(unet, "in_channels", inferred.get("in_channels").asLong());
         shown(unet, "out_channels", inferred.get("out_channels").asLong());
         shown(params, "channels", inferred.get("out_channels").asLong());
@@ -275,9 +278,23 @@ final class OriginalConfig {
         return factor.isEmpty() ? inferred : inferred.with("scaling_factor", factor.get().asDouble());
     }
 
-    /** @param inferred from the weights */
-    void checkTextEncoder(JsonValue inferred) {
+    /** Whether OpenCLIP's last block is run, which Stable Diffusion 2.x does not. */
+    boolean runsLastBlock() {
+        return text.find("layer").filter(layer -> same(layer, "last")).isPresent();
+    }
+
+    /**
+     * @param inferred from the weights
+     * @param openClip whether it has OpenCLIP's names
+     */
+    void checkTextEncoder(JsonValue inferred, boolean openClip) {
         shown(text, "max_length", inferred.get("max_position_embeddings").asLong());
+        condition.find("target").filter(target -> target.asString().contains("OpenCLIP") != openClip).ifPresent(target -> {
+            throw contradiction(target, openClip ? "FrozenOpenCLIPEmbedder" : "FrozenCLIPEmbedder");
+        });
+        if (!openClip) {
+            only(text, "layer", "last");
+        }
     }
 
     private static void showsChannels(JsonValue section, String base, String factors, List<Long> channels) {

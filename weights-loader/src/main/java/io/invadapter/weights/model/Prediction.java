@@ -3,9 +3,12 @@ package io.invadapter.weights.model;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /** What the network of a single file predicts, as far as the file, or a configuration of the original code beside it, says. */
 final class Prediction {
@@ -24,16 +27,18 @@ final class Prediction {
     /** Keys of metadata with the name of what is predicted. */
     private static final List<String> NAMED = List.of("modelspec.prediction_type", "modelspec.predict_key");
 
+    private static final double VELOCITY_DEVIATION = 0.09;
+
     private Prediction() {
     }
 
     /**
-     * A {@code prediction_type} of diffusers. A tensor {@code v_pred}, usually empty, is how the programs that made the checkpoint
-     * mark it.
+     * A {@code prediction_type} of diffusers, where anything says it. A tensor {@code v_pred}, usually empty, is how the programs that
+     * made the checkpoint mark it.
      *
      * @throws WeightException when its sources say different things, or that it was trained to zero terminal SNR
      */
-    static String of(WeightSource file, OriginalConfig beside) {
+    static Optional<String> said(WeightSource file, OriginalConfig beside) {
         String name = file.description();
         if (file.contains("ztsnr")) {
             throw new WeightException(name + ": its tensor 'ztsnr' says that " + NO_TIMESTEPS);
@@ -53,15 +58,54 @@ final class Prediction {
         }
         FileMetadata.flag(file, "ss_v_parameterization").ifPresent(velocity ->
                 said.put(name + ": its metadata 'ss_v_parameterization'", velocity ? VELOCITY : EPSILON));
+        FileMetadata.velocityByName(file).ifPresent(velocity ->
+                said.put(name + ": its metadata '" + FileMetadata.ARCHITECTURE + "'", velocity ? VELOCITY : EPSILON));
         beside.parameterization().ifPresent(value -> said.put(value.where(), known(value.asString(), value.where())));
-        Map.Entry<String, String> first = said.isEmpty() ? Map.entry("", EPSILON) : said.entrySet().iterator().next();
+        Optional<Map.Entry<String, String>> first = said.entrySet().stream().findFirst();
         said.forEach((source, type) -> {
-            if (!type.equals(first.getValue())) {
-                throw new WeightException(first.getKey() + " says that the network predicts " + first.getValue() + ", but " + source + " says "
-                        + type);
+            if (!type.equals(first.get().getValue())) {
+                throw new WeightException(first.get().getKey() + " says that the network predicts " + first.get().getValue() + ", but "
+                        + source + " says " + type);
             }
         });
-        return first.getValue();
+        return first.map(Map.Entry::getValue);
+    }
+
+    /**
+     * What a network of Stable Diffusion 2.x predicts that nothing is said about: its 512-base and 768-v models have the same names and
+     * shapes. What training did to one bias is ComfyUI's sign of it: the deviation of the last attention's first norm is above 0.09 in
+     * networks that predict velocity. Inpainting models predict noise.
+     *
+     * @param unet    under canonical names
+     * @param config  of it
+     * @param notices told what was taken, and why
+     */
+    static String guess(WeightSource unet, JsonValue config, List<String> notices) {
+        String type = EPSILON;
+        String reason = "as in every inpainting model";
+        if (config.get("in_channels").asInt() == config.get("out_channels").asInt()) {
+            String sign = "up_blocks." + (config.get("block_out_channels").asList().size() - 1) + ".attentions."
+                    + config.get("layers_per_block").asInt() + ".transformer_blocks.0.norm1.bias";
+            double deviation = deviation(unet.tensor(sign).toFloats());
+            type = deviation > VELOCITY_DEVIATION ? VELOCITY : EPSILON;
+            reason = String.format(Locale.ROOT, "because '%s' deviates by %.3f, and by more than %s where velocity is predicted", sign, deviation,
+                    VELOCITY_DEVIATION);
+        }
+        notices.add(unet.description() + ": nothing says whether it predicts noise or velocity; " + type + " is taken, " + reason
+                + "; a .yaml beside the file says it by parameterization: \"v\" or \"eps\"");
+        return type;
+    }
+
+    private static double deviation(float[] values) {
+        double mean = 0;
+        for (float value : values) {
+            mean += value / (double) values.length;
+        }
+        double squares = 0;
+        for (float value : values) {
+            squares += (value - mean) * (value - mean);
+        }
+        return Math.sqrt(squares / Math.max(1, values.length));
     }
 
     private static String known(String said, String where) {

@@ -3,8 +3,13 @@ package io.invadapter.weights.model;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.naming.ClipNames;
+import io.invadapter.weights.model.naming.OpenClipNames;
+import io.invadapter.weights.model.naming.OriginalUNetBlocks;
+import io.invadapter.weights.model.naming.OriginalVaeNames;
 import io.invadapter.weights.safetensors.Safetensors;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -18,12 +23,19 @@ import java.util.stream.IntStream;
 /** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
 final class SingleFile {
 
-    static final String UNET = "model.diffusion_model.";
-    static final String VAE = "first_stage_model.";
-    static final String TEXT_ENCODER = "cond_stage_model.transformer.";
+    private static final String UNET = "model.diffusion_model.";
+    private static final String VAE = "first_stage_model.";
+    private static final String TEXT_ENCODER = "cond_stage_model.transformer.";
+    private static final String OPEN_CLIP = "cond_stage_model.model.";
+    /** Of a text in Stable Diffusion 2.x. */
+    private static final int CHANNELS_OF_2 = 1024;
+    /** Of its text encoder without the last. */
+    private static final int BLOCKS_OF_2 = 23;
+    /** Of the latents that its models which predict velocity were trained on. */
+    private static final int SIZE_OF_768 = 96;
 
     private static final String AVERAGED = "model_ema.";
-    private static final String EXPECTED = ", not a Stable Diffusion 1.x checkpoint";
+    private static final String EXPECTED = ", not a Stable Diffusion 1.x or 2.x checkpoint";
 
     /** What some programs put in front of all names when they save a checkpoint. */
     private static final List<String> OUTER_PREFIXES = List.of("state_dict.", "model.", "module.");
@@ -40,39 +52,71 @@ final class SingleFile {
     private SingleFile() {
     }
 
-    static ModelFiles open(Path path) {
+    /** @param untold of Stable Diffusion 2.x */
+    static ModelFiles open(Path path, Untold untold) {
         WeightSource opened = Safetensors.open(path);
         try {
-            WeightSource file = withoutOuterPrefix(opened);
-            String name = file.description();
-            refuseOtherModels(file);
-            OriginalConfig beside = OriginalConfig.beside(path);
-            WeightSource unet = part(file, "UNet", unetNames(file, beside));
-            WeightSource vae = part(file, "VAE", CanonicalNames.ldmVae(name, file.names()));
-            WeightSource textEncoder = part(file, "text encoder", CanonicalNames.textEncoder(name, file.names(), TEXT_ENCODER));
-            JsonValue unetConfig = beside.unet(InferredConfig.unet(unet));
-            JsonValue vaeConfig = beside.vae(InferredConfig.vae(vae));
-            requireScale(vaeConfig, file);
-            JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
-            refuseOtherTextEncoders(name, unetConfig, textEncoderConfig);
-            FileMetadata.refuseOtherModels(file);
-            beside.checkTextEncoder(textEncoderConfig);
-            if (FileMetadata.encoderLayer(file) > 1) {
-                // Told of as a key that is not known: most programs take the last layer whatever the file says.
-                textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
-            }
-            JsonValue scheduler = withNoiseTable(beside.scheduler(InferredConfig.scheduler(name, Prediction.of(file, beside))), file);
-            return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
-                    new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), List.of(opened));
+            return open(opened, OriginalConfig.beside(path), untold);
         } catch (RuntimeException | Error e) {
             opened.close();
             throw e;
         }
     }
 
+    private static ModelFiles open(WeightSource opened, OriginalConfig beside, Untold untold) {
+        WeightSource file = withoutOuterPrefix(opened);
+        String name = file.description();
+        refuseOtherModels(file);
+        boolean openClip = startsWith(file.names(), OPEN_CLIP);
+        WeightSource unet = part(file, "UNet", unetNames(file, beside));
+        WeightSource vae = part(file, "VAE", OriginalVaeNames.of(name, file.names(), VAE));
+        WeightSource textEncoder = part(file, "text encoder", openClip ? openClipNames(file, beside)
+                : ClipNames.textEncoder(name, file.names(), TEXT_ENCODER));
+        JsonValue unetConfig = InferredConfig.unet(unet);
+        JsonValue vaeConfig = InferredConfig.vae(vae);
+        JsonValue textEncoderConfig = InferredConfig.textEncoder(textEncoder);
+        boolean second = openClip || unetConfig.get("cross_attention_dim").asInt() == CHANNELS_OF_2;
+        if (second) {
+            unetConfig = untold.unet(unetConfig);
+            vaeConfig = untold.vae(vaeConfig);
+            textEncoderConfig = untold.textEncoder(textEncoderConfig);
+        }
+        unetConfig = beside.unet(unetConfig);
+        vaeConfig = beside.vae(vaeConfig);
+        requireScale(vaeConfig, file);
+        requireSameText(name, unetConfig, textEncoderConfig);
+        FileMetadata.refuseOtherModels(file, second);
+        beside.checkTextEncoder(textEncoderConfig, openClip);
+        if (FileMetadata.encoderLayer(file) > (second ? 2 : 1)) {
+            // Told of as a key that is not known: most programs take the layer that the model was made with whatever the file says.
+            textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
+        }
+        List<String> notices = new ArrayList<>();
+        Optional<String> said = untold.prediction().or(() -> Prediction.said(file, beside));
+        String prediction = said.isPresent() ? said.get() : second ? Prediction.guess(unet, unetConfig, notices) : Prediction.EPSILON;
+        if (second && prediction.equals(Prediction.VELOCITY)) {
+            // The .yaml that is published with these says 64.
+            unetConfig = unetConfig.with("sample_size", SIZE_OF_768);
+        }
+        JsonValue scheduler = withNoiseTable(beside.scheduler(InferredConfig.scheduler(name, prediction)), file);
+        return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
+                new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), notices, List.of(opened));
+    }
+
+    /**
+     * Stable Diffusion 2.x reads the states before OpenCLIP's last block, which is in the file all the same; some converters leave it
+     * out, in files of the only size that was published.
+     */
+    private static Map<String, String> openClipNames(WeightSource file, OriginalConfig beside) {
+        int blocks = OpenClipNames.blocks(file.names(), OPEN_CLIP);
+        long[] shape = file.tensor(OPEN_CLIP + "ln_final.weight").shape();
+        boolean cut = blocks == BLOCKS_OF_2 && shape.length == 1 && shape[0] == CHANNELS_OF_2;
+        return OpenClipNames.textEncoder(file.description(), file.names(), OPEN_CLIP, cut || beside.runsLastBlock() ? blocks : Math.max(1, blocks - 1));
+    }
+
     /** The names of the UNet's tensors; where the original configuration asks for it, of those averaged by training. */
     private static Map<String, String> unetNames(WeightSource file, OriginalConfig beside) {
-        Map<String, String> last = CanonicalNames.ldmUNet(file.description(), file.names());
+        Map<String, String> last = OriginalUNetBlocks.of(file.description(), file.names(), UNET);
         if (!startsWith(file.names(), AVERAGED) || !beside.takesAveragedWeights()) {
             return last;
         }
@@ -124,7 +168,7 @@ final class SingleFile {
 
     private static Set<String> otherTensors(WeightSource file) {
         return file.names().stream().filter(name -> !name.startsWith(UNET) && !name.startsWith(VAE) && !name.startsWith(TEXT_ENCODER)
-                && !LEFT_BY_TRAINING.matcher(name).matches()).collect(Collectors.toCollection(LinkedHashSet::new));
+                && !name.startsWith(OPEN_CLIP) && !LEFT_BY_TRAINING.matcher(name).matches()).collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
     private static WeightSource part(WeightSource file, String part, Map<String, String> originalNames) {
@@ -143,9 +187,6 @@ final class SingleFile {
         if (containsAny(names, "edm_mean", "edm_vpred.")) {
             throw new WeightException(name + " was trained with the noise of EDM" + EXPECTED);
         }
-        if (containsAny(names, "cond_stage_model.model.")) {
-            throw new WeightException(name + " looks like Stable Diffusion 2.x" + EXPECTED);
-        }
         if (containsAny(names, "joint_blocks.")) {
             throw new WeightException(name + " looks like Stable Diffusion 3" + EXPECTED);
         }
@@ -161,8 +202,8 @@ final class SingleFile {
         if (!startsWith(names, VAE)) {
             throw new WeightException(name + " holds a UNet but no VAE: tensors named '" + VAE + "…' are expected; take a full checkpoint");
         }
-        if (!startsWith(names, TEXT_ENCODER)) {
-            throw new WeightException(name + " holds a UNet but no text encoder: tensors named '" + TEXT_ENCODER
+        if (!startsWith(names, TEXT_ENCODER) && !startsWith(names, OPEN_CLIP)) {
+            throw new WeightException(name + " holds a UNet but no text encoder: tensors named '" + TEXT_ENCODER + "…' or '" + OPEN_CLIP
                     + "…' are expected; take a full checkpoint");
         }
     }
@@ -189,12 +230,8 @@ final class SingleFile {
                 + (names.isEmpty() ? "it holds no tensors" : "it holds " + names.size() + " tensors such as '" + names.iterator().next() + "'"));
     }
 
-    /** The text encoder and the UNet must fit; those of Stable Diffusion 2.x do, but are another CLIP with another activation. */
-    private static void refuseOtherTextEncoders(String name, JsonValue unetConfig, JsonValue textEncoderConfig) {
+    private static void requireSameText(String name, JsonValue unetConfig, JsonValue textEncoderConfig) {
         int crossAttention = unetConfig.get("cross_attention_dim").asInt();
-        if (crossAttention == 1024) {
-            throw new WeightException(name + " looks like Stable Diffusion 2.x (cross-attention of size 1024)" + EXPECTED);
-        }
         int hidden = textEncoderConfig.get("hidden_size").asInt();
         if (crossAttention != hidden) {
             throw new WeightException(name + " has a UNet that expects a text encoder of size " + crossAttention + " but one of size "

@@ -90,7 +90,7 @@ public final class SyntheticWeights implements WeightSource {
         return new ModelFiles(description, new ModelFiles.Part(unet, InferredConfig.unet(unet)),
                 new ModelFiles.Part(vae, InferredConfig.vae(vae)),
                 new ModelFiles.Part(textEncoder, InferredConfig.textEncoder(textEncoder)),
-                InferredConfig.scheduler(description, Prediction.EPSILON), Optional.empty(), Set.of(), List.of());
+                InferredConfig.scheduler(description, Prediction.EPSILON), Optional.empty(), Set.of(), List.of(), List.of());
     }
 
     @Override

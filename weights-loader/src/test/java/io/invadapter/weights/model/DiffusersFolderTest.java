@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -151,10 +152,31 @@ class DiffusersFolderTest {
 
     @Test
     void otherModelsAreRefused() throws IOException {
-        SmallModel.writeFile(folder.resolve("unet/config.json"), "{\"in_channels\": 9}");
-        assertRefused("looks like an inpainting model");
+        SmallModel.writeFile(folder.resolve("unet/config.json"), "{\"in_channels\": 8}");
+        assertRefused("looks like an InstructPix2Pix model");
         Files.createDirectory(folder.resolve("text_encoder_2"));
         assertRefused("looks like Stable Diffusion XL");
+    }
+
+    @Test
+    void anInpaintingModelAlsoTakesAMaskAndAPicture() {
+        SmallModel.writeFile(folder.resolve("unet/config.json"), "{\"in_channels\": 9}");
+        try (ModelFiles files = ModelFiles.open(folder)) {
+            assertEquals(9, files.unetConfig().get("in_channels").asInt());
+        }
+    }
+
+    @Test
+    void partsMayLieElsewhere() throws IOException {
+        Path other = Files.createDirectory(folder.resolve("other"));
+        Files.move(folder.resolve("unet"), other.resolve("mine"));
+        SmallModel.writeFile(other.resolve("mine/config.json"), "{\"in_channels\": 4, \"sample_size\": 7}");
+        try (ModelFiles files = ModelFiles.open(folder, Map.of("unet", other.resolve("mine")))) {
+            assertEquals(7, files.unetConfig().get("sample_size").asInt());
+            assertEquals(Optional.of(folder.resolve("tokenizer")), files.tokenizerFolder());
+        }
+        String message = assertThrows(WeightException.class, () -> ModelFiles.open(folder.resolve("model_index.json"), Map.of())).getMessage();
+        assertEquals(folder.resolve("model_index.json") + " is not a diffusers model folder: it is a file", message);
     }
 
     @Test

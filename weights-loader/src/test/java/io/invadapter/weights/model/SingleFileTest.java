@@ -10,6 +10,8 @@ import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.naming.OriginalUNetBlocks;
+import io.invadapter.weights.model.naming.OriginalVaeNames;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -114,7 +116,7 @@ class SingleFileTest {
     void knownNamesOfStableDiffusion1(String ldm, String diffusers) {
         SmallModel model = SmallModel.sd15Like();
         Set<String> names = model.unet().keySet().stream().map(model::ldmUNet).collect(Collectors.toSet());
-        assertEquals("model.diffusion_model." + ldm, CanonicalNames.ldmUNet("file", names).get(diffusers));
+        assertEquals("model.diffusion_model." + ldm, OriginalUNetBlocks.of("file", names, "model.diffusion_model.").get(diffusers));
     }
 
     @ParameterizedTest
@@ -132,7 +134,7 @@ class SingleFileTest {
     void knownNamesOfTheVae(String ldm, String diffusers) {
         SmallModel model = SmallModel.sd15Like();
         Set<String> names = model.vae().keySet().stream().map(model::ldmVae).collect(Collectors.toSet());
-        assertEquals("first_stage_model." + ldm, CanonicalNames.ldmVae("file", names).get(diffusers));
+        assertEquals("first_stage_model." + ldm, OriginalVaeNames.of("file", names, "first_stage_model.").get(diffusers));
     }
 
     @Test
@@ -140,7 +142,7 @@ class SingleFileTest {
         SmallModel model = SmallModel.sd15Like();
         Set<String> names = model.vae().keySet().stream().map(name -> name.contains("attentions")
                 ? "first_stage_model." + name.replace("mid_block.attentions.0", "mid.attn_1") : model.ldmVae(name)).collect(Collectors.toSet());
-        assertEquals(model.vae().keySet(), CanonicalNames.ldmVae("file", names).keySet());
+        assertEquals(model.vae().keySet(), OriginalVaeNames.of("file", names, "first_stage_model.").keySet());
     }
 
     @Test
@@ -343,7 +345,6 @@ class SingleFileTest {
         String vae = "first_stage_model.encoder.conv_in.weight";
         return Stream.of(
                 Arguments.of(List.of(unet, "conditioner.embedders.0.transformer.x"), "looks like Stable Diffusion XL"),
-                Arguments.of(List.of(unet, vae, "cond_stage_model.model.ln_final.weight"), "looks like Stable Diffusion 2.x"),
                 Arguments.of(List.of("model.diffusion_model.joint_blocks.0.x"), "looks like Stable Diffusion 3"),
                 Arguments.of(List.of("double_blocks.0.img_attn.qkv.weight"), "looks like Flux"),
                 Arguments.of(List.of("lora_unet_down_blocks_0.lora_down.weight"), "looks like a LoRA"),
@@ -375,7 +376,7 @@ class SingleFileTest {
     @Test
     void modelsForOtherTasksAreRefused() {
         SmallModel model = SmallModel.sd15Like();
-        Map.of(9L, "looks like an inpainting model", 8L, "looks like an InstructPix2Pix model").forEach((channels, problem) -> {
+        Map.of(5L, "looks like a depth-to-image model", 8L, "looks like an InstructPix2Pix model", 7L, "is no model that makes pictures of texts").forEach((channels, problem) -> {
             SafetensorsWriter writer = new SafetensorsWriter();
             model.unet().forEach((name, shape) -> {
                 if (name.equals("conv_in.weight")) {

@@ -1,7 +1,8 @@
-package io.invadapter.weights.model;
+package io.invadapter.weights.model.naming;
 
 import io.invadapter.weights.WeightException;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.NavigableSet;
 import java.util.Set;
@@ -46,6 +47,13 @@ final class Renaming {
     /** Gives all tensors under a prefix another prefix, and the layers below it other names; unknown layers are left. */
     void move(String prefix, String canonicalPrefix, Map<String, String> layers) {
         layers.forEach((layer, canonical) -> move(prefix + layer + ".", canonicalPrefix + canonical + "."));
+    }
+
+    /** Gives a tensor several names, each that of a part of it. */
+    void split(String name, List<String> canonical) {
+        if (left.contains(name)) {
+            canonical.forEach(part -> put(part, name));
+        }
     }
 
     /** Leaves out what nobody needs. */

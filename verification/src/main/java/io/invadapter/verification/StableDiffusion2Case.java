@@ -1,0 +1,140 @@
+package io.invadapter.verification;
+
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.request.IdentityLayers;
+import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.vae.Vae;
+import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.model.Untold;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/** Stable Diffusion 2.x, which predicts velocity: a model folder, or a single file whose inputs and results are those of a folder. */
+final class StableDiffusion2Case implements GoldenCase {
+    private static final List<String> TEXTS = List.of("negative", "prompt", "caption");
+
+    private final CaseFolder folder;
+    private final CaseFolder inputs;
+    private final CaseModel model;
+    private final EmbeddedAttentionAdapter adapter;
+    private final NoiseSchedule zeroSnr;
+
+    StableDiffusion2Case(CaseFolder folder) {
+        this.folder = folder;
+        Optional<JsonValue> file = folder.parameters().find("single_file");
+        try (ModelFiles files = file.isPresent() ? ModelFiles.open(folder.file(file.get()), untold(folder.parameters())) : folder.model()) {
+            model = new CaseModel(folder.load(files));
+            // The single file's table is that of the noise without it.
+            zeroSnr = new NoiseSchedule(files.schedulerConfig().with("rescale_betas_zero_snr", true).with("timestep_spacing", "trailing")
+                    .with("alphas_cumprod", null), System.err::println);
+        }
+        inputs = folder.inputs();
+        adapter = folder.adapter(inputs.file(inputs.parameters().get("eaa")), model.networks());
+    }
+
+    private static Untold untold(JsonValue parameters) {
+        return new Untold(parameters.get("num_head_channels").asInt(), parameters.get("norm_num_groups").asInt(),
+                parameters.get("text_num_head_channels").asInt(), parameters.get("vae_norm_num_groups").asInt(),
+                Optional.of(parameters.get("prediction_type").asString()));
+    }
+
+    @Override
+    public void compute(Set<Part> parts, Results results) {
+        float[][] texts = texts(results);
+        float[][] guided = {texts[0], texts[1]};
+        if (parts.contains(Part.VAE)) {
+            vae(results);
+        }
+        if (parts.contains(Part.SCHEDULE)) {
+            results.put("zero_snr.alphas_cumprod", Results.floats(zeroSnr.alphasCumprod()));
+            results.put("zero_snr.timesteps", zeroSnr.timesteps(integer("zero_snr_steps")));
+        }
+        if (parts.contains(Part.UNET)) {
+            singlePasses(guided, results);
+        }
+        if (parts.contains(Part.LOOPS)) {
+            loops(texts, results);
+        }
+    }
+
+    private float[][] texts(Results results) {
+        float[][] texts = new float[TEXTS.size()][];
+        int[][] ids = new int[TEXTS.size()][];
+        for (int i = 0; i < texts.length; i++) {
+            ids[i] = model.networks().tokenizer().encode(inputs.parameters().get(TEXTS.get(i)).asString()).ids();
+            texts[i] = model.networks().textEncoder().encode(ids[i]);
+        }
+        results.put("ids", Arrays.stream(ids).flatMapToInt(Arrays::stream).toArray());
+        results.put("text", UNet.joined(texts));
+        return texts;
+    }
+
+    private void vae(Results results) {
+        Vae vae = model.networks().vae();
+        Latents latents = latents("in.latent");
+        float[] decoded = vae.decode(latents);
+        results.put("vae.decoded", decoded);
+        float[] clamped = new float[decoded.length];
+        for (int i = 0; i < clamped.length; i++) {
+            clamped[i] = Math.clamp(decoded[i], -1, 1);
+        }
+        // A picture has the size of its latents times what the decoder enlarges by.
+        int enlarged = (int) Math.round(Math.sqrt(decoded.length / 3.0 / (latents.height() * latents.width())));
+        results.put("vae.mean", vae.encode(clamped, enlarged * latents.height(), enlarged * latents.width()).mean().values());
+    }
+
+    /** The network's output, and the noise {@code sqrt(alpha) v + sqrt(1 - alpha) x} in it. */
+    private void singlePasses(float[][] guided, Results results) {
+        double[] alphas = model.networks().schedule().alphasCumprod();
+        for (JsonValue value : inputs.parameters().get("ts").asList()) {
+            int timestep = value.asInt();
+            if (timestep < 0 || timestep >= alphas.length) {
+                throw new WeightException(value.where() + " is " + timestep + " where a timestep below " + alphas.length + " is expected");
+            }
+            Latents x = latents("in.x." + timestep);
+            float[] velocity = model.pass(x, timestep, guided);
+            results.put("v." + timestep, velocity);
+            float[] noise = new float[velocity.length];
+            for (int i = 0; i < noise.length; i++) {
+                noise[i] = (float) (Math.sqrt(alphas[timestep]) * velocity[i] + Math.sqrt(1 - alphas[timestep]) * x.values()[i]);
+            }
+            results.put("eps." + timestep, noise);
+        }
+    }
+
+    private void loops(float[][] texts, Results results) {
+        StableDiffusion networks = model.networks();
+        int steps = integer("steps");
+        List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(texts[1], texts[0], inputs.parameters().get("guidance").asDouble()));
+        Latents start = latents("in.noise");
+        try (Diffusion diffusion = networks.diffusion();
+                Diffusion zero = new Diffusion(folder.device(), networks.unet(), zeroSnr, networks.tokenizer().maxLength())) {
+            results.put("loop.ddim", diffusion.generate(start, guidance, steps, null, CaseModel.QUIET).latents().values());
+            results.put("loop.zero_snr", zero.generate(start, guidance, integer("zero_snr_steps"), null, CaseModel.QUIET).latents().values());
+            Latents noise = diffusion.invertToNoise(latents("in.id_z0"), List.of(texts[2]), steps, CaseModel.QUIET);
+            results.put("loop.invert", noise.values());
+            Diffusion.Result customised = diffusion.generate(start, guidance, steps, Diffusion.IdentityControl.of(adapter, noise, texts[2],
+                    inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT), CaseModel.QUIET);
+            results.put("loop.customize", customised.latents().values());
+            results.put("loop.identity", customised.identity().values());
+        }
+    }
+
+    private int integer(String key) {
+        return inputs.parameters().get(key).asInt();
+    }
+
+    private Latents latents(String key) {
+        return folder.latents(key, model.networks().vae().latentChannels());
+    }
+}
