@@ -234,6 +234,34 @@ class CommandLineTest {
     }
 
     @Test
+    void anInpaintingModelNeedsAPictureAndAMask() throws Exception {
+        Path unet = copyOfTheModel().resolve("unet");
+        Path config = unet.resolve("config.json");
+        Files.writeString(config, Files.readString(config).replaceFirst("\"in_channels\": *4", "\"in_channels\": 9"));
+        Path weights = unet.resolve("diffusion_pytorch_model.safetensors");
+        SafetensorsWriter writer = new SafetensorsWriter();
+        try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
+            for (String name : bundled.names()) {
+                long[] shape = bundled.tensor(name).shape();
+                float[] values = bundled.tensor(name).toFloats();
+                if (name.equals("conv_in.weight")) {
+                    values = new float[values.length / 4 * 9];
+                    shape[1] = 9;
+                }
+                writer.add(name, shape, values);
+            }
+        }
+        Files.delete(weights);
+        writer.write(weights);
+        for (Object[] arguments : new Object[][] {{"generate", "--prompt", "a"}, {"invert", "--face", face()}}) {
+            Outcome outcome = run(Stream.concat(Stream.of(arguments), Stream.of("--model", unet.getParent(), "-q", "-o", folder.resolve("out.png")))
+                    .toArray());
+            assertEquals(2, outcome.code(), outcome.message());
+            assertTrue(outcome.message().lines().anyMatch(line -> line.startsWith("invadapter: this model is trained for inpainting")), outcome.message());
+        }
+    }
+
+    @Test
     void verifyRefusesACaseThatItDoesNotKnow() throws Exception {
         Path file = folder.resolve("case.json");
         new SafetensorsWriter().add("eps", new long[] {1}, new float[1]).write(folder.resolve("golden.safetensors"));

@@ -162,11 +162,8 @@ final class CaseFolder implements AutoCloseable {
         }
     }
 
-    /** The networks of files; the padding of texts is {@code pad_token_id} of case.json where it says one. */
     StableDiffusion load(ModelFiles files) {
-        StableDiffusion model = StableDiffusion.load(files, device, System.err::println);
-        return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(id.asInt()), model.textEncoder(),
-                model.unet(), model.vae(), model.schedule())).orElse(model);
+        return StableDiffusion.load(files, device, System.err::println);
     }
 
     EmbeddedAttentionAdapter adapter(Path file, StableDiffusion model) {

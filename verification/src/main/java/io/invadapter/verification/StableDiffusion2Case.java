@@ -6,7 +6,9 @@ import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.verification.Verification.Part;
@@ -118,13 +120,16 @@ final class StableDiffusion2Case implements GoldenCase {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(texts[1], texts[0], inputs.parameters().get("guidance").asDouble()));
         Latents start = latents("in.noise");
         try (Diffusion diffusion = networks.diffusion();
-                Diffusion zero = new Diffusion(folder.device(), networks.unet(), zeroSnr, networks.tokenizer().maxLength())) {
-            results.put("loop.ddim", diffusion.generate(start, guidance, steps, null, CaseModel.QUIET).latents().values());
-            results.put("loop.zero_snr", zero.generate(start, guidance, integer("zero_snr_steps"), null, CaseModel.QUIET).latents().values());
-            Latents noise = diffusion.invertToNoise(latents("in.id_z0"), List.of(texts[2]), steps, CaseModel.QUIET);
+                Diffusion zero = new Diffusion(folder.device(), networks.unet(), zeroSnr)) {
+            Walk walk = diffusion.ddim(steps);
+            results.put("loop.ddim", diffusion.generate(start, guidance, walk, FreshNoise.NONE, null, CaseModel.QUIET).latents().values());
+            results.put("loop.zero_snr", zero.generate(start, guidance, zero.ddim(integer("zero_snr_steps")), FreshNoise.NONE, null,
+                    CaseModel.QUIET).latents().values());
+            Latents noise = diffusion.invertToNoise(latents("in.id_z0"), List.of(texts[2]), walk, CaseModel.QUIET);
             results.put("loop.invert", noise.values());
-            Diffusion.Result customised = diffusion.generate(start, guidance, steps, Diffusion.IdentityControl.of(adapter, noise, texts[2],
-                    inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT), CaseModel.QUIET);
+            Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, texts[2],
+                    inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT);
+            Diffusion.Result customised = diffusion.generate(start, guidance, walk, FreshNoise.NONE, identity, CaseModel.QUIET);
             results.put("loop.customize", customised.latents().values());
             results.put("loop.identity", customised.identity().values());
         }

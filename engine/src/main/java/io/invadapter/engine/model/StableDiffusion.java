@@ -51,8 +51,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
         UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
         VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
         ClipTokenizer tokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
-                
-                .orElseGet(() -> ClipTokenizer.bundled().withPadding(files.textEncoderConfig().get("pad_token_id").asInt())).withPositions(textConfig.maxTokens());
+                .orElseGet(ClipTokenizer::bundled).withPositions(textConfig.maxTokens());
         if (tokenizer.vocabularySize() > textConfig.vocabularySize()) {
             throw new WeightException(files.description() + ": the tokenizer knows " + tokenizer.vocabularySize()
                     + " tokens, the text encoder only " + textConfig.vocabularySize());
@@ -61,8 +60,9 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
             throw new WeightException(files.description() + ": the UNet reads texts of " + unetConfig.contextChannels()
                     + " channels, the text encoder writes " + textConfig.channels());
         }
-        if (unetConfig.inChannels() != vaeConfig.latentChannels() || unetConfig.outChannels() != vaeConfig.latentChannels()) {
-            throw new WeightException(files.description() + ": the UNet works on latents of " + unetConfig.inChannels()
+        if (unetConfig.outChannels() != vaeConfig.latentChannels()
+                || unetConfig.inChannels() != vaeConfig.latentChannels() && !unetConfig.inpainting()) {
+            throw new WeightException(files.description() + ": the UNet works on latents of " + unetConfig.outChannels()
                     + " channels, the VAE on " + vaeConfig.latentChannels());
         }
 

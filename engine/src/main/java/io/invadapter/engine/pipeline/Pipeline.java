@@ -307,6 +307,7 @@ public final class Pipeline implements AutoCloseable {
      */
     public Order order(GenerationRequest request) {
         GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
+        refuseInpainting();
         model().schedule().timesteps(filled.steps());
         int factor = model().vae().factor();
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
@@ -317,6 +318,12 @@ public final class Pipeline implements AutoCloseable {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
         return new Order(filled, Batch.Kind.of(filled));
+    }
+
+    private void refuseInpainting() {
+        if (model().unet().config().inpainting()) {
+            throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
+        }
     }
 
     /** With the model's own numbers where {@code request} leaves them open. */
@@ -383,6 +390,7 @@ public final class Pipeline implements AutoCloseable {
         FacePicture.requireSize(face.getWidth(), face.getHeight());
         GenerationRequest.requireCharacters("caption", caption);
         GenerationRequest.requireSteps(steps);
+        refuseInpainting();
         model().schedule().timesteps(steps);
         thread.refuseItself("invert a face");
         Cancellation interrupt = new Cancellation();

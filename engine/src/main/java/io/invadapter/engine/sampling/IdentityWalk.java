@@ -22,7 +22,9 @@ public final class IdentityWalk {
     }
 
     /**
-     * The steps that move, the other way: from the picture to the noise that {@link #beside} starts from.
+     * The steps that move, the other way: from the picture to the noise that {@link #beside} starts from. There the network is asked at
+     * the timestep of the level being reached. A velocity is read as the noise that it stands for at that timestep, as if the network
+     * predicted noise.
      *
      * @throws InvalidRequestException where there is no way back
      */
@@ -33,6 +35,18 @@ public final class IdentityWalk {
         }
         List<Step> steps = pictures.steps().reversed();
         return new Walk(1, 1, steps.stream().filter(Step::moves)
-                .map(step -> Ddim.step(step.timestep(), step.alphaTo(), step.alphaFrom(), prediction)).toList());
+                .map(step -> prediction == Prediction.V ? velocityBack(step) : Ddim.step(step.timestep(), step.alphaTo(), step.alphaFrom(), prediction))
+                .toList());
+    }
+
+    private static Step velocityBack(Step step) {
+        double from = step.alphaTo();
+        double to = step.alphaFrom();
+        WalkBuilder walk = new WalkBuilder(Prediction.V, 1);
+        Linear eps = walk.at(step.timestep(), to).eps();
+        WalkBuilder.Call call = walk.at(step.timestep(), from);
+        Linear x0 = call.x().plus(-Math.sqrt(1 - from), eps).over(Math.sqrt(from));
+        call.move(to, x0.times(Math.sqrt(to)).plus(Math.sqrt(1 - to), eps));
+        return walk.walk(1).steps().getFirst();
     }
 }

@@ -111,6 +111,14 @@ public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int 
         return Math.min(sampleHeight, sampleWidth);
     }
 
+    /**
+     * Whether it is trained for inpainting: behind the noisy latents it takes a mask and the latents of the masked picture (Rombach et al.
+     * 2022, section 4.5), and not only the noisy latents.
+     */
+    public boolean inpainting() {
+        return inChannels == 2 * outChannels + 1;
+    }
+
     /** Channels of the time embedding. */
     public int timeChannels() {
         return 4 * blockChannels[0];

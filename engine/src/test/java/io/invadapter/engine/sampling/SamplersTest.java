@@ -213,6 +213,27 @@ class SamplersTest {
         }
     }
 
+    /** A network of velocity that stands for another's noise walks that one's way. */
+    @ParameterizedTest
+    @ValueSource(strings = {"DDIM", "Euler", "DPM++ 2M Karras"})
+    void aVelocityIsReadAsNoiseOnTheWayBack(String name) {
+        Walk pictures = Samplers.named(name).walk(schedule(Map.of()), 7, 1);
+        List<Step> noise = IdentityWalk.inversion(pictures, Prediction.EPSILON).steps();
+        List<Step> velocity = IdentityWalk.inversion(pictures, Prediction.V).steps();
+        double x = 0.6;
+        double y = 0.6;
+        for (int i = 0; i < noise.size(); i++) {
+            double eps = Math.sin(5 * x + i);
+            // At the level of the timestep, which is the one being reached.
+            double alpha = velocity.get(i).alphaTo();
+            double v = (eps - Math.sqrt(1 - alpha) * y) / Math.sqrt(alpha);
+            x = noise.get(i).move()[0][0] * x + noise.get(i).move()[0][1] * eps;
+            y = velocity.get(i).move()[0][0] * y + velocity.get(i).move()[0][1] * v;
+            assertEquals(x, y, 1e-9, "step " + i);
+            assertEquals(noise.get(i).alphaTo(), velocity.get(i).alphaTo());
+        }
+    }
+
     @Test
     void whereTheNetworkPredictsThePictureNoiseCannotComeOfNone() {
         Walk walk = Samplers.named("Euler").walk(schedule(Map.of("prediction_type", "sample")), 10, 1);
