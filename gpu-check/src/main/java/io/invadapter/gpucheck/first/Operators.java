@@ -69,12 +69,11 @@ final class Operators {
             Device.Norm norm = norm(device, first);
             return () -> device.groupNorm(x, norm, vae.groups(), EPSILON, true);
         });
-        item("DDIM step with guidance", device -> {
+        item("combine, a DDIM step with guidance", device -> {
             Tensor latents = floats(device, 1, size, size, unet.inChannels());
             Tensor noise = floats(device, BATCH, size, size, unet.inChannels());
-            Tensor guidance = floats(device, 1);
-            Tensor factors = device.upload(DataType.FLOAT32, new float[] {0.9f, 0.1f}, 2);
-            return () -> device.ddimStep(latents, noise, guidance, factors);
+            Tensor factors = device.upload(DataType.FLOAT32, new float[] {0.9f, -0.65f, 0.75f}, 1, 1, 3);
+            return () -> device.combine(List.of(latents), factors, latents, noise.rows(0, 1), noise.rows(1, 1));
         });
     }
 

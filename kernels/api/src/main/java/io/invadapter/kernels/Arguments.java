@@ -227,13 +227,6 @@ public record Arguments(DataType type) {
         return shape;
     }
 
-    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        int rows = guidance == null ? 1 : 2;
-        check(areFloats(latents) && areFloats(noise) && noise.elements() == rows * latents.elements() && areFloats(factors)
-                && factors.elements() == 2 && (guidance == null || areFloats(guidance) && guidance.elements() == latents.batch()),
-                "noise of %s, guidance of %s and factors of %s for latents of %s", noise, guidance, factors, latents);
-    }
-
     public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
         check(!targets.isEmpty() && targets.size() <= MOST_TARGETS && terms.length > 0 && terms.length <= MOST_TERMS,
                 "%s targets and %s terms, expected 1 to %s and 1 to %s", targets.size(), terms.length, MOST_TARGETS, MOST_TERMS);

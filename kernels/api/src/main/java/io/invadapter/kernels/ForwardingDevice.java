@@ -240,11 +240,6 @@ public class ForwardingDevice implements Device {
     }
 
     @Override
-    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        computeInPlace("ddimStep", () -> target.ddimStep(latents, noise, guidance, factors), latents, noise, guidance, factors);
-    }
-
-    @Override
     public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
         computeInPlace("combine", () -> target.combine(targets, factors, terms), targets, factors, terms);
     }

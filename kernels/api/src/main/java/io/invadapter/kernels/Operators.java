@@ -161,19 +161,6 @@ public interface Operators {
     Tensor toActivations(Tensor... latents);
 
     /**
-     * One deterministic DDIM move, in place (Song et al. 2021, equation 12 with sigma 0): {@code x = a x + b eps}. With
-     * classifier-free guidance the noise has two rows for each latent, {@code eps = eps_negative + guidance (eps_prompt -
-     * eps_negative)}.
-     *
-     * @param latents  float32 {@code [B, H, W, C]}
-     * @param noise    predicted noise, float32 {@code [B, H, W, C]}, or {@code [2 B, H, W, C]} with guidance: B negative
-     *                 rows, then B of the prompt
-     * @param guidance float32 {@code [B]}, or {@code null} for none
-     * @param factors  float32 {@code [2]}: a and b
-     */
-    void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors);
-
-    /**
      * One step of any sampler that is linear in what it knows: {@code target_i[b] = sum_j factors[b, i, j] term_j[b]}, added up in
      * float32 in the order of the terms. All terms of an element are read before any target of it is written, so that targets may
      * be among the terms. A term whose factor is exactly 0 is left out, and may hold anything.

@@ -82,10 +82,6 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 use("concat", t -> device.concat(-1, t[0], t[1]), input(2, 3, 5, 6), input(2, 3, 5, 4)),
                 float32Use("timestepEmbedding", t -> device.timestepEmbedding(t[0], 26, true, 0), input(5)),
                 float32Use("toActivations", t -> device.toActivations(t[0], t[1]), input(1, 5, 7, 3), input(2, 5, 7, 3)),
-                float32Use("ddimStep", t -> {
-                    device.ddimStep(t[0], t[1], t[2], t[3]);
-                    return t[0];
-                }, input(2, 5, 7, 3), input(4, 5, 7, 3), input(2), input(2)),
                 float32Use("combine", t -> {
                     device.combine(List.of(t[0], t[1]), t[2], t[0], t[3]);
                     return t[0];

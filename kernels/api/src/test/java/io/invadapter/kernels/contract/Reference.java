@@ -260,19 +260,6 @@ final class Reference {
         return y;
     }
 
-    static Values ddimStep(Values latents, Values noise, float[] guidance, double a, double b) {
-        int size = latents.data().length;
-        Values y = new Values(latents.shape());
-        for (int i = 0; i < size; i++) {
-            double eps = noise.data()[i];
-            if (guidance != null) {
-                eps += guidance[i / (size / latents.batch())] * (noise.data()[size + i] - eps);
-            }
-            y.data()[i] = a * latents.data()[i] + b * eps;
-        }
-        return y;
-    }
-
     /** @param factors {@code [1 or B, targets, terms]} */
     static List<Values> combine(int targets, Values factors, Values... terms) {
         int batch = terms[0].batch();

@@ -5,14 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
-import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** What stands at the ends of the network: embeddings, latents, the steps of samplers. */
 abstract class SamplingContract extends DeviceFixture {
@@ -55,28 +53,6 @@ abstract class SamplingContract extends DeviceFixture {
         Tensor all = device.toActivations(put(DataType.FLOAT32, a), latents, latents.rows(1, 1), latents);
         assertEquals(type, all.type());
         assertExact(Reference.concat(0, a, b, b.rows(1, 1), b).rounded(type), all);
-    }
-
-    @ParameterizedTest
-    @ValueSource(ints = {1, 3})
-    void ddimStep(int batch) {
-        Values latents = floats(batch, 5, 7, 3);
-        float[] factors = {1.25f, -0.4f};
-        Tensor factorTensor = device.upload(DataType.FLOAT32, factors, 2);
-
-        Values noise = floats(batch, 5, 7, 3);
-        Tensor moved = put(DataType.FLOAT32, latents);
-        device.ddimStep(moved, put(DataType.FLOAT32, noise), null, factorTensor);
-        assertClose("without guidance", Reference.ddimStep(latents, noise, null, factors[0], factors[1]), moved,
-                DataType.FLOAT32, FLOAT32_TOLERANCE);
-
-        Values both = floats(2 * batch, 5, 7, 3);
-        float[] guidance = {7.5f, 1, 3};
-        Tensor guided = put(DataType.FLOAT32, latents);
-        device.ddimStep(guided, put(DataType.FLOAT32, both), device.upload(DataType.FLOAT32,
-                Arrays.copyOf(guidance, batch), batch), factorTensor);
-        assertClose("with guidance", Reference.ddimStep(latents, both, guidance, factors[0], factors[1]), guided,
-                DataType.FLOAT32, FLOAT32_TOLERANCE);
     }
 
     @ParameterizedTest
@@ -169,18 +145,9 @@ abstract class SamplingContract extends DeviceFixture {
     @Test
     void wrongShapesOfLatents() {
         Tensor latents = put(DataType.FLOAT32, new Values(2, 5, 7, 3));
-        Tensor factors = put(DataType.FLOAT32, new Values(2));
         Tensor otherSize = put(DataType.FLOAT32, new Values(2, 7, 5, 3));
-        Tensor threeRows = put(DataType.FLOAT32, new Values(3, 5, 7, 3));
-        Tensor fourRows = put(DataType.FLOAT32, new Values(4, 5, 7, 3));
-        Tensor three = put(DataType.FLOAT32, new Values(3));
         assertRefused(() -> device.toActivations(latents, otherSize), otherSize.shape(), latents.shape());
         assertRefused(device::toActivations);
-        assertRefused(() -> device.ddimStep(latents, threeRows, null, factors), latents.shape(), threeRows.shape());
-        assertRefused(() -> device.ddimStep(latents, fourRows, null, factors), latents.shape(), fourRows.shape());
-        assertRefused(() -> device.ddimStep(latents, latents, factors, factors), latents.shape());
-        assertRefused(() -> device.ddimStep(latents, fourRows, three, factors), three.shape());
-        assertRefused(() -> device.ddimStep(latents, latents, null, three), three.shape());
     }
 
     @Test

@@ -580,21 +580,6 @@ final class CpuDevice implements Device {
     }
 
     @Override
-    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        arguments.ddimStep(latents, noise, guidance, factors);
-        float[] x = download(latents);
-        float[] eps = download(noise);
-        float[] ab = download(factors);
-        float[] scales = guidance == null ? null : download(guidance);
-        int size = x.length / latents.batch();
-        for (int i = 0; i < x.length; i++) {
-            float e = scales == null ? eps[i] : eps[i] + scales[i / size] * (eps[x.length + i] - eps[i]);
-            x[i] = ab[0] * x[i] + ab[1] * e;
-        }
-        write(latents, x);
-    }
-
-    @Override
     public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
         arguments.combine(targets, factors, terms);
         CpuElementwise.combine(this, targets, factors, terms);

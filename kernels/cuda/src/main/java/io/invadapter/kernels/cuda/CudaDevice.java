@@ -503,11 +503,6 @@ final class CudaDevice implements Device {
     }
 
     @Override
-    public void ddimStep(Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        ends.ddimStep(arguments, latents, noise, guidance, factors);
-    }
-
-    @Override
     public void combine(List<Tensor> targets, Tensor factors, Tensor... terms) {
         ends.combine(arguments, targets, factors, terms);
     }

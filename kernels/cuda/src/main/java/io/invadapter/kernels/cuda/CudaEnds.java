@@ -53,15 +53,6 @@ final class CudaEnds {
         return activations;
     }
 
-    void ddimStep(Arguments arguments, Tensor latents, Tensor noise, Tensor guidance, Tensor factors) {
-        arguments.ddimStep(latents, noise, guidance, factors);
-        boolean guided = guidance != null;
-        long prompt = guided ? noise.address() + latents.elements() * Float.BYTES : noise.address();
-        sampling.ddimStep(latents.address(), guided ? noise.address() : 0, prompt, latents.address(),
-                latents.elements() / latents.batch(), latents.batch(), guided ? guidance.address() : 0, factors.address(),
-                device.stream());
-    }
-
     void combine(Arguments arguments, List<Tensor> targets, Tensor factors, Tensor... terms) {
         arguments.combine(targets, factors, terms);
         Tensor first = targets.getFirst();

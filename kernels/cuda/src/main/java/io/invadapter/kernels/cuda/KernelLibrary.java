@@ -33,7 +33,7 @@ public final class KernelLibrary {
 
     /** The names of all .cu files. */
     static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "combine",
-            "concat", "convert", "ddim_step", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
+            "concat", "convert", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
             "match_deviation", "pad", "timestep_embedding", "token_embedding", "upsample");
 
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;

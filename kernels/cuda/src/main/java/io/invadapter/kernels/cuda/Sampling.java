@@ -7,10 +7,9 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 
-/** Launches of ddim_step.cu, combine.cu and match_deviation.cu. */
+/** Launches of combine.cu and match_deviation.cu. */
 public final class Sampling {
     private static final int THREADS = 256;
-    private static final int PER_THREAD = 4;
     /** As match_deviation.cu has it. */
     private static final int THREADS_OF_A_PICTURE = 1024;
 
@@ -19,39 +18,6 @@ public final class Sampling {
     /** On the library's driver. */
     public Sampling(KernelLibrary library) {
         this.library = library;
-    }
-
-    /**
-     * For each picture {@code eps = negative + guidance (prompt - negative)}, then {@code y = latent x + noise eps}. What may
-     * differ from step to step or from request to request is in device memory, so that a recorded launch can be used again.
-     *
-     * @param x            address of {@code float32 [pictures, n]}
-     * @param negative     address of the {@code float32} predictions without the prompt, or 0 for {@code eps = prompt}
-     * @param prompt       address of the predictions {@code float32 [pictures, n]}
-     * @param y            address of {@code float32 [pictures, n]}; may be {@code x}
-     * @param n            values of a picture, at least 1
-     * @param pictures     1 to 65535
-     * @param guidance     address of {@code float32 [pictures]}; not read when {@code negative} is 0
-     * @param coefficients address of {@code float32 [2]}: the factors latent and noise
-     * @param stream       where, null for the default stream
-     * @throws IllegalArgumentException when sizes or addresses do not fit
-     */
-    public void ddimStep(long x, long negative, long prompt, long y, long n, int pictures, long guidance, long coefficients,
-                         CudaDriver.Stream stream) {
-        Check.address("x", x, Float.BYTES);
-        Check.optional("negative", negative, Float.BYTES);
-        Check.address("prompt", prompt, Float.BYTES);
-        Check.address("y", y, Float.BYTES);
-        Check.positive("n", n);
-        Check.range("pictures", pictures, 1, 65535);
-        if (negative != 0) {
-            Check.address("guidance", guidance, Float.BYTES);
-        }
-        Check.address("coefficients", coefficients, Float.BYTES);
-        Grid perPicture = Grid.of(Math.ceilDiv(n, PER_THREAD), THREADS);
-        library.driver().launch(library.function("ddim_step", "ddim_step", 0),
-                new Grid(perPicture.x(), pictures, 1), THREADS, 0, stream, new Parameters().int64(x).int64(negative)
-                        .int64(prompt).int64(y).int64(n).int64(guidance).int64(coefficients));
     }
 
     /**

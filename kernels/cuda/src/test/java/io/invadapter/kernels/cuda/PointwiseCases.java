@@ -34,10 +34,6 @@ final class PointwiseCases {
             int n = 1003;
             cases.add(casts(n + shift));
             cases.add(castsOfSeveral(n + shift));
-            for (boolean inPlace : new boolean[] {false, true}) {
-                cases.add(ddim(1024, shift == 0, inPlace, shift));
-                cases.add(ddim(33, true, inPlace, shift));
-            }
             cases.add(combine(1024 + shift, 3, 6, shift == 0, shift == 1));
             cases.add(matchDeviation(1100 + shift));
             cases.add(geglu(13, 48, true, shift));
@@ -69,10 +65,6 @@ final class PointwiseCases {
         for (int n : new int[] {8 * 700, 1003, 3}) {
             cases.add(casts(n));
             cases.add(castsOfSeveral(n));
-            for (boolean guided : new boolean[] {true, false}) {
-                cases.add(ddim(n, guided, false, 0));
-                cases.add(ddim(n, guided, true, 0));
-            }
         }
         for (boolean each : new boolean[] {true, false}) {
             for (boolean inPlace : new boolean[] {true, false}) {
@@ -91,8 +83,6 @@ final class PointwiseCases {
         for (int tail = 1; tail < 8; tail++) {
             int n = 16 + tail;
             cases.add(casts(n));
-            cases.add(ddim(n, true, false, 0));
-            cases.add(ddim(n, true, true, 0));
             cases.add(geglu(3, n, true, 0));
             for (Activation activation : Activation.values()) {
                 cases.add(add(activation, 5, n, true, true, 0));
@@ -107,8 +97,6 @@ final class PointwiseCases {
         for (int which = 0; which < 5; which++) {
             cases.add(geglu(13, 48, true, ONE_SHIFTED + which));
             cases.add(add(Activation.NONE, 13, 48, true, true, ONE_SHIFTED + which));
-            cases.add(ddim(40, true, false, ONE_SHIFTED + which));
-            cases.add(ddim(40, true, true, ONE_SHIFTED + which));
             cases.add(upsample(1, 3, 5, 6, 10, 48, ONE_SHIFTED + which));
             cases.add(pad(1, 3, 5, 48, new Padding(0, 0, 1, 1), ONE_SHIFTED + which));
             cases.add(concat(13, 16, 24, ONE_SHIFTED + which));
@@ -227,37 +215,6 @@ final class PointwiseCases {
             Bench.same(x, bench.readValues(cast, n));
             Bench.same(x, bench.readValues(cast + (long) bench.size() * n, n));
             Bench.same(other, bench.readValues(cast + 2L * bench.size() * n, last));
-        });
-    }
-
-    /** Two pictures with n values each and a guidance of their own; in place upwards in time, as the inversion goes. */
-    private static KernelCase ddim(int n, boolean guided, boolean inPlace, int shift) {
-        return new KernelCase("DDIM step, " + (inPlace ? "in place, " : "") + "2 x " + n + (guided ? ", guided" : "") + shifted(shift), bench -> {
-            Random random = new Random(n);
-            int all = 2 * n;
-            float[] x = bench.random(random, all, 0, 1);
-            float[] negative = bench.random(random, all, 0, 1);
-            float[] prompt = bench.random(random, all, 0, 1);
-            float[] guidance = {7.5f, 1.7f};
-            double from = inPlace ? 0.5 : 0.3;
-            double to = inPlace ? 0.45 : 0.34;
-            float latentFactor = (float) Math.sqrt(to / from);
-            float noiseFactor = (float) (Math.sqrt(1 - to) - Math.sqrt(to * (1 - from) / from));
-            double[] expected = new double[all];
-            for (int i = 0; i < all; i++) {
-                double eps = guided ? negative[i] + (double) guidance[i / n] * (prompt[i] - negative[i]) : prompt[i];
-                double start = (x[i] - Math.sqrt(1 - from) * eps) / Math.sqrt(from);
-                expected[i] = Math.sqrt(to) * start + Math.sqrt(1 - to) * eps;
-            }
-            long latent = bench.floats(x, shift(shift, 0));
-            long out = inPlace ? latent : bench.output(4L * all, 4L * shift(shift, 3));
-            new Sampling(bench.library()).ddimStep(latent, guided ? bench.floats(negative, shift(shift, 1)) : 0,
-                    bench.floats(prompt, shift(shift, 2)), out, n, 2, guided ? bench.floats(guidance) : 0,
-                    bench.floats(new float[] {latentFactor, noiseFactor}), null);
-            Bench.close("latent", expected, bench.readFloats(out, all), FLOAT_TOLERANCE);
-            // Four values of a thread share two coefficients and a guidance.
-            long shared = guided ? 3 : 2;
-            perfect(bench, shift == 0 && n % 4 == 0 && n > 1000, (4L + (guided ? 8L : 4L) + shared) * all, 4L * all);
         });
     }
 
