@@ -16,7 +16,7 @@ public record Structure(UNetConfig unet, ClipTextConfig textEncoder, VaeConfig v
                     new boolean[] {true, true, true, false}, new boolean[] {false, true, true, true}, new int[] {8, 8, 8, 8},
                     new int[] {1, 1, 1, 1}, 768, 32, 1e-5f, true, 0),
             new ClipTextConfig(768, 3072, 12, 12, TEXT_TOKENS, 49408, Activation.QUICK_GELU, 1e-5f),
-            new VaeConfig(4, new int[] {128, 256, 512, 512}, 2, 32, 0.18215, true, true, true));
+            new VaeConfig(4, new int[] {128, 256, 512, 512}, 2, 32, 0.18215, true, true, true, false));
 
     /** The same for latents of another size. */
     Structure withLatents(int size) {

@@ -26,7 +26,7 @@ class GenerationBenchTest {
     private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {32, 64}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 16, 8, 1e-5f, true, 0),
             new ClipTextConfig(16, 32, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f),
-            new VaeConfig(4, new int[] {8, 8, 8, 16}, 1, 4, 0.18215, true, true, true));
+            new VaeConfig(4, new int[] {8, 8, 8, 16}, 1, 4, 0.18215, true, true, true, false));
 
     @Test
     void everyKindOfRequestIsTimedAndCounted() {

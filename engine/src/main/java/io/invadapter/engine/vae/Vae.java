@@ -7,6 +7,7 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Packer;
+import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
@@ -58,13 +59,14 @@ public final class Vae implements AutoCloseable {
     }
 
     /**
-     * Packs the weights for the device.
+     * Packs the weights for the device; for float32 where it computes in float16, which the configuration says it would overflow.
      *
      * @param source tensors under their diffusers names
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
     public static Vae load(VaeConfig config, WeightSource source, Device device) {
-        return Weights.load(source, device, w -> new Vae(config, w));
+        boolean upcast = config.forceUpcast() && device.precision() == Precision.FP16;
+        return Weights.load(source, upcast ? device.as(Precision.FP32) : device, w -> new Vae(config, w));
     }
 
     private Vae(VaeConfig config, Weights w) {

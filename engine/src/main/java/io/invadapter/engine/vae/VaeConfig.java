@@ -16,9 +16,10 @@ import java.util.function.Consumer;
  * @param middleAttention  whether there is attention at the coarsest level
  * @param quantization     whether a convolution follows the encoder
  * @param postQuantization whether one is in front of the decoder
+ * @param forceUpcast      whether its activations overflow float16
  */
 public record VaeConfig(int latentChannels, int[] channels, int layers, int groups, double scalingFactor, boolean middleAttention,
-        boolean quantization, boolean postQuantization) {
+        boolean quantization, boolean postQuantization, boolean forceUpcast) {
 
     public VaeConfig {
         Objects.requireNonNull(channels, "channels");
@@ -26,8 +27,7 @@ public record VaeConfig(int latentChannels, int[] channels, int layers, int grou
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = Map.of(
-            "sample_size", "where diffusers cuts large pictures into tiles, which is not done here",
-            "force_upcast", "of VAEs that overflow float16, as that of Stable Diffusion XL; this one does not");
+            "sample_size", "where diffusers cuts large pictures into tiles, which is not done here");
 
     /**
      * @param notices told of keys that are not known
@@ -45,7 +45,8 @@ public record VaeConfig(int latentChannels, int[] channels, int layers, int grou
         config.blocks("up_block_types", channels.length, "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D");
         VaeConfig result = new VaeConfig(config.integer("latent_channels", 4), channels, config.integer("layers_per_block", 1),
                 config.integer("norm_num_groups", 32), config.number("scaling_factor", 0.18215),
-                config.flag("mid_block_add_attention", true), config.flag("use_quant_conv", true), config.flag("use_post_quant_conv", true));
+                config.flag("mid_block_add_attention", true), config.flag("use_quant_conv", true), config.flag("use_post_quant_conv", true),
+                config.flag("force_upcast", false));
         if (!(result.scalingFactor > 0)) {
             throw new WeightException(config.where() + ": scaling_factor is " + result.scalingFactor + "; expected a positive number");
         }

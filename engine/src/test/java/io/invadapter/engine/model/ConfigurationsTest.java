@@ -76,7 +76,8 @@ public class ConfigurationsTest {
             "time_embedding_act_fn", "silu", "timestep_post_act", "silu", "time_cond_proj_dim", 256, "conv_in_kernel", 5, "conv_out_kernel", 5,
             "attention_type", "gated", "class_embeddings_concat", true, "cross_attention_dim", List.of(768, 768, 768, 1024));
     private static final List<Change> VAE_COMPUTED = changes("block_out_channels", List.of(96), "layers_per_block", 2, "latent_channels", 8,
-            "norm_num_groups", 16, "scaling_factor", 0.13025, "use_quant_conv", false, "use_post_quant_conv", false, "mid_block_add_attention", false);
+            "norm_num_groups", 16, "scaling_factor", 0.13025, "use_quant_conv", false, "use_post_quant_conv", false, "mid_block_add_attention", false,
+            "force_upcast", false);
     private static final List<Change> VAE_REFUSED = changes("in_channels", 1, "out_channels", 4, "down_block_types", List.of("AttnDownEncoderBlock2D"),
             "up_block_types", List.of("AttnUpDecoderBlock2D"), "act_fn", "mish", "shift_factor", 0.1, "latents_mean", List.of(0.1),
             "latents_std", List.of(1.0));

@@ -56,7 +56,7 @@ class FirstContactTest {
     private static final Structure TINY = new Structure(new UNetConfig(4, 4, 8, 8, new int[] {16}, new int[] {1},
             new boolean[] {true}, new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0),
             new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f),
-            new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true));
+            new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true, false));
     private static final Sizes SMALL = new Sizes(TINY, 16, 1 << 12, 16, number -> number % 100 == 0, List::of,
             EnumSet.allOf(Part.class), 3, 4, new GenerationBench.Options(2, List.of(1), 16, 1, 1), 60, new Sizes.Timing(2, 0, 1));
 

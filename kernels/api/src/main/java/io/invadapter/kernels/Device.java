@@ -46,6 +46,16 @@ public interface Device extends Memory, Operators, AutoCloseable {
 
     Precision precision();
 
+    /**
+     * The same device with its memory, scopes and thread, computing in another precision: what its operators take and return, and what
+     * its packers pack for. Tensors of both may be handed to both, for they know their type. Closing it does nothing; it is closed with
+     * this device.
+     *
+     * @return this device when the precision is its own
+     * @throws DeviceException when the device cannot compute in it
+     */
+    Device as(Precision precision);
+
     // --- timing -----------------------------------------------------------------------------------------------------
 
     /** Marks the end of the work given so far, without waiting for it. Not within {@link #record}. */

@@ -50,6 +50,12 @@ public class ForwardingDevice implements Device {
         return target.precision();
     }
 
+    /** The other device's own for another precision: what it is given does not come by here. */
+    @Override
+    public Device as(Precision precision) {
+        return precision == precision() ? this : target.as(precision);
+    }
+
     // --- memory -----------------------------------------------------------------------------------------------------
 
     @Override

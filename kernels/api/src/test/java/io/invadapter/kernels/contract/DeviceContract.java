@@ -95,6 +95,13 @@ public abstract class DeviceContract {
     }
 
     @Nested
+    class Precisions extends PrecisionContract {
+        Precisions() {
+            super(DeviceContract.this);
+        }
+    }
+
+    @Nested
     class EveryOperator extends EveryOperatorContract {
         EveryOperator() {
             super(DeviceContract.this);

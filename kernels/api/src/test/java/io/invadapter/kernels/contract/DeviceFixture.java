@@ -38,10 +38,10 @@ abstract class DeviceFixture {
         this(contract, contract.device);
     }
 
-    /** For a device of the test's own. */
+    /** For a device of the test's own, or a view in another precision. */
     DeviceFixture(DeviceContract contract, Device device) {
-        this.precision = contract.precision;
-        this.type = contract.precision.type();
+        this.precision = device.precision();
+        this.type = precision.type();
         this.tolerance = contract.tolerance;
         this.device = device;
         this.packer = device.packer();

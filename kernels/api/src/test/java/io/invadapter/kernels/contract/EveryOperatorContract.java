@@ -7,6 +7,7 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device.Activation;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Operators.Padding;
+import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
@@ -15,6 +16,8 @@ import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What holds for every operator alike. */
 abstract class EveryOperatorContract extends DeviceFixture {
@@ -161,6 +164,23 @@ abstract class EveryOperatorContract extends DeviceFixture {
             assertArrayEquals(before.get(i), run(staying.get(i)), use.name);
         }
         others.packer.close();
+    }
+
+    /** To the bit, whatever the device was opened in. */
+    @ParameterizedTest
+    @EnumSource
+    void aViewComputesAsADeviceOfThatPrecision(Precision other) {
+        Device view = PrecisionContract.view(device, other);
+        try (Device opened = contract.open(other)) {
+            EveryOperatorContract onView = new EveryOperatorContract(contract, view) { };
+            EveryOperatorContract onDevice = new EveryOperatorContract(contract, opened) { };
+            List<Use> uses = onView.everyOperator();
+            List<Use> expected = onDevice.everyOperator();
+            for (int i = 0; i < uses.size(); i++) {
+                assertArrayEquals(onDevice.run(expected.get(i)), onView.run(uses.get(i)), uses.get(i).name);
+            }
+            onView.packer.close();
+        }
     }
 
     /** Silent garbage is the one thing an operator must not make of a view. */

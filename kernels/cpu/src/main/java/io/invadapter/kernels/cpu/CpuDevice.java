@@ -5,6 +5,7 @@ import static org.bytedeco.dnnl.global.dnnl.*;
 import io.invadapter.kernels.Arguments;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Floats;
 import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.Precision;
@@ -14,6 +15,7 @@ import io.invadapter.kernels.Tensor;
 import io.invadapter.kernels.TensorPool;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -41,19 +43,70 @@ final class CpuDevice implements Device {
     private final Precision precision;
     private final Arguments arguments;
     private final String description;
-    private final OneDnn oneDnn = new OneDnn(Threads.count());
-    private final TensorPool pool = new TensorPool(oneDnn.memory());
-    private final CpuAttention attention = new CpuAttention(this);
-    private final Set<CpuPacker> packers = new LinkedHashSet<>();
-    private final Map<List<Object>, Long> constants = new HashMap<>();
-    private final ForkJoinPool workers = new ForkJoinPool(oneDnn.threads);
-    private final List<Workspace> workspaces = Stream.generate(() -> new Workspace(oneDnn.memory())).limit(6).toList();
+    /** The device that was opened; this one, or that of which this is a view. All that follows is shared with it. */
+    private final CpuDevice opened;
+    private final Map<Precision, CpuDevice> views;
+    private final OneDnn oneDnn;
+    private final TensorPool pool;
+    private final CpuAttention attention;
+    private final Set<CpuPacker> packers;
+    private final Map<List<Object>, Long> constants;
+    private final ForkJoinPool workers;
+    private final List<Workspace> workspaces;
 
+    /** @throws DeviceException when this device does not compute in that precision */
     CpuDevice(Precision precision) {
+        requireComputable(precision);
         this.precision = precision;
         this.arguments = new Arguments(precision.type());
-        this.description = "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name()
-                + ", " + precision + (precision == Precision.BF16 && oneDnn.widensBfloat16() ? " computed in float32" : "");
+        this.opened = this;
+        this.views = new EnumMap<>(Map.of(precision, this));
+        this.oneDnn = new OneDnn(Threads.count());
+        this.pool = new TensorPool(oneDnn.memory());
+        this.attention = new CpuAttention(this);
+        this.packers = new LinkedHashSet<>();
+        this.constants = new HashMap<>();
+        this.workers = new ForkJoinPool(oneDnn.threads);
+        this.workspaces = Stream.generate(() -> new Workspace(oneDnn.memory())).limit(6).toList();
+        this.description = describe();
+    }
+
+    /** A view of another device. */
+    private CpuDevice(Precision precision, CpuDevice opened) {
+        requireComputable(precision);
+        this.precision = precision;
+        this.arguments = new Arguments(precision.type());
+        this.opened = opened;
+        this.views = opened.views;
+        this.oneDnn = opened.oneDnn;
+        this.pool = opened.pool;
+        this.attention = opened.attention;
+        this.packers = opened.packers;
+        this.constants = opened.constants;
+        this.workers = opened.workers;
+        this.workspaces = opened.workspaces;
+        this.description = describe();
+    }
+
+    private static void requireComputable(Precision precision) {
+        if (precision == Precision.FP16) {
+            throw new DeviceException("the CPU device computes in fp32 or bf16, not in fp16");
+        }
+    }
+
+    private String describe() {
+        return "CPU, " + oneDnn.threads + (oneDnn.threads == 1 ? " thread" : " threads") + ", oneDNN " + InstructionSet.name() + ", " + precision
+                + (precision == Precision.BF16 && oneDnn.widensBfloat16() ? " computed in float32" : "");
+    }
+
+    @Override
+    public CpuDevice as(Precision other) {
+        CpuDevice view = views.get(other);
+        if (view == null) {
+            view = new CpuDevice(other, opened);
+            views.put(other, view);
+        }
+        return view;
     }
 
     OneDnn oneDnn() {
@@ -593,7 +646,7 @@ final class CpuDevice implements Device {
 
     @Override
     public void close() {
-        if (oneDnn.isClosed()) {
+        if (opened != this || oneDnn.isClosed()) {
             return;
         }
         workers.close();

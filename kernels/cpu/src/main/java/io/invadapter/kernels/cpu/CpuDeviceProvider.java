@@ -29,9 +29,6 @@ public final class CpuDeviceProvider implements DeviceProvider {
         if (index != 0) {
             throw new DeviceException("there is no device cpu:" + index + ": all cores together are cpu");
         }
-        if (precision == Precision.FP16) {
-            throw new DeviceException("the CPU device computes in fp32 or bf16, not in fp16");
-        }
         NativeLibraries.load();
         return new CpuDevice(precision);
     }

@@ -173,6 +173,14 @@ class CpuDeviceTest {
     }
 
     @Test
+    void aViewInFloat16IsRefused() {
+        try (Device device = Devices.open("cpu", Precision.BF16, NO_NOTICES)) {
+            DeviceException e = assertThrows(DeviceException.class, () -> device.as(Precision.FP16));
+            assertEquals("the CPU device computes in fp32 or bf16, not in fp16", e.getMessage());
+        }
+    }
+
+    @Test
     void thereIsOnlyOneCpu() {
         assertRefused("cpu:1", Precision.FP32, "there is no device cpu:1: all cores together are cpu");
     }

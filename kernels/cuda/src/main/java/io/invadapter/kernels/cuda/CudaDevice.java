@@ -21,6 +21,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.EnumMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -34,35 +35,40 @@ final class CudaDevice implements Device {
     /** In the book, why something could not be recorded. */
     static final String NOT_RECORDABLE = "what cannot be recorded as a graph";
 
-    private final String name;
     private final Precision precision;
     private final DataType type;
     private final Arguments arguments;
-    private final CudaDriver driver;
-    private final Blas blas;
-    private final Dnn dnn;
-    private final CudaDriver.Stream stream;
-    private final Staging staging;
     private final KernelLibrary library;
-    private final KernelLibrary floatLibrary;
-    private final WeightMemory constants;
     private final Pointwise pointwise;
     private final Normalisation normalisation;
     private final CudaAttention attention;
-    private final TensorPool requestPool;
-    private final Workspace workspace;
-    private final Chooser chooser;
     private final Products products;
     private final GatedWays gatedWays;
     private final CudaMaps maps;
     private final CudaEnds ends;
+
+    /** The device that was opened; this one, or that of which this is a view. All that follows is shared with it. */
+    private final CudaDevice opened;
+    private final Map<Precision, CudaDevice> views;
+    private final String name;
+    private final CudaDriver driver;
+    private final Blas blas;
+    private final Dnn dnn;
+    private final ChoiceBook book;
+    private final KernelLibrary floatLibrary;
+    private final CudaDriver.Stream stream;
+    private final Staging staging;
+    private final WeightMemory constants;
+    private final TensorPool requestPool;
+    private final Workspace workspace;
+    private final Chooser chooser;
     private final ConvolutionPlans convolutions;
     private final long normWorkspace;
-    private final ChoiceBook book;
-    /** Why something could not be recorded, or null. */
+    private final Set<CudaPacker> packers;
+    private final Deque<Runnable> closing;
+    /** Of the opened device; why something could not be recorded, or null. */
     private String notRecordable;
-    private final Set<CudaPacker> packers = new LinkedHashSet<>();
-    private final Deque<Runnable> closing = new ArrayDeque<>();
+    /** Of the opened device. */
     private TensorPool pool;
     private boolean closed;
 
@@ -76,10 +82,14 @@ final class CudaDevice implements Device {
         this.precision = precision;
         this.type = precision.type();
         this.arguments = new Arguments(type);
+        this.opened = this;
+        this.views = new EnumMap<>(Map.of(precision, this));
         this.driver = driver;
         this.blas = blas;
         this.dnn = dnn;
         this.book = book;
+        this.packers = new LinkedHashSet<>();
+        this.closing = new ArrayDeque<>();
         closing.push(driver::close);
         closing.push(this::closeStream);
         // Both wait for the whole GPU.
@@ -108,7 +118,7 @@ final class CudaDevice implements Device {
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
             gatedWays = new GatedWays(stream, library, products, chooser, constants);
-            convolutions = new ConvolutionPlans(this, dnn, maps::addBias);
+            convolutions = new ConvolutionPlans(this, dnn, this::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
             normWorkspace = driver.allocate(normBytes);
@@ -120,6 +130,69 @@ final class CudaDevice implements Device {
             close();
             throw e;
         }
+    }
+
+    /** A view of another device. */
+    private CudaDevice(Precision precision, CudaDevice opened) {
+        this.precision = precision;
+        this.type = precision.type();
+        this.arguments = new Arguments(type);
+        this.opened = opened;
+        this.views = opened.views;
+        this.name = opened.name;
+        this.driver = opened.driver;
+        this.blas = opened.blas;
+        this.dnn = opened.dnn;
+        this.book = opened.book;
+        this.packers = opened.packers;
+        this.closing = opened.closing;
+        this.floatLibrary = opened.floatLibrary;
+        this.stream = opened.stream;
+        this.staging = opened.staging;
+        this.constants = opened.constants;
+        this.requestPool = opened.requestPool;
+        this.workspace = opened.workspace;
+        this.chooser = opened.chooser;
+        this.convolutions = opened.convolutions;
+        this.normWorkspace = opened.normWorkspace;
+        this.library = precision == Precision.FP32 ? floatLibrary : new KernelLibrary(driver, type);
+        this.pointwise = new Pointwise(library);
+        this.maps = new CudaMaps(this, pointwise, new Pointwise(floatLibrary));
+        this.ends = new CudaEnds(this, library, pointwise);
+        this.normalisation = new Normalisation(library);
+        this.products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
+        this.gatedWays = new GatedWays(stream, library, products, chooser, constants);
+        this.attention = new CudaAttention(library, dnn, chooser, workspace, CudaAttention.WORTH_CHOOSING);
+        closing.push(library::settle);
+        closing.push(products::close);
+        closing.push(attention::close);
+    }
+
+    @Override
+    public CudaDevice as(Precision other) {
+        requireOpen();
+        CudaDevice view = views.get(other);
+        if (view == null) {
+            view = new CudaDevice(other, opened);
+            views.put(other, view);
+        }
+        return view;
+    }
+
+    private void requireOpen() {
+        if (opened.closed) {
+            throw new IllegalStateException("the device is closed");
+        }
+    }
+
+    /** Of a convolution of any type. */
+    private void addBias(Dnn.Shape shape, long bias, long y) {
+        views.values().stream().filter(view -> view.type == shape.type()).forEach(view -> view.maps.addBias(shape, bias, y));
+    }
+
+    /** Waits until all kernels that are being loaded are there. */
+    void settleKernels() {
+        views.values().forEach(view -> view.library.settle());
     }
 
     /** After the handles of cuBLAS and cuDNN, which name it. */
@@ -139,7 +212,7 @@ final class CudaDevice implements Device {
         int capability = driver.computeCapability();
         return driver.deviceName() + " (compute capability " + capability / 10 + "." + capability % 10 + "), " + precision + ", "
                 + blas.description() + ", " + dnn.description() + loading()
-                + (notRecordable == null ? "" : ", launching one by one " + NOT_RECORDABLE + " (" + notRecordable + ")");
+                + (opened.notRecordable == null ? "" : ", launching one by one " + NOT_RECORDABLE + " (" + opened.notRecordable + ")");
     }
 
     /** How long the driver took for the modules of kernels that it has loaded so far; nothing while there are none. */
@@ -152,13 +225,13 @@ final class CudaDevice implements Device {
 
     /** Something cannot be recorded and is done without from now on; the book keeps it for who asks what devices there are. */
     void notRecordable(String reason) {
-        notRecordable = reason.replaceAll("\\s+", " ");
-        book.put(NOT_RECORDABLE, new ChoiceBook.Entry(notRecordable, Double.NaN));
+        opened.notRecordable = reason.replaceAll("\\s+", " ");
+        book.put(NOT_RECORDABLE, new ChoiceBook.Entry(opened.notRecordable, Double.NaN));
     }
 
     /** Something was recorded: what the book says of an earlier process holds no more, unless it was found again. */
     void recorded() {
-        if (notRecordable == null) {
+        if (opened.notRecordable == null) {
             book.remove(NOT_RECORDABLE);
         }
     }
@@ -242,33 +315,33 @@ final class CudaDevice implements Device {
 
     /** Does {@code work} with tensors from another pool. */
     void within(TensorPool other, Runnable work) {
-        TensorPool outer = pool;
-        pool = other;
+        TensorPool outer = opened.pool;
+        opened.pool = other;
         try (Scope scope = other.scope()) {
             work.run();
         } finally {
-            pool = outer;
+            opened.pool = outer;
         }
     }
 
     @Override
     public Scope scope() {
-        return pool.scope();
+        return opened.pool.scope();
     }
 
     @Override
     public Tensor allocate(DataType elementType, int... shape) {
-        return pool.tensor(elementType, shape);
+        return opened.pool.tensor(elementType, shape);
     }
 
     @Override
     public Tensor keep(Tensor tensor) {
-        return pool.keep(tensor);
+        return opened.pool.keep(tensor);
     }
 
     @Override
     public void release(Tensor tensor) {
-        pool.release(tensor);
+        opened.pool.release(tensor);
     }
 
     @Override
@@ -368,9 +441,7 @@ final class CudaDevice implements Device {
 
     @Override
     public CudaPacker packer() {
-        if (closed) {
-            throw new IllegalStateException("the device is closed");
-        }
+        requireOpen();
         CudaPacker packer = new CudaPacker(this, arguments);
         packers.add(packer);
         return packer;
@@ -515,6 +586,9 @@ final class CudaDevice implements Device {
     /** What there is, the last first. */
     @Override
     public void close() {
+        if (opened != this) {
+            return;
+        }
         settle();
         closed = true;
         while (!closing.isEmpty()) {
@@ -524,7 +598,7 @@ final class CudaDevice implements Device {
 
     /** Waits until nothing uses what will be freed. A lost or closed device uses nothing any more. */
     void settle() {
-        if (closed) {
+        if (opened.closed) {
             return;
         }
         try {

@@ -78,7 +78,7 @@ final class CudaRecording implements Device.Recording {
     }
 
     private void record() {
-        device.library().settle();
+        device.settleKernels();
         device.convolutions().startRecording();
         try {
             graph = device.driver().record(device.stream(), () -> device.within(pool, work));

@@ -36,7 +36,7 @@ final class SmallModel implements AutoCloseable {
     private static final UNetConfig UNET = new UNetConfig(4, 4, SIZE, SIZE, new int[] {16, 32}, new int[] {1, 1},
             new boolean[] {true, false}, new boolean[] {false, true}, new int[] {2, 2}, new int[] {1, 1}, 24, 8, 1e-5f, true, 0);
     private static final ClipTextConfig TEXT_ENCODER = new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f);
-    private static final VaeConfig VAE = new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true);
+    private static final VaeConfig VAE = new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true, false);
 
     final StableDiffusion model;
     final EmbeddedAttentionAdapter adapter;

@@ -45,7 +45,7 @@ final class StableDiffusion15 implements AutoCloseable {
             new int[] {8, 8, 8, 8}, new int[] {1, 1, 1, 1}, CONTEXT_CHANNELS, 32, 1e-5f, true, 0);
     private static final ClipTextConfig TEXT_ENCODER =
             new ClipTextConfig(8, 16, 1, 1, TOKENS, 49408, Device.Activation.QUICK_GELU, 1e-5f);
-    private static final VaeConfig VAE = new VaeConfig(4, new int[] {8, 8, 8, 8}, 1, 4, 0.18215, true, true, true);
+    private static final VaeConfig VAE = new VaeConfig(4, new int[] {8, 8, 8, 8}, 1, 4, 0.18215, true, true, true, false);
     private static final String SCHEDULE = """
             {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": false}""";
 
