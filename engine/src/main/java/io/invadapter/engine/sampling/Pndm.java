@@ -124,7 +124,8 @@ public record Pndm(boolean rungeKutta) implements Sampler {
 
         private double alpha(int timestep) {
             // The transfer divides by it, though a velocity's 0 cancels.
-            return Math.max(schedule.alphaBefore(timestep, false), NoiseSchedule.LEAST_ALPHA);
+            double alpha = schedule.alphaBefore(timestep, false);
+            return alpha == 0 ? NoiseSchedule.LEAST_ALPHA : alpha;
         }
     }
 }
