@@ -1,5 +1,7 @@
 package io.invadapter.engine.identity;
 
+import io.invadapter.engine.model.Loras;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.model.ModelFiles;
@@ -54,6 +56,15 @@ public final class Fingerprint {
         add(files.unetConfig().toString()).add(files.vaeConfig().toString()).add(files.textEncoderConfig().toString())
                 .add(files.schedulerConfig().toString());
         return add(files.unet()).add(files.vae()).add(files.textEncoder());
+    }
+
+    /** What LoRAs change in a model, in their order. */
+    public Fingerprint add(Loras loras) {
+        for (int i = 0; i < loras.uses().size(); i++) {
+            LoraUse use = loras.uses().get(i);
+            add(use.textEncoderScale() + " " + use.unetScale()).add(loras.tensors().get(i));
+        }
+        return this;
     }
 
     public Fingerprint add(WeightSource source) {

@@ -44,6 +44,11 @@ public final class Identities implements AutoCloseable {
         this.weights = weights;
     }
 
+    /** What is kept stays; with these weights others are kept beside. The arguments are those of the constructor. */
+    public Identities with(StableDiffusion otherModel, Diffusion otherDiffusion, String otherWeights) {
+        return new Identities(otherModel, adapter, otherDiffusion, cache, otherWeights);
+    }
+
     /** Width and height, in pixels, that a face is seen in. */
     public int size() {
         return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();

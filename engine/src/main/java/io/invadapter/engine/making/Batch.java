@@ -6,17 +6,20 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
 import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.text.LoraTags;
 import io.invadapter.engine.text.PromptNotices;
 import io.invadapter.engine.vae.PictureLatents;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.weights.WeightException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -37,16 +40,18 @@ public final class Batch {
     private static final int SIDE_BY_SIDE = 4;
 
     /** What requests must agree in to go through the network together. */
-    public record Kind(int width, int height, int steps, IdentityLayers layers, IdentityRows rows) {
+    public record Kind(int width, int height, int steps, IdentityLayers layers, IdentityRows rows, List<LoraUse> loras) {
 
         /** @param request without anything left open */
         public static Kind of(GenerationRequest request) {
-            return new Kind(request.width(), request.height(), request.steps(), request.identityLayers(), request.identityRows());
+            return new Kind(request.width(), request.height(), request.steps(), request.identityLayers(), request.identityRows(),
+                    request.loras());
         }
 
         @Override
         public String toString() {
-            return width + "x" + height + " pixels in " + steps + " steps with identity layers " + layers + " and identity rows " + rows;
+            return width + "x" + height + " pixels in " + steps + " steps with identity layers " + layers + " and identity rows " + rows
+                    + (loras.isEmpty() ? "" : " with the LoRAs " + loras);
         }
     }
 
@@ -75,7 +80,7 @@ public final class Batch {
     private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
     private final Map<Order, Person> people = new HashMap<>();
 
-    public Batch(Workshop workshop, List<Order> orders) {
+    private Batch(Workshop workshop, List<Order> orders) {
         this.workshop = workshop;
         this.model = workshop.model();
         this.device = model.device();
@@ -87,11 +92,22 @@ public final class Batch {
     /**
      * Goes on with the orders until each is finished, cannot be or, when it is one of many pictures, has had a turn.
      *
+     * @param orders  of one kind
      * @param oneTurn whether to end then, so that others can be served in between
      *
      * @throws DeviceException when the device fails; memory that runs out is no such failure
      */
-    public void run(boolean oneTurn) {
+    public static void run(Workshop workshop, List<Order> orders, boolean oneTurn) {
+        try {
+            workshop.withRoom(() -> workshop.layOver(orders.getFirst().kind().loras()));
+        } catch (OutOfDeviceMemoryException | WeightException e) {
+            orders.forEach(order -> order.fail(e));
+            return;
+        }
+        new Batch(workshop, orders).run(oneTurn);
+    }
+
+    private void run(boolean oneTurn) {
         for (Order order : orders) {
             try {
                 workshop.withRoom(() -> prepare(order));
@@ -128,7 +144,7 @@ public final class Batch {
         GenerationRequest request = order.request();
         try {
             Wanted.run(device, order::isOpen, () -> {
-                guidance.put(order, new Diffusion.Guidance(encode(request.prompt(), "prompt", order),
+                guidance.put(order, new Diffusion.Guidance(encode(LoraTags.cut(request.prompt()).prompt(), "prompt", order),
                         encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale()));
                 if (request.identityScale() != 0) {
                     people.put(order, workshop.identities().person(request.face(), request.caption(),

@@ -44,6 +44,7 @@ public final class Inversion implements Runnable {
     /** @throws CancellationException when nobody wants it any more */
     @Override
     public void run() {
+        workshop.layOver(List.of());
         StableDiffusion model = workshop.model();
         BufferedImage seen = FacePicture.square(face, workshop.identities().size());
         ClipTokenizer.Encoding encoding = model.tokenizer().encode(caption);

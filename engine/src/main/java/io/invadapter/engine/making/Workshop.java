@@ -3,25 +3,33 @@ package io.invadapter.engine.making;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.identity.Identities;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.vae.LatentPreview;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
+import java.util.List;
 import java.util.function.Consumer;
 
 /** What a pipeline makes pictures with. Used on the device's thread, which its close ends. */
 public final class Workshop implements AutoCloseable {
-    private final StableDiffusion model;
+    private final LoraShelf shelf;
     private final EmbeddedAttentionAdapter adapter;
-    private final Diffusion diffusion;
-    private final Identities identities;
+    /** Written on the device's thread; its numbers, which LoRAs do not change, are read on any. */
+    private volatile StableDiffusion model;
+    private Diffusion diffusion;
+    private Identities identities;
     private final LatentPreview preview;
     private final int picturesPerBatch;
     private final Consumer<String> notices;
 
-    /** @param adapter {@code null} for a model that makes pictures of nobody */
-    public Workshop(StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, Identities identities,
+    /**
+     * @param shelf   knows which LoRAs lie over {@code model}
+     * @param adapter {@code null} for a model that makes pictures of nobody
+     */
+    public Workshop(LoraShelf shelf, StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, Identities identities,
             int picturesPerBatch, Consumer<String> notices) {
+        this.shelf = shelf;
         this.model = model;
         this.adapter = adapter;
         this.diffusion = diffusion;
@@ -33,6 +41,11 @@ public final class Workshop implements AutoCloseable {
 
     public StableDiffusion model() {
         return model;
+    }
+
+    /** {@code null} for a model that makes pictures of nobody. */
+    public EmbeddedAttentionAdapter adapter() {
+        return adapter;
     }
 
     public Device device() {
@@ -59,6 +72,26 @@ public final class Workshop implements AutoCloseable {
     /** For whoever runs the program, in one sentence. */
     void notice(String sentence) {
         notices.accept(sentence);
+    }
+
+    /** Those that lie over the model whatever the request. */
+    public List<LoraUse> ownLoras() {
+        return shelf.own();
+    }
+
+    /**
+     * Lays a request's LoRAs over the model, in place of those of the one before.
+     *
+     * @throws io.invadapter.weights.WeightException when one cannot be read or was made for another model; the model stays as it is
+     */
+    public void layOver(List<LoraUse> loras) {
+        shelf.change(loras, (weights, fingerprint) -> {
+            // Recorded with the weights that go.
+            diffusion.trim();
+            model = model.with(weights);
+            diffusion = model.diffusion();
+            identities = identities.with(model, diffusion, fingerprint);
+        });
     }
 
     /** @param work that can be done again: once more, when memory runs out, with all of it for itself */

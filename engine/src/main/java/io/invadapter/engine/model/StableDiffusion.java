@@ -12,10 +12,13 @@ import io.invadapter.engine.vae.Vae;
 import io.invadapter.engine.vae.VaeConfig;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /** The networks of one model on one device, which may have others. */
@@ -39,11 +42,14 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
      *     for what is not computed
      */
     public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices) {
-        return load(files, device, notices, ProgressListener.NONE);
+        return load(files, Loras.NONE, device, notices, ProgressListener.NONE);
     }
 
-    /** @param listener told how many tensors are loaded */
-    public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices, ProgressListener listener) {
+    /**
+     * @param loras    laid over the weights; may be closed afterwards too
+     * @param listener told how many tensors are loaded
+     */
+    public static StableDiffusion load(ModelFiles files, Loras loras, Device device, Consumer<String> notices, ProgressListener listener) {
         files.notices().forEach(notices);
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
@@ -66,15 +72,17 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
                     + " channels, the VAE on " + vaeConfig.latentChannels());
         }
 
+        Map<String, WeightSource> changed = loras.over(files, Loras.PARTS);
+
         Loading loading = new Loading(listener,
                 files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
         Deque<Runnable> loaded = new ArrayDeque<>();
         try {
-            UsedWeights text = new UsedWeights(files.textEncoder(), loading);
+            UsedWeights text = new UsedWeights(changed.get(Loras.TEXT_ENCODER), loading);
             ClipTextEncoder textEncoder = ClipTextEncoder.load(textConfig, text, device);
             loaded.push(textEncoder::close);
             text.reportOthers(notices);
-            UsedWeights noise = new UsedWeights(files.unet(), loading);
+            UsedWeights noise = new UsedWeights(changed.get(Loras.UNET), loading);
             UNet unet = UNet.load(unetConfig, noise, device);
             loaded.push(unet::close);
             noise.reportOthers(notices);
@@ -86,6 +94,30 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
             return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
         } catch (RuntimeException | Error e) {
             loaded.forEach(Runnable::run);
+            throw e;
+        }
+    }
+
+    /**
+     * This model with other weights in some parts. The networks that they are for are freed first, so neither this nor what was made of
+     * it can be used any more; when it fails, nothing but another call of this with all of {@link Loras#PARTS} can.
+     *
+     * @param weights as {@link Loras#over(ModelFiles, Set)} gives them
+     */
+    public StableDiffusion with(Map<String, WeightSource> weights) {
+        WeightSource forTexts = weights.get(Loras.TEXT_ENCODER);
+        WeightSource forUNet = weights.get(Loras.UNET);
+        if (forTexts != null) {
+            textEncoder.close();
+        }
+        if (forUNet != null) {
+            unet.close();
+        }
+        ClipTextEncoder texts = forTexts == null ? textEncoder : ClipTextEncoder.load(textEncoder.config(), forTexts, device);
+        try {
+            return new StableDiffusion(device, tokenizer, texts, forUNet == null ? unet : UNet.load(unet.config(), forUNet, device), vae, schedule);
+        } catch (RuntimeException | Error e) {
+            texts.close();
             throw e;
         }
     }

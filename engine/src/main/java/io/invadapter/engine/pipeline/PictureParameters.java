@@ -4,9 +4,12 @@ import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.request.InversionResult;
+import io.invadapter.engine.text.LoraTags;
 import java.awt.image.BufferedImage;
+import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.stream.Stream;
 
 /** What a picture was made of, as the text that stable-diffusion-webui writes into its files and reads from them. */
 public final class PictureParameters {
@@ -24,6 +27,9 @@ public final class PictureParameters {
         Objects.requireNonNull(model, "model");
         GenerationRequest made = pipeline.filled(Objects.requireNonNull(request, "request"));
         StringBuilder text = new StringBuilder(request.prompt());
+        List<String> inPrompt = LoraTags.cut(request.prompt()).tags().stream().map(LoraTags.Tag::name).toList();
+        Stream.concat(pipeline.loras().stream(), request.loras().stream().filter(lora -> inPrompt.stream().noneMatch(lora.name()::equalsIgnoreCase)))
+                .forEach(lora -> text.append(" <lora:").append(lora).append('>'));
         if (!request.negativePrompt().isEmpty()) {
             text.append("\nNegative prompt: ").append(request.negativePrompt());
         }

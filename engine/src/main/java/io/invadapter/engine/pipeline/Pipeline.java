@@ -2,34 +2,28 @@ package io.invadapter.engine.pipeline;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
-import io.invadapter.engine.identity.Fingerprint;
-import io.invadapter.engine.identity.Identities;
-import io.invadapter.engine.identity.IdentityCache;
 import io.invadapter.engine.making.Batch;
 import io.invadapter.engine.making.DeviceThread;
 import io.invadapter.engine.making.Inversion;
 import io.invadapter.engine.making.Order;
 import io.invadapter.engine.making.Reports;
 import io.invadapter.engine.making.Workshop;
-import io.invadapter.engine.model.Loading;
 import io.invadapter.engine.model.StableDiffusion;
-import io.invadapter.engine.model.UsedWeights;
 import io.invadapter.engine.picture.FacePicture;
 import io.invadapter.engine.request.Cancellation;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.InversionResult;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
-import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.text.LoraTags;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
-import io.invadapter.weights.WeightSource;
-import io.invadapter.weights.model.ModelFiles;
-import io.invadapter.weights.safetensors.Safetensors;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CancellationException;
@@ -60,9 +54,6 @@ import java.util.function.Supplier;
  * of the same face, caption and number of steps is made faster by its inversion and its rows.
  */
 public final class Pipeline implements AutoCloseable {
-    /** On a device that prefers large batches; more take memory and save little. */
-    private static final int LARGE_BATCH = 8;
-
     private final DeviceThread thread;
     private final Workshop workshop;
     private final EmbeddedAttentionAdapter adapter;
@@ -78,6 +69,7 @@ public final class Pipeline implements AutoCloseable {
         private Path adapter;
         private String device = "auto";
         private Precision precision;
+        private final List<LoraUse> loras = new ArrayList<>();
         private IdentityBudget identityBudget;
         private int picturesPerBatch;
         private Consumer<String> notices = Log::warning;
@@ -95,6 +87,17 @@ public final class Pipeline implements AutoCloseable {
         /** An Inv-Adapter file, or {@code null} for text to image only. */
         public Builder adapter(Path value) {
             adapter = value;
+            return this;
+        }
+
+        /**
+         * A LoRA for all requests, beside the others that are given; a request may bring more.
+         *
+         * @param file  in whichever naming; or the folder that PEFT or diffusers saved it into
+         * @param scale 1: as it was trained
+         */
+        public Builder lora(Path file, double scale) {
+            loras.add(LoraUse.of(file, scale));
             return this;
         }
 
@@ -168,57 +171,25 @@ public final class Pipeline implements AutoCloseable {
             DeviceThread thread = new DeviceThread("invadapter");
             try {
                 return thread.call(() -> {
-                    try (ModelFiles files = ModelFiles.open(model)) {
-                        return open(files, devices.get(), thread);
-                    }
+                    ModelDefaults defaults = ModelDefaults.of(model);
+                    Opening opening = new Opening(model, adapter, List.copyOf(loras), identityBudget, picturesPerBatch, notices, loading);
+                    return new Pipeline(thread, opening.open(() -> {
+                        Device opened = devices.get();
+                        thread.rename("invadapter " + opened.name());
+                        return opened;
+                    }), defaults);
                 }, () -> { });
             } catch (RuntimeException | Error e) {
                 thread.close(() -> { });
                 throw e;
             }
         }
-
-        private Pipeline open(ModelFiles files, Device opened, DeviceThread thread) {
-            try {
-                thread.rename("invadapter " + opened.name());
-                StableDiffusion loaded = StableDiffusion.load(files, opened, notices, loading);
-                EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
-                IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(opened) : identityBudget;
-                Diffusion diffusion = loaded.diffusion();
-                Identities identities = new Identities(loaded, loadedAdapter, diffusion,
-                        new IdentityCache(opened, budget, notices), weights(files, budget));
-                int together = picturesPerBatch != 0 ? picturesPerBatch : opened.prefersLargeBatches() ? LARGE_BATCH : 1;
-                return new Pipeline(thread, new Workshop(loaded, loadedAdapter, diffusion, identities, together, notices), loadedAdapter,
-                        ModelDefaults.of(model));
-            } catch (RuntimeException | Error e) {
-                opened.close();
-                throw e;
-            }
-        }
-
-        /** Only identities that outlive the process must know which weights they belong to. */
-        private String weights(ModelFiles files, IdentityBudget budget) {
-            if (adapter == null || budget.folder() == null) {
-                return "";
-            }
-            try (WeightSource source = Safetensors.open(adapter)) {
-                return new Fingerprint().add(files).add(source).value();
-            }
-        }
-
-        private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
-            try (UsedWeights source = new UsedWeights(Safetensors.open(adapter), new Loading(ProgressListener.NONE, 0))) {
-                EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
-                source.reportOthers(notices);
-                return result;
-            }
-        }
     }
 
-    private Pipeline(DeviceThread thread, Workshop workshop, EmbeddedAttentionAdapter adapter, ModelDefaults defaults) {
+    private Pipeline(DeviceThread thread, Workshop workshop, ModelDefaults defaults) {
         this.thread = thread;
         this.workshop = workshop;
-        this.adapter = adapter;
+        this.adapter = workshop.adapter();
         this.defaults = defaults;
     }
 
@@ -232,6 +203,11 @@ public final class Pipeline implements AutoCloseable {
 
     public boolean hasAdapter() {
         return adapter != null;
+    }
+
+    /** Those that lie over the model for all requests. */
+    public List<LoraUse> loras() {
+        return workshop.ownLoras();
     }
 
     /** Width of the pictures the model was trained on. */
@@ -292,8 +268,8 @@ public final class Pipeline implements AutoCloseable {
         List<Order> orders = requests.stream().map(this::order).toList();
         for (Order order : orders) {
             if (!order.kind().equals(orders.getFirst().kind())) {
-                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers and identity "
-                        + "rows: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
+                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers, identity "
+                        + "rows and LoRAs: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
             }
         }
         carryOut(orders, false);
@@ -317,12 +293,22 @@ public final class Pipeline implements AutoCloseable {
         if (request.face() != null && adapter == null) {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
+        requireLoras(request);
         return new Order(filled, Batch.Kind.of(filled));
     }
 
     private void refuseInpainting() {
         if (model().unet().config().inpainting()) {
             throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
+        }
+    }
+
+    private static void requireLoras(GenerationRequest request) {
+        for (LoraTags.Tag tag : LoraTags.cut(request.prompt()).tags()) {
+            if (request.loras().stream().noneMatch(lora -> lora.name().equalsIgnoreCase(tag.name()))) {
+                throw new InvalidRequestException(tag.written() + " in the prompt asks for a LoRA, and the request has none of that name; a LoraFolder "
+                        + "finds those that a prompt asks for");
+            }
         }
     }
 
@@ -338,7 +324,7 @@ public final class Pipeline implements AutoCloseable {
     public void carryOut(List<Order> orders, boolean oneTurn) {
         thread.refuseItself("make pictures");
         DeviceThread.Turn<Void> turn = thread.queue(() -> {
-            new Batch(workshop, orders).run(oneTurn);
+            Batch.run(workshop, orders, oneTurn);
             return null;
         });
         Runnable cancelled = () -> {

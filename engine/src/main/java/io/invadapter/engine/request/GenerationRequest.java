@@ -3,6 +3,7 @@ package io.invadapter.engine.request;
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.picture.FacePicture;
 import java.awt.image.BufferedImage;
+import java.util.List;
 import java.util.Objects;
 
 /**
@@ -17,10 +18,12 @@ import java.util.Objects;
  * @param count         of pictures, 1 to 1000
  * @param width         in pixels; 0: the model's own
  * @param height        in pixels; 0: the model's own
+ * @param loras         laid over the model for this request, beside those that the pipeline has. What the prompt asks for by a tag such
+ *                      as {@code <lora:name:0.8>} must be among them: {@link io.invadapter.engine.pipeline.LoraFolder} finds it
  */
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
         double guidanceScale, double identityScale, long seed, int count, int width, int height,
-        IdentityLayers identityLayers, IdentityRows identityRows, ProgressListener listener, Cancellation cancellation) {
+        IdentityLayers identityLayers, IdentityRows identityRows, List<LoraUse> loras, ProgressListener listener, Cancellation cancellation) {
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
     private static final int MAX_SIZE = 4096;
@@ -39,6 +42,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         Objects.requireNonNull(caption, "caption");
         Objects.requireNonNull(identityLayers, "identityLayers");
         Objects.requireNonNull(identityRows, "identityRows");
+        loras = List.copyOf(Objects.requireNonNull(loras, "loras"));
         Objects.requireNonNull(listener, "listener");
         Objects.requireNonNull(cancellation, "cancellation");
         requireCharacters("prompt", prompt);
@@ -98,8 +102,8 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps,
                 Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale,
                 face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, seed, count,
-                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, listener,
-                cancellation);
+                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, loras,
+                listener, cancellation);
     }
 
     /** Collects a request. */
@@ -117,6 +121,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         private int height;
         private IdentityLayers identityLayers = IdentityLayers.BOTH;
         private IdentityRows identityRows = IdentityRows.PROMPT;
+        private List<LoraUse> loras = List.of();
         private ProgressListener listener = ProgressListener.NONE;
         private Cancellation cancellation = new Cancellation();
 
@@ -184,6 +189,11 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             return this;
         }
 
+        public Builder loras(List<LoraUse> value) {
+            loras = List.copyOf(Objects.requireNonNull(value, "loras"));
+            return this;
+        }
+
         public Builder listener(ProgressListener value) {
             listener = Objects.requireNonNull(value, "listener");
             return this;
@@ -203,7 +213,8 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
                 requireGuidance(guidanceScale);
             }
             return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps,
-                    guidanceScale == null ? Double.NaN : guidanceScale, identityScale, seed, count, width, height, identityLayers, identityRows, listener, cancellation);
+                    guidanceScale == null ? Double.NaN : guidanceScale, identityScale, seed, count, width, height, identityLayers, identityRows, loras, listener,
+                    cancellation);
         }
     }
 }

@@ -43,6 +43,8 @@ class NullsTest {
     @Test
     void ofAPipeline() {
         refused("model", () -> Pipeline.builder().model(null));
+        refused("file", () -> Pipeline.builder().lora(null, 1));
+        refused("folder", () -> new LoraFolder(null));
         refused("device", () -> Pipeline.builder().device(null));
         refused("notices", () -> Pipeline.builder().notices(null));
         refused("a pipeline needs a model", () -> Pipeline.builder().open());
@@ -76,6 +78,7 @@ class NullsTest {
         refused("caption", () -> builder.caption(null));
         refused("identityLayers", () -> builder.identityLayers(null));
         refused("identityRows", () -> builder.identityRows(null));
+        refused("loras", () -> builder.loras(null));
         refused("listener", () -> builder.listener(null));
         refused("cancellation", () -> builder.cancellation(null));
     }

@@ -414,7 +414,7 @@ class PipelineTest {
 
     @Test
     void requestsThatCannotShareABatchAreTold() {
-        assertEquals("requests of one batch must agree in size, steps, identity layers and identity rows: one asks for 64x64 pixels "
+        assertEquals("requests of one batch must agree in size, steps, identity layers, identity rows and LoRAs: one asks for 64x64 pixels "
                 + "in 3 steps with identity layers BOTH and identity rows PROMPT, another for 128x128 pixels in 3 steps with identity "
                 + "layers BOTH and identity rows BOTH",
                 assertThrows(InvalidRequestException.class, () -> pipeline.generate(List.of(request(null, "a", 1).build(),

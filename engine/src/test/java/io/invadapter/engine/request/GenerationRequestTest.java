@@ -43,7 +43,7 @@ class GenerationRequestTest {
 
     @Test
     void whatIsMissingIsNamed() {
-        for (String name : List.of("prompt", "negativePrompt", "caption", "identityLayers", "identityRows", "listener", "cancellation")) {
+        for (String name : List.of("prompt", "negativePrompt", "caption", "identityLayers", "identityRows", "loras", "listener", "cancellation")) {
             assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
         }
         assertNull(without("face").face());
@@ -53,7 +53,7 @@ class GenerationRequestTest {
         GenerationRequest all = GenerationRequest.builder().build();
         return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
                 name.equals("caption") ? null : "", 20, 7, 1, 0, 1, 0, 0, name.equals("identityLayers") ? null : all.identityLayers(),
-                name.equals("identityRows") ? null : all.identityRows(), name.equals("listener") ? null : all.listener(),
+                name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(), name.equals("listener") ? null : all.listener(),
                 name.equals("cancellation") ? null : all.cancellation());
     }
 }

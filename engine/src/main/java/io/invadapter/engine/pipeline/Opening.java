@@ -1,0 +1,73 @@
+package io.invadapter.engine.pipeline;
+
+import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.identity.Fingerprint;
+import io.invadapter.engine.identity.Identities;
+import io.invadapter.engine.identity.IdentityCache;
+import io.invadapter.engine.making.LoraShelf;
+import io.invadapter.engine.making.Workshop;
+import io.invadapter.engine.model.Loading;
+import io.invadapter.engine.model.Loras;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.model.UsedWeights;
+import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.LoraUse;
+import io.invadapter.engine.request.ProgressListener;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.kernels.Device;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+
+/** Takes a model, its adapter and LoRAs to a device; the parts are those of {@link Pipeline.Builder}. */
+record Opening(Path model, Path adapter, List<LoraUse> loras, IdentityBudget identityBudget, int picturesPerBatch, Consumer<String> notices,
+        ProgressListener loading) {
+    /** On a device that prefers large batches; more take memory and save little. */
+    private static final int LARGE_BATCH = 8;
+
+    /** Files are opened before the device, which is closed when anything fails. */
+    Workshop open(Supplier<Device> devices) {
+        try (ModelFiles files = ModelFiles.open(model); Loras own = Loras.open(loras, notices)) {
+            Device device = devices.get();
+            try {
+                return open(files, own, device);
+            } catch (RuntimeException | Error e) {
+                device.close();
+                throw e;
+            }
+        }
+    }
+
+    private Workshop open(ModelFiles files, Loras own, Device device) {
+        StableDiffusion loaded = StableDiffusion.load(files, own, device, notices, loading);
+        EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
+        IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(device) : identityBudget;
+        Diffusion diffusion = loaded.diffusion();
+        String weights = weights(files, own, budget);
+        Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, notices), weights);
+        int together = picturesPerBatch != 0 ? picturesPerBatch : device.prefersLargeBatches() ? LARGE_BATCH : 1;
+        return new Workshop(new LoraShelf(model, own, weights, notices), loaded, loadedAdapter, diffusion, identities, together, notices);
+    }
+
+    /** Only identities that outlive the process must know which weights they belong to. */
+    private String weights(ModelFiles files, Loras own, IdentityBudget budget) {
+        if (adapter == null || budget.folder() == null) {
+            return "";
+        }
+        try (WeightSource source = Safetensors.open(adapter)) {
+            return new Fingerprint().add(files).add(source).add(own).value();
+        }
+    }
+
+    private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
+        try (UsedWeights source = new UsedWeights(Safetensors.open(adapter), new Loading(ProgressListener.NONE, 0))) {
+            EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
+            source.reportOthers(notices);
+            return result;
+        }
+    }
+}
