@@ -19,6 +19,7 @@ final class Cases {
         Map<String, Function<CaseFolder, GoldenCase>> cases = new TreeMap<>();
         cases.put("samplers", SamplersCase::new);
         cases.put("sd2", StableDiffusion2Case::new);
+        cases.put("lora", LoraCase::new);
         return cases;
     }
 
