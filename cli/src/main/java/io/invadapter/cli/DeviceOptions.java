@@ -6,6 +6,7 @@ import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import picocli.CommandLine.Option;
@@ -36,16 +37,18 @@ final class DeviceOptions {
     }
 
     Pipeline open(Path model, Path adapter) {
-        return open(model, adapter, null);
+        return open(model, adapter, List.of(), null);
     }
 
     /** @param identities {@code null}: the pipeline's own */
-    Pipeline open(Path model, Path adapter, IdentityBudget identities) {
+    Pipeline open(Path model, Path adapter, List<LoraOption> loras, IdentityBudget identities) {
         checkDevice(device);
         Notices.to(this::warn);
         try (Progress.Loading shown = new Progress.Loading(quiet)) {
-            return Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
-                    .identityBudget(identities).notices(this::warn).loading(shown).open();
+            Pipeline.Builder pipeline = Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
+                    .identityBudget(identities).notices(this::warn).loading(shown);
+            loras.forEach(lora -> pipeline.lora(lora.file(), lora.scale()));
+            return pipeline.open();
         } catch (OutOfMemoryError e) {
             throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "
                     + "JAVA_TOOL_OPTIONS=-Xmx8g");

@@ -3,12 +3,14 @@ package io.invadapter.cli;
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.picture.PictureFile;
 import io.invadapter.engine.pipeline.PictureParameters;
+import io.invadapter.engine.pipeline.LoraFolder;
 import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
@@ -70,6 +72,10 @@ final class Generate implements Callable<Integer> {
     @Mixin
     private ModelOptions model;
 
+    @Option(names = "--lora-dir", paramLabel = "FOLDER", description = "where the LoRAs are that a prompt asks for: <lora:NAME>, <lora:NAME:0.8> or, for text encoder "
+            + "and UNet, <lora:NAME:0.5:1> is NAME.safetensors somewhere below it")
+    private Path loraFolder;
+
     @Option(names = "--guidance", paramLabel = "X", description = "how closely the prompt is followed; 1: no guidance (default: 3.5 for the bundled model, 7.5 for others that do not say)")
     private Double guidance;
 
@@ -99,10 +105,11 @@ final class Generate implements Callable<Integer> {
             });
         }
         List<GenerationRequest.Builder> requests = new ArrayList<>();
+        LoraFolder loras = loraFolder == null ? null : new LoraFolder(loraFolder);
         boolean random = seed == null || seed == RANDOM_SEED;
         long firstSeed = random ? ThreadLocalRandom.current().nextLong(1L << 32) : seed;
         for (String text : prompts()) {
-            requests.add(request(text, firstSeed));
+            requests.add(request(text, firstSeed).loras(loras(text, loras)));
         }
         model.check(face != null);
         Output out = new Output(output, pictures(requests.size()));
@@ -198,6 +205,16 @@ final class Generate implements Callable<Integer> {
         }
         request.build();
         return request;
+    }
+
+    private static List<LoraUse> loras(String text, LoraFolder folder) {
+        if (folder == null) {
+            LoraFolder.tags(text).stream().findFirst().ifPresent(tag -> {
+                throw new InvalidRequestException("the prompt asks for the LoRA " + tag + "; the folder that it is in is expected as --lora-dir");
+            });
+            return List.of();
+        }
+        return folder.of(text);
     }
 
     private IdentityBudget identities() {

@@ -83,6 +83,7 @@ public final class Main implements Runnable {
         register(commandLine, Double.class, Double::valueOf, "a number");
         commandLine.registerConverter(Path.class, Main::path);
         commandLine.registerConverter(Face.class, Face::of);
+        commandLine.registerConverter(LoraOption.class, LoraOption::of);
         commandLine.setExecutionStrategy(parsed -> {
             try {
                 return new CommandLine.RunLast().execute(parsed);

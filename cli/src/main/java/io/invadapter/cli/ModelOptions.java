@@ -6,6 +6,7 @@ import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityBudget;
 import java.nio.file.Path;
+import java.util.List;
 import picocli.CommandLine.Option;
 
 /** Which model and adapter to use, and the defaults that follow from the choice. */
@@ -16,6 +17,10 @@ final class ModelOptions {
 
     @Option(names = "--adapter", paramLabel = "FILE", description = "Inv-Adapter weights, .safetensors")
     private Path adapter;
+
+    @Option(names = "--lora", paramLabel = "FILE[:SCALE]", description = "a LoRA to lay over the model, .safetensors or the folder that it was saved "
+            + "into, and how much of it (default: 1); may be given several times")
+    private List<LoraOption> loras = List.of();
 
     @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others that do not say)")
     private Integer steps;
@@ -47,6 +52,7 @@ final class ModelOptions {
         if (adapter != null) {
             Checks.exists(adapter);
         }
+        loras.forEach(lora -> Checks.exists(lora.file()));
         if (withFace && model != null && adapter == null) {
             throw new InvalidRequestException("--face with a --model of your own needs the --adapter that was made for this model");
         }
@@ -59,6 +65,6 @@ final class ModelOptions {
     /** @param identities see {@link DeviceOptions#open} */
     Pipeline open(DeviceOptions device, IdentityBudget identities) {
         return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter,
-                identities);
+                loras, identities);
     }
 }

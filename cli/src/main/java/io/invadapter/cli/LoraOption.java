@@ -1,0 +1,36 @@
+package io.invadapter.cli;
+
+import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import picocli.CommandLine.TypeConversionException;
+
+/** What {@code --lora} names: a file, and behind a colon how much of it. */
+record LoraOption(Path file, double scale) {
+    private static final double MAX_SCALE = 100;
+
+    /** Names have colons too, that of a drive or any other: what is no number behind one is of the name, and what is there is a name. */
+    static LoraOption of(String text) {
+        int colon = text.lastIndexOf(':');
+        if (colon > 0 && !isThere(text)) {
+            try {
+                double scale = Double.parseDouble(text.substring(colon + 1));
+                if (!(Math.abs(scale) <= MAX_SCALE)) {
+                    throw new TypeConversionException("'" + text + "' has the scale " + scale + "; expected -" + (int) MAX_SCALE + " to " + (int) MAX_SCALE);
+                }
+                return new LoraOption(Main.path(text.substring(0, colon)), scale);
+            } catch (NumberFormatException e) {
+                // The colon is of the name.
+            }
+        }
+        return new LoraOption(Main.path(text), 1);
+    }
+
+    private static boolean isThere(String text) {
+        try {
+            return Files.exists(Path.of(text));
+        } catch (InvalidPathException e) {
+            return false;
+        }
+    }
+}
