@@ -23,7 +23,7 @@ import picocli.CommandLine.UnmatchedArgumentException;
 
 /** Entry point. Exit code 0: done, 1: failed, 2: asked for something that cannot be. */
 @Command(name = "invadapter", version = "invadapter 0.1.0", sortOptions = false, synopsisSubcommandLabel = "COMMAND",
-        description = "Pictures of one person: Stable Diffusion 1.x with Inv-Adapter.%n",
+        description = "Pictures of one person: Stable Diffusion 1.x and 2.x with Inv-Adapter.%n",
         footer = {"", "'invadapter COMMAND --help' lists the options of a command.",
             "Exit codes: 0 done, 1 failed, 2 asked for something that cannot be."},
         subcommands = {Generate.class, Invert.class, Info.class, Verify.class, Demo.class, ListDevices.class, Bench.class, Completion.class})

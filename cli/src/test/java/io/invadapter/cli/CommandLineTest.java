@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.awt.image.BufferedImage;
@@ -22,10 +23,13 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.regex.Pattern;
+import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 /** What a user of the command relies on: right pictures, the same bytes again, one clear sentence for each mistake. */
@@ -233,31 +237,28 @@ class CommandLineTest {
         }
     }
 
-    @Test
-    void anInpaintingModelNeedsAPictureAndAMask() throws Exception {
+    @ParameterizedTest
+    @CsvSource({"conv_in.weight, 64x9x3x3, in_channels, 9, this model is trained for inpainting", "time_embedding.cond_proj.weight, 64x8, time_cond_proj_dim, 8, "
+            + "this model takes the guidance as an input"})
+    void aModelWithOtherInputsIsRefused(String tensor, String shape, String key, int value, String problem) throws Exception {
         Path unet = copyOfTheModel().resolve("unet");
         Path config = unet.resolve("config.json");
-        Files.writeString(config, Files.readString(config).replaceFirst("\"in_channels\": *4", "\"in_channels\": 9"));
+        Files.writeString(config, Json.read(config).with(key, value).toString());
         Path weights = unet.resolve("diffusion_pytorch_model.safetensors");
         SafetensorsWriter writer = new SafetensorsWriter();
         try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
-            for (String name : bundled.names()) {
-                long[] shape = bundled.tensor(name).shape();
-                float[] values = bundled.tensor(name).toFloats();
-                if (name.equals("conv_in.weight")) {
-                    values = new float[values.length / 4 * 9];
-                    shape[1] = 9;
-                }
-                writer.add(name, shape, values);
-            }
+            bundled.names().stream().filter(name -> !name.equals(tensor))
+                    .forEach(name -> writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats()));
         }
+        long[] sides = Stream.of(shape.split("x")).mapToLong(Long::parseLong).toArray();
+        writer.add(tensor, sides, new float[(int) LongStream.of(sides).reduce(1, (a, b) -> a * b)]);
         Files.delete(weights);
         writer.write(weights);
         for (Object[] arguments : new Object[][] {{"generate", "--prompt", "a"}, {"invert", "--face", face()}}) {
             Outcome outcome = run(Stream.concat(Stream.of(arguments), Stream.of("--model", unet.getParent(), "-q", "-o", folder.resolve("out.png")))
                     .toArray());
             assertEquals(2, outcome.code(), outcome.message());
-            assertTrue(outcome.message().lines().anyMatch(line -> line.startsWith("invadapter: this model is trained for inpainting")), outcome.message());
+            assertTrue(outcome.message().lines().anyMatch(line -> line.startsWith("invadapter: " + problem)), outcome.message());
         }
     }
 

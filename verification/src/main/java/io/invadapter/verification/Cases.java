@@ -18,6 +18,7 @@ final class Cases {
     private static Map<String, Function<CaseFolder, GoldenCase>> byName() {
         Map<String, Function<CaseFolder, GoldenCase>> cases = new TreeMap<>();
         cases.put("samplers", SamplersCase::new);
+        cases.put("lcm", LcmCase::new);
         cases.put("sd2", StableDiffusion2Case::new);
         cases.put("lora", LoraCase::new);
         return cases;

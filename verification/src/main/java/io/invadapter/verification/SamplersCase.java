@@ -105,7 +105,7 @@ final class SamplersCase implements GoldenCase {
             }
             if (parts.contains(Part.LOOPS)) {
                 double alpha = walk.steps().getFirst().alphaFrom();
-                Latents start = strength.isEmpty() ? noise.times(walk.startScale()) : sum(picture.times(Math.sqrt(alpha)), noise.times(Math.sqrt(1 - alpha)));
+                Latents start = strength.isEmpty() ? noise.times(walk.startScale()) : CaseModel.noised(picture, noise, alpha);
                 results.put(key + ".samples", samples(walk, start, draws, IN_SIGMA.contains(scheduler)));
             }
         }
@@ -117,14 +117,6 @@ final class SamplersCase implements GoldenCase {
             floats[i] = values.get(i).floatValue();
         }
         return floats;
-    }
-
-    private static Latents sum(Latents a, Latents b) {
-        float[] sum = new float[a.values().length];
-        for (int i = 0; i < sum.length; i++) {
-            sum[i] = a.values()[i] + b.values()[i];
-        }
-        return new Latents(sum, a.batch(), a.channels(), a.height(), a.width());
     }
 
     /** As diffusers lists them. */

@@ -283,7 +283,7 @@ public final class Pipeline implements AutoCloseable {
      */
     public Order order(GenerationRequest request) {
         GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
-        refuseInpainting();
+        refuseOtherModels();
         model().schedule().timesteps(filled.steps());
         int factor = model().vae().factor();
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
@@ -297,9 +297,13 @@ public final class Pipeline implements AutoCloseable {
         return new Order(filled, Batch.Kind.of(filled));
     }
 
-    private void refuseInpainting() {
+    private void refuseOtherModels() {
         if (model().unet().config().inpainting()) {
             throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
+        }
+        if (model().unet().config().guidanceChannels() > 0) {
+            throw new InvalidRequestException("this model takes the guidance as an input (time_cond_proj_dim), which this version makes no pictures with;"
+                    + " expected the model that it was made of, with its LCM as a LoRA");
         }
     }
 
@@ -376,7 +380,7 @@ public final class Pipeline implements AutoCloseable {
         FacePicture.requireSize(face.getWidth(), face.getHeight());
         GenerationRequest.requireCharacters("caption", caption);
         GenerationRequest.requireSteps(steps);
-        refuseInpainting();
+        refuseOtherModels();
         model().schedule().timesteps(steps);
         thread.refuseItself("invert a face");
         Cancellation interrupt = new Cancellation();

@@ -313,7 +313,7 @@ final class DenoisingPlan implements AutoCloseable {
                 values[i] = (float) walk.steps().get(step + i).timestep();
             }
             device.write(timesteps.rows(0, count), values);
-            unet.embed(timesteps.rows(0, count), times.rows(0, count));
+            unet.embed(timesteps.rows(0, count), null, times.rows(0, count));
         }
         device.copy(times.rows(row, 1), time);
     }

@@ -28,6 +28,8 @@ public final class UNet implements AutoCloseable {
     private final Packer packer;
     private final Device.Linear time1;
     private final Device.Linear time2;
+    /** {@code null} where the network takes no guidance. */
+    private final Device.Linear guidanceProjection;
     private final TimeProjections timeProjections;
     private final Device.Convolution convIn;
     private final List<DownBlock> downBlocks = new ArrayList<>();
@@ -82,6 +84,8 @@ public final class UNet implements AutoCloseable {
         int timeChannels = config.timeChannels();
         time1 = w.linear("time_embedding.linear_1", channels[0], timeChannels);
         time2 = w.linear("time_embedding.linear_2", timeChannels, timeChannels);
+        guidanceProjection = config.guidanceChannels() == 0 ? null
+                : w.in("time_embedding").fused(config.guidanceChannels(), channels[0], "cond_proj");
         timeProjections = new TimeProjections(timeChannels);
         convIn = w.convolution("conv_in", config.inChannels(), channels[0], 3);
 
@@ -158,16 +162,23 @@ public final class UNet implements AutoCloseable {
         return layers;
     }
 
+    /** {@link #predictNoise(Latents, int, float[], float[][], AttentionHook)} without guidance as an input. */
+    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, AttentionHook hook) {
+        return predictNoise(latents, timestep, null, contexts, hook);
+    }
+
     /**
      * One pass from the host and back.
      *
      * @param latents  any batch
+     * @param guidance its {@link GuidanceEmbedding}, or {@code null}
      * @param contexts the text of each row, {@code [S, contextChannels]}
      */
-    public Latents predictNoise(Latents latents, int timestep, float[][] contexts, AttentionHook hook) {
+    public Latents predictNoise(Latents latents, int timestep, float[] guidance, float[][] contexts, AttentionHook hook) {
         try (Scope scope = device.scope()) {
             Tensor time = times(1);
-            embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1), time);
+            embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1),
+                    guidance == null ? null : device.upload(activations(), guidance, 1, guidance.length), time);
             TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
             project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
                     config.contextChannels()), text);
@@ -184,11 +195,16 @@ public final class UNet implements AutoCloseable {
      * Makes what timesteps add in each ResNet block: a projection of the {@code silu} of their embedding.
      *
      * @param timesteps float32 {@code [N]}
+     * @param guidance  the {@link GuidanceEmbedding} at each, {@code [N, guidanceChannels]} in the device's precision; {@code null}: the
+     *                  network takes none, or is asked without
      * @param times     N rows of {@link #times}
      */
-    public void embed(Tensor timesteps, Tensor times) {
+    public void embed(Tensor timesteps, Tensor guidance, Tensor times) {
         try (Scope scope = device.scope()) {
             Tensor t = device.timestepEmbedding(timesteps, config.blockChannels()[0], config.flipSinToCos(), config.frequencyShift());
+            if (guidance != null) {
+                t = device.linear(guidance, guidanceProjection, Activation.NONE, t);
+            }
             t = device.linear(t, time1, Activation.SILU, null);
             timeProjections.forward(device, device.linear(t, time2, Activation.SILU, null), times);
         }

@@ -5,6 +5,7 @@ import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.JsonValue;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Consumer;
 
 /**
@@ -13,10 +14,11 @@ import java.util.function.Consumer;
  *
  * @param sampleHeight of the latents the model was trained on
  * @param sampleWidth  of the latents the model was trained on
+ * @param guidanceChannels of the {@link GuidanceEmbedding} that the network takes beside the timestep; 0 for none
  */
 public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int sampleWidth, int[] blockChannels, int[] layersPerBlock,
         boolean[] downAttention, boolean[] upAttention, int[] heads, int[] transformerDepth, int contextChannels, int groups,
-        float normEpsilon, boolean flipSinToCos, float frequencyShift) {
+        float normEpsilon, boolean flipSinToCos, float frequencyShift, int guidanceChannels) {
 
     public UNetConfig {
         Objects.requireNonNull(blockChannels, "blockChannels");
@@ -25,6 +27,14 @@ public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int 
         Objects.requireNonNull(upAttention, "upAttention");
         Objects.requireNonNull(heads, "heads");
         Objects.requireNonNull(transformerDepth, "transformerDepth");
+    }
+
+    /** Of a network that takes no guidance. */
+    public UNetConfig(int inChannels, int outChannels, int sampleHeight, int sampleWidth, int[] blockChannels, int[] layersPerBlock,
+            boolean[] downAttention, boolean[] upAttention, int[] heads, int[] transformerDepth, int contextChannels, int groups,
+            float normEpsilon, boolean flipSinToCos, float frequencyShift) {
+        this(inChannels, outChannels, sampleHeight, sampleWidth, blockChannels, layersPerBlock, downAttention, upAttention, heads,
+                transformerDepth, contextChannels, groups, normEpsilon, flipSinToCos, frequencyShift, 0);
     }
 
     /** What may be anything, and why. */
@@ -60,7 +70,7 @@ public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int 
         config.only("conv_in_kernel", 3);
         config.only("conv_out_kernel", 3);
         config.absent("addition_embed_type", "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type",
-                "time_cond_proj_dim", "time_embedding_act_fn", "timestep_post_act", "reverse_transformer_layers_per_block",
+                "time_embedding_act_fn", "timestep_post_act", "reverse_transformer_layers_per_block",
                 // What the heads' number is called is attention_head_dim, a mistake kept for old checkpoints.
                 "num_attention_heads", "quantization_config");
         config.harmless(HARMLESS.keySet());
@@ -73,6 +83,10 @@ public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int 
         });
         int[] sample = config.optional("sample_size").map(size -> size.isList() ? sides(size) : new int[] {size.asInt(), size.asInt()})
                 .orElse(new int[] {64, 64});
+        Optional<JsonValue> guidance = config.optional("time_cond_proj_dim");
+        guidance.filter(size -> size.asInt() < 4 || size.asInt() % 2 != 0 || size.asInt() > 1 << 20).ifPresent(wrong -> {
+            throw Config.refused(wrong, "an even number from 4 on");
+        });
         UNetConfig result = new UNetConfig(config.integer("in_channels", 4), config.integer("out_channels", 4), sample[0], sample[1],
                 channels, config.perLevel("layers_per_block", levels, 2),
                 config.blocks("down_block_types", levels, "CrossAttnDownBlock2D", "DownBlock2D",
@@ -81,7 +95,8 @@ public record UNetConfig(int inChannels, int outChannels, int sampleHeight, int 
                         "UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
                 config.perLevel("attention_head_dim", levels, 8), config.perLevel("transformer_layers_per_block", levels, 1),
                 config.sameForAll("cross_attention_dim", 1280), config.integer("norm_num_groups", 32),
-                (float) config.number("norm_eps", 1e-5), config.flag("flip_sin_to_cos", true), (float) config.number("freq_shift", 0));
+                (float) config.number("norm_eps", 1e-5), config.flag("flip_sin_to_cos", true), (float) config.number("freq_shift", 0),
+                guidance.map(JsonValue::asInt).orElse(0));
         config.positive("a number in layers_per_block", result.layersPerBlock);
         config.positive("a number of attention heads", result.heads);
         config.positive("a number in transformer_layers_per_block", result.transformerDepth);

@@ -67,13 +67,13 @@ public class ConfigurationsTest {
             "flip_sin_to_cos", false, "freq_shift", 1, "down_block_types", Collections.nCopies(4, "DownBlock2D"),
             "up_block_types", Collections.nCopies(4, "UpBlock2D"), "block_out_channels", List.of(320, 640, 1280, 640), "layers_per_block", 3,
             "norm_num_groups", 16, "norm_eps", 1e-6, "cross_attention_dim", 768, "transformer_layers_per_block", 2,
-            "attention_head_dim", List.of(5, 10, 20, 20));
+            "attention_head_dim", List.of(5, 10, 20, 20), "time_cond_proj_dim", 256);
     private static final List<Change> UNET_REFUSED = changes("center_input_sample", true, "mid_block_type", null, "mid_block_type", "UNetMidBlock2D",
             "only_cross_attention", true, "downsample_padding", 0, "mid_block_scale_factor", 2, "act_fn", "gelu", "norm_num_groups", null,
             "reverse_transformer_layers_per_block", List.of(1, 1, 1, 1), "encoder_hid_dim", 4, "encoder_hid_dim_type", "text_proj",
             "num_attention_heads", 8, "dual_cross_attention", true, "class_embed_type", "timestep", "addition_embed_type", "text",
             "num_class_embeds", 3, "resnet_time_scale_shift", "scale_shift", "time_embedding_type", "fourier", "time_embedding_dim", 64,
-            "time_embedding_act_fn", "silu", "timestep_post_act", "silu", "time_cond_proj_dim", 256, "conv_in_kernel", 5, "conv_out_kernel", 5,
+            "time_embedding_act_fn", "silu", "timestep_post_act", "silu", "time_cond_proj_dim", 255, "time_cond_proj_dim", 2, "conv_in_kernel", 5, "conv_out_kernel", 5,
             "attention_type", "gated", "class_embeddings_concat", true, "cross_attention_dim", List.of(768, 768, 768, 1024));
     private static final List<Change> VAE_COMPUTED = changes("block_out_channels", List.of(96), "layers_per_block", 2, "latent_channels", 8,
             "norm_num_groups", 16, "scaling_factor", 0.13025, "use_quant_conv", false, "use_post_quant_conv", false, "mid_block_add_attention", false,

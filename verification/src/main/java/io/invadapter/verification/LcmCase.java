@@ -1,0 +1,133 @@
+package io.invadapter.verification;
+
+import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Sampler;
+import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.engine.sampling.Step;
+import io.invadapter.engine.sampling.Walk;
+import io.invadapter.engine.unet.AttentionHook;
+import io.invadapter.engine.unet.GuidanceEmbedding;
+import io.invadapter.engine.unet.UNet;
+import io.invadapter.kernels.DataType;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Precision;
+import io.invadapter.kernels.Scope;
+import io.invadapter.kernels.Tensor;
+import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.json.JsonValue;
+import io.invadapter.weights.model.ModelFiles;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+
+/** {@code lcm}: a latent consistency model, which takes the guidance as an input, and its sampler with given noises. */
+final class LcmCase implements GoldenCase {
+    private static final String EMBEDDING = "guidance_embedding.";
+
+    private final CaseFolder folder;
+    private final Device device;
+    private final UNet unet;
+    private final NoiseSchedule schedule;
+    private final Sampler sampler;
+    private final float[][] context;
+
+    LcmCase(CaseFolder folder) {
+        this.folder = folder;
+        device = folder.device();
+        try (ModelFiles files = folder.model()) {
+            unet = folder.load(files).unet();
+            schedule = new NoiseSchedule(files.schedulerConfig(), System.err::println);
+            sampler = Samplers.of(files.schedulerConfig(), System.err::println);
+        }
+        if (unet.config().guidanceChannels() == 0) {
+            throw new WeightException(folder.parameters().where() + ": its UNet takes no guidance; expected a config.json with time_cond_proj_dim");
+        }
+        context = folder.contexts("in.context");
+    }
+
+    @Override
+    public Limit limit(String key, Precision precision) {
+        // Sines of arguments in the thousands.
+        return key.startsWith(EMBEDDING) ? new Limit(1e-3, true) : GoldenCase.super.limit(key, precision);
+    }
+
+    @Override
+    public void compute(Set<Part> parts, Results results) {
+        if (parts.contains(Part.UNET)) {
+            int timestep = folder.parameters().get("t").asInt();
+            for (JsonValue value : folder.parameters().get("guidances").asList()) {
+                float[] guidance = embedding(value);
+                results.put(EMBEDDING + value, guidance);
+                results.put("eps." + value, predict(latents("in.x"), timestep, guidance));
+            }
+        }
+        if (parts.contains(Part.SCHEDULE) || parts.contains(Part.LOOPS)) {
+            for (JsonValue steps : folder.parameters().get("steps").asList()) {
+                Walk walk = sampler.walk(schedule, steps.asInt(), 1);
+                run(walk, latents("in.noise").times(walk.startScale()), "in.noises." + steps, steps.toString(), parts, results);
+            }
+            Walk walk = sampler.walk(schedule, folder.parameters().get("img2img_steps").asInt(), folder.parameters().get("strength").asDouble());
+            run(walk, CaseModel.noised(latents("in.img2img_z0"), latents("in.noise"), walk.steps().getFirst().alphaFrom()), "in.img2img_noises",
+                    "img2img", parts, results);
+        }
+    }
+
+    private float[] embedding(JsonValue guidance) {
+        return GuidanceEmbedding.of(guidance.asDouble(), unet.config().guidanceChannels());
+    }
+
+    private float[] predict(Latents x, double timestep, float[] guidance) {
+        return unet.predictNoise(x, (int) timestep, guidance, context, AttentionHook.NONE).values();
+    }
+
+    /** @param draws key of the noise that is added after each step but the last */
+    private void run(Walk walk, Latents start, String draws, String name, Set<Part> parts, Results results) {
+        if (parts.contains(Part.SCHEDULE)) {
+            results.put("timesteps." + name, walk.steps().stream().mapToInt(step -> (int) step.timestep()).toArray());
+        }
+        if (!parts.contains(Part.LOOPS)) {
+            return;
+        }
+        float[] guidance = embedding(folder.parameters().get("guidance"));
+        float[] noises = folder.values(draws);
+        int size = start.values().length;
+        List<Latents> latents = new ArrayList<>(List.of(start));
+        List<Latents> predictions = new ArrayList<>();
+        for (Step step : walk.steps()) {
+            Latents x = latents.getLast();
+            Latents output = like(start, predict(x, step.timestep(), guidance));
+            int drawn = predictions.size() * size;
+            if (step.noise() && drawn + size > noises.length) {
+                throw new WeightException(folder.golden().description() + ": '" + draws + "' has too few rows for " + walk.steps().size() + " steps");
+            }
+            predictions.add(output);
+            latents.add(move(step, step.noise() ? List.of(x, output, like(start, Arrays.copyOfRange(noises, drawn, drawn + size))) : List.of(x, output)));
+        }
+        results.put("loop." + name, latents.getLast().values());
+        results.put("loop.latents." + name, Latents.stack(latents.subList(1, latents.size())).values());
+        results.put("loop.eps." + name, Latents.stack(predictions).values());
+    }
+
+    private Latents move(Step step, List<Latents> terms) {
+        float[] factors = new float[terms.size()];
+        for (int i = 0; i < factors.length; i++) {
+            factors[i] = (float) step.move()[0][i];
+        }
+        try (Scope scope = device.scope()) {
+            Tensor[] uploaded = terms.stream().map(term -> term.upload(device, DataType.FLOAT32)).toArray(Tensor[]::new);
+            device.combine(List.of(uploaded[0]), device.upload(DataType.FLOAT32, factors, 1, 1, factors.length), uploaded);
+            return Latents.download(device, uploaded[0]);
+        }
+    }
+
+    private static Latents like(Latents shape, float[] values) {
+        return new Latents(values, shape.batch(), shape.channels(), shape.height(), shape.width());
+    }
+
+    private Latents latents(String key) {
+        return folder.latents(key, unet.config().outChannels());
+    }
+}
