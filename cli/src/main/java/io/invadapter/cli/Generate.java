@@ -79,6 +79,12 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--guidance", paramLabel = "X", description = "how closely the prompt is followed; 1: no guidance (default: 3.5 for the bundled model, 7.5 for others that do not say)")
     private Double guidance;
 
+    @Option(names = "--guidance-rescale", paramLabel = "X", defaultValue = "0", description = "how much of the contrast that guidance adds is taken back, 0 to 1; about 0.7 for models of zero terminal SNR (default: ${DEFAULT-VALUE})")
+    private Double guidanceRescale;
+
+    @Option(names = "--sampler", paramLabel = "NAME", defaultValue = "", description = "how the steps are made, by the name that stable-diffusion-webui, ComfyUI or diffusers has for it, e.g. \"DPM++ 2M Karras\" or euler_ancestral (default: DDIM with a face, else the model's own)")
+    private String sampler;
+
     @Option(names = "--id-scale", paramLabel = "X", description = "how strongly the person is kept, 0 to about 1.2 (default: what the adapter recommends)")
     private Double identityScale;
 
@@ -188,7 +194,7 @@ final class Generate implements Callable<Integer> {
         if (count < 1 || count > MAX_COUNT) {
             throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
         }
-        GenerationRequest.Builder request = model.request().prompt(text).negativePrompt(negative).caption(caption)
+        GenerationRequest.Builder request = model.request().prompt(text).negativePrompt(negative).caption(caption).sampler(sampler).guidanceRescale(guidanceRescale)
                 .identityLayers(identityLayers).identityRows(identityRows).seed(firstSeed);
         if (guidance != null) {
             request.guidanceScale(guidance);
@@ -203,6 +209,7 @@ final class Generate implements Callable<Integer> {
             int[] pixels = size();
             request.size(pixels[0], pixels[1]);
         }
+        Pipeline.requireSampler(sampler);
         request.build();
         return request;
     }

@@ -119,7 +119,7 @@ final class Checks {
             StableDiffusion m = subject.model;
             // While it measures, nothing is recorded.
             StableDiffusion called = new StableDiffusion(new MeasuringDevice(opened), m.tokenizer(), m.textEncoder(), m.unet(),
-                    m.vae(), m.schedule());
+                    m.vae(), m.schedule(), m.sampler());
             try (Diffusion recording = m.diffusion(); Diffusion calling = called.diffusion()) {
                 Diffusion.People people = new Diffusion.Inverted(subject.noise(2), List.of(subject.caption), null);
                 boolean plain = Arrays.equals(subject.generate(recording, null).values(), subject.generate(calling, null).values());

@@ -2,6 +2,7 @@ package io.invadapter.timing;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.text.ClipTextEncoder;
 import io.invadapter.engine.text.ClipTokenizer;
@@ -26,7 +27,7 @@ public record SyntheticModel(StableDiffusion model, EmbeddedAttentionAdapter ada
         UNet unet = UNet.load(structure.withLatents(size).unet(), SyntheticWeights.repeating(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
                 ClipTextEncoder.load(structure.textEncoder(), SyntheticWeights.repeating(), device), unet,
-                vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
+                vae, new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }), new Ddim());
         SyntheticWeights weights = SyntheticWeights.repeating();
         unet.attentionLayers().forEach((site, layer) -> {
             // Asking for a tensor makes it known.

@@ -9,6 +9,7 @@ import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
@@ -40,18 +41,18 @@ public final class Batch {
     private static final int SIDE_BY_SIDE = 4;
 
     /** What requests must agree in to go through the network together. */
-    public record Kind(int width, int height, int steps, IdentityLayers layers, IdentityRows rows, List<LoraUse> loras) {
+    public record Kind(int width, int height, int steps, Sampler sampler, IdentityLayers layers, IdentityRows rows, List<LoraUse> loras) {
 
-        /** @param request without anything left open */
-        public static Kind of(GenerationRequest request) {
-            return new Kind(request.width(), request.height(), request.steps(), request.identityLayers(), request.identityRows(),
+        /** @param request without anything left open; @param sampler that it asks for */
+        public static Kind of(GenerationRequest request, Sampler sampler) {
+            return new Kind(request.width(), request.height(), request.steps(), sampler, request.identityLayers(), request.identityRows(),
                     request.loras());
         }
 
         @Override
         public String toString() {
-            return width + "x" + height + " pixels in " + steps + " steps with identity layers " + layers + " and identity rows " + rows
-                    + (loras.isEmpty() ? "" : " with the LoRAs " + loras);
+            return width + "x" + height + " pixels in " + steps + " steps of " + sampler.name() + " with identity layers " + layers
+                    + " and identity rows " + rows + (loras.isEmpty() ? "" : " with the LoRAs " + loras);
         }
     }
 
@@ -85,7 +86,7 @@ public final class Batch {
         this.model = workshop.model();
         this.device = model.device();
         this.kind = orders.getFirst().kind();
-        this.walk = workshop.diffusion().ddim(kind.steps);
+        this.walk = kind.sampler.walk(model.schedule(), kind.steps, 1);
         this.orders = orders;
     }
 
@@ -145,7 +146,7 @@ public final class Batch {
         try {
             Wanted.run(device, order::isOpen, () -> {
                 guidance.put(order, new Diffusion.Guidance(encode(LoraTags.cut(request.prompt()).prompt(), "prompt", order),
-                        encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale()));
+                        encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale(), request.guidanceRescale()));
                 if (request.identityScale() != 0) {
                     people.put(order, workshop.identities().person(request.face(), request.caption(),
                             encode(request.caption(), "caption", order), walk));

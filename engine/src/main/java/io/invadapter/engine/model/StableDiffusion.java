@@ -3,6 +3,8 @@ package io.invadapter.engine.model;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Sampler;
+import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.engine.text.ClipTextConfig;
 import io.invadapter.engine.text.ClipTextEncoder;
 import io.invadapter.engine.text.ClipTokenizer;
@@ -21,9 +23,13 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 
-/** The networks of one model on one device, which may have others. */
+/**
+ * The networks of one model on one device, which may have others.
+ *
+ * @param sampler the model's own
+ */
 public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
-        NoiseSchedule schedule) implements AutoCloseable {
+        NoiseSchedule schedule, Sampler sampler) implements AutoCloseable {
 
     public StableDiffusion {
         Objects.requireNonNull(device, "device");
@@ -32,6 +38,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
         Objects.requireNonNull(unet, "unet");
         Objects.requireNonNull(vae, "vae");
         Objects.requireNonNull(schedule, "schedule");
+        Objects.requireNonNull(sampler, "sampler");
     }
 
     /**
@@ -53,6 +60,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
         files.notices().forEach(notices);
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
+        Sampler sampler = Samplers.of(files.schedulerConfig(), notices);
         ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
         UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
         VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
@@ -91,7 +99,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
             loaded.push(vae::close);
             pictures.reportOthers(notices);
             UsedWeights.report(files.description(), files.otherTensors(), notices);
-            return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule);
+            return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule, sampler);
         } catch (RuntimeException | Error e) {
             loaded.forEach(Runnable::run);
             throw e;
@@ -115,7 +123,8 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
         }
         ClipTextEncoder texts = forTexts == null ? textEncoder : ClipTextEncoder.load(textEncoder.config(), forTexts, device);
         try {
-            return new StableDiffusion(device, tokenizer, texts, forUNet == null ? unet : UNet.load(unet.config(), forUNet, device), vae, schedule);
+            UNet noise = forUNet == null ? unet : UNet.load(unet.config(), forUNet, device);
+            return new StableDiffusion(device, tokenizer, texts, noise, vae, schedule, sampler);
         } catch (RuntimeException | Error e) {
             texts.close();
             throw e;

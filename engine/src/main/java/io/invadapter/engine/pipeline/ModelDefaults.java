@@ -2,6 +2,7 @@ package io.invadapter.engine.pipeline;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
@@ -10,11 +11,13 @@ import java.nio.file.Path;
 
 /**
  * What a request takes that does not say it: the numbers a model looks best with. A model folder may name them in a file
- * {@code invadapter.json}, e.g. <code>{"steps": 20, "guidance_scale": 3.5}</code>.
+ * {@code invadapter.json}, e.g. <code>{"steps": 20, "guidance_scale": 3.5, "sampler": "DPM++ 2M Karras"}</code>.
+ *
+ * @param sampler empty when there is none
  */
-record ModelDefaults(int steps, double guidanceScale) {
+record ModelDefaults(int steps, double guidanceScale, String sampler) {
     private static final String FILE = "invadapter.json";
-    private static final ModelDefaults USUAL = new ModelDefaults(50, 7.5);
+    private static final ModelDefaults USUAL = new ModelDefaults(50, 7.5, "");
 
     /** @throws WeightException when there is such a file that says something else */
     static ModelDefaults of(Path model) {
@@ -24,9 +27,13 @@ record ModelDefaults(int steps, double guidanceScale) {
         }
         JsonValue json = Json.read(file);
         ModelDefaults found = new ModelDefaults(json.find("steps").map(JsonValue::asInt).orElse(USUAL.steps),
-                json.find("guidance_scale").map(JsonValue::asDouble).orElse(USUAL.guidanceScale));
+                json.find("guidance_scale").map(JsonValue::asDouble).orElse(USUAL.guidanceScale),
+                json.find("sampler").map(JsonValue::asString).orElse(USUAL.sampler));
         try {
             GenerationRequest.builder().steps(found.steps).guidanceScale(found.guidanceScale).build();
+            if (!found.sampler.isEmpty()) {
+                Samplers.named(found.sampler);
+            }
         } catch (InvalidRequestException e) {
             throw new WeightException(file + ": " + e.getMessage(), e);
         }

@@ -26,6 +26,7 @@ public final class PictureParameters {
     public static String of(GenerationRequest request, int picture, Pipeline pipeline, String model) {
         Objects.requireNonNull(model, "model");
         GenerationRequest made = pipeline.filled(Objects.requireNonNull(request, "request"));
+        String sampler = pipeline.sampler(request).name();
         StringBuilder text = new StringBuilder(request.prompt());
         List<String> inPrompt = LoraTags.cut(request.prompt()).tags().stream().map(LoraTags.Tag::name).toList();
         Stream.concat(pipeline.loras().stream(), request.loras().stream().filter(lora -> inPrompt.stream().noneMatch(lora.name()::equalsIgnoreCase)))
@@ -33,8 +34,11 @@ public final class PictureParameters {
         if (!request.negativePrompt().isEmpty()) {
             text.append("\nNegative prompt: ").append(request.negativePrompt());
         }
-        text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: DDIM, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
-                made.steps(), made.guidanceScale(), made.seed() + picture, made.width(), made.height(), quoted(model)));
+        text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: %s, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
+                made.steps(), sampler, made.guidanceScale(), made.seed() + picture, made.width(), made.height(), quoted(model)));
+        if (request.guidanceRescale() != 0) {
+            text.append(", Guidance rescale: ").append(request.guidanceRescale());
+        }
         if (request.face() != null) {
             text.append(", Inv-Adapter scale: ").append(made.identityScale()).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
             if (request.identityLayers() != IdentityLayers.BOTH) {

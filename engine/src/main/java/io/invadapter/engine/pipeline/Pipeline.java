@@ -17,6 +17,12 @@ import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
+import io.invadapter.engine.sampling.Ddim;
+import io.invadapter.engine.sampling.IdentityWalk;
+import io.invadapter.engine.sampling.Lcm;
+import io.invadapter.engine.sampling.Sampler;
+import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.text.LoraTags;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
@@ -254,7 +260,7 @@ public final class Pipeline implements AutoCloseable {
 
     /**
      * Makes the pictures of several requests, together as far as the device gains by it: other prompts, faces, seeds, guidance
-     * and identity scales, but the same size, steps, identity layers and rows. When one of them fails, the others are still
+     * and identity scales, but the same size, steps, sampler, identity layers and rows. When one of them fails, the others are still
      * finished and given to their listeners.
      *
      * @return in the order of the requests
@@ -268,7 +274,7 @@ public final class Pipeline implements AutoCloseable {
         List<Order> orders = requests.stream().map(this::order).toList();
         for (Order order : orders) {
             if (!order.kind().equals(orders.getFirst().kind())) {
-                throw new InvalidRequestException("requests of one batch must agree in size, steps, identity layers, identity "
+                throw new InvalidRequestException("requests of one batch must agree in size, steps, sampler, identity layers, identity "
                         + "rows and LoRAs: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
             }
         }
@@ -284,7 +290,11 @@ public final class Pipeline implements AutoCloseable {
     public Order order(GenerationRequest request) {
         GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
         refuseOtherModels();
-        model().schedule().timesteps(filled.steps());
+        Sampler sampler = sampler(request);
+        Walk walk = sampler.walk(model().schedule(), filled.steps(), 1);
+        if (filled.identityScale() != 0) {
+            IdentityWalk.inversion(walk, model().schedule().prediction());
+        }
         int factor = model().vae().factor();
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
             throw new InvalidRequestException("size " + filled.width() + "x" + filled.height()
@@ -294,7 +304,7 @@ public final class Pipeline implements AutoCloseable {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
         requireLoras(request);
-        return new Order(filled, Batch.Kind.of(filled));
+        return new Order(filled, Batch.Kind.of(filled, sampler));
     }
 
     private void refuseOtherModels() {
@@ -319,6 +329,32 @@ public final class Pipeline implements AutoCloseable {
     /** With the model's own numbers where {@code request} leaves them open. */
     GenerationRequest filled(GenerationRequest request) {
         return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(), defaultWidth(), defaultHeight());
+    }
+
+    /**
+     * What can be found out about {@link GenerationRequest#sampler} before a pipeline is open.
+     *
+     * @throws InvalidRequestException when there is no sampler of that name; the message lists them
+     */
+    public static void requireSampler(String name) {
+        if (!name.isEmpty()) {
+            Samplers.named(name);
+        }
+    }
+
+    /**
+     * What samples it: what it names, else what the model's folder names in {@code invadapter.json}. Else a picture of a person takes
+     * DDIM, by which the face is inverted, and any other what the model's own configuration names, which a model for few steps cannot do
+     * without.
+     *
+     * @throws InvalidRequestException when there is no sampler of that name
+     */
+    Sampler sampler(GenerationRequest request) {
+        String name = request.sampler().isEmpty() ? defaults.sampler() : request.sampler();
+        if (!name.isEmpty()) {
+            return Samplers.named(name);
+        }
+        return request.face() == null || model().sampler() instanceof Lcm ? model().sampler() : new Ddim();
     }
 
     /**

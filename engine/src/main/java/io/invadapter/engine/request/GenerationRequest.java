@@ -12,7 +12,10 @@ import java.util.Objects;
  * @param face          the person to keep, of at least 32 x 32 pixels, or {@code null} for plain text to image
  * @param caption       describes the face's picture, for its inversion
  * @param steps         1 to 1000; 0: the model's own
+ * @param sampler       by a name of stable-diffusion-webui, ComfyUI or diffusers, e.g. {@code "DPM++ 2M Karras"}; empty: DDIM, by which
+ *                      a face is inverted, for a picture of a person, the model's own for others
  * @param guidanceScale 0 to 100, 1 or less: no guidance; not a number: the model's own
+ * @param guidanceRescale how much of the contrast that guidance adds is taken back, 0 to 1 (Lin et al. 2023, phi)
  * @param identityScale lambda, 0 to 5, of which up to about 1.2 is useful; not a number: what the adapter recommends
  * @param seed          of the first picture; the others take seed + 1, seed + 2, …
  * @param count         of pictures, 1 to 1000
@@ -22,7 +25,7 @@ import java.util.Objects;
  *                      as {@code <lora:name:0.8>} must be among them: {@link io.invadapter.engine.pipeline.LoraFolder} finds it
  */
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
-        double guidanceScale, double identityScale, long seed, int count, int width, int height,
+        String sampler, double guidanceScale, double guidanceRescale, double identityScale, long seed, int count, int width, int height,
         IdentityLayers identityLayers, IdentityRows identityRows, List<LoraUse> loras, ProgressListener listener, Cancellation cancellation) {
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
@@ -40,6 +43,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         Objects.requireNonNull(prompt, "prompt");
         Objects.requireNonNull(negativePrompt, "negativePrompt");
         Objects.requireNonNull(caption, "caption");
+        Objects.requireNonNull(sampler, "sampler");
         Objects.requireNonNull(identityLayers, "identityLayers");
         Objects.requireNonNull(identityRows, "identityRows");
         loras = List.copyOf(Objects.requireNonNull(loras, "loras"));
@@ -62,6 +66,9 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
         if (!Double.isNaN(guidanceScale)) {
             requireGuidance(guidanceScale);
+        }
+        if (!(guidanceRescale >= 0 && guidanceRescale <= 1)) {
+            throw new InvalidRequestException("guidance rescale must be between 0 and 1, not " + guidanceRescale);
         }
         if (identityScale < 0 || identityScale > MAX_IDENTITY_SCALE) {
             throw new InvalidRequestException("the identity's scale must be between 0 and " + (int) MAX_IDENTITY_SCALE + ", not "
@@ -99,8 +106,8 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
 
     /** With the model's own numbers where this request leaves them open. */
     public GenerationRequest filled(int ownSteps, double ownGuidance, double ownIdentityScale, int ownWidth, int ownHeight) {
-        return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps,
-                Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale,
+        return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps, sampler,
+                Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale, guidanceRescale,
                 face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, seed, count,
                 width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, loras,
                 listener, cancellation);
@@ -113,7 +120,9 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         private BufferedImage face;
         private String caption = "a portrait of a person";
         private Integer steps;
+        private String sampler = "";
         private Double guidanceScale;
+        private double guidanceRescale;
         private double identityScale = Double.NaN;
         private long seed;
         private int count = 1;
@@ -153,8 +162,19 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             return this;
         }
 
+        /** {@code null} or empty: what the model, or the face, asks for. */
+        public Builder sampler(String value) {
+            sampler = value == null ? "" : value;
+            return this;
+        }
+
         public Builder guidanceScale(double value) {
             guidanceScale = value;
+            return this;
+        }
+
+        public Builder guidanceRescale(double value) {
+            guidanceRescale = value;
             return this;
         }
 
@@ -212,9 +232,9 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             if (guidanceScale != null) {
                 requireGuidance(guidanceScale);
             }
-            return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps,
-                    guidanceScale == null ? Double.NaN : guidanceScale, identityScale, seed, count, width, height, identityLayers, identityRows, loras, listener,
-                    cancellation);
+            return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps, sampler,
+                    guidanceScale == null ? Double.NaN : guidanceScale, guidanceRescale, identityScale, seed, count, width, height,
+                    identityLayers, identityRows, loras, listener, cancellation);
         }
     }
 }

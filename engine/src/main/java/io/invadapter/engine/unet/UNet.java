@@ -174,10 +174,10 @@ public final class UNet implements AutoCloseable {
      * @param guidance its {@link GuidanceEmbedding}, or {@code null}
      * @param contexts the text of each row, {@code [S, contextChannels]}
      */
-    public Latents predictNoise(Latents latents, int timestep, float[] guidance, float[][] contexts, AttentionHook hook) {
+    public Latents predictNoise(Latents latents, double timestep, float[] guidance, float[][] contexts, AttentionHook hook) {
         try (Scope scope = device.scope()) {
             Tensor time = times(1);
-            embed(device.upload(DataType.FLOAT32, new float[] {timestep}, 1),
+            embed(device.upload(DataType.FLOAT32, new float[] {(float) timestep}, 1),
                     guidance == null ? null : device.upload(activations(), guidance, 1, guidance.length), time);
             TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
             project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),

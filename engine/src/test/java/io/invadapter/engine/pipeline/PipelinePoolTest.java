@@ -10,6 +10,7 @@ import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.making.Batch;
 import io.invadapter.engine.making.Order;
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.request.Cancellation;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
@@ -85,7 +86,7 @@ class PipelinePoolTest {
                 throw new InvalidRequestException("not a width, says the test");
             }
             GenerationRequest filled = request.filled(50, 7.5, 1, 512, 512);
-            return new Order(filled, Batch.Kind.of(filled));
+            return new Order(filled, Batch.Kind.of(filled, new Ddim()));
         }
 
         @Override

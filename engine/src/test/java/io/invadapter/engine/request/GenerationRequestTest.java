@@ -32,6 +32,8 @@ class GenerationRequestTest {
         refused("the negative prompt holds U+FFFD", GenerationRequest.builder().negativePrompt("\uFFFD"));
         refused("the caption holds U+FFFD", GenerationRequest.builder().caption("\uFFFD, a portrait"));
         refused("Infinity", GenerationRequest.builder().identityScale(Double.POSITIVE_INFINITY));
+        refused("guidance rescale must be between 0 and 1, not 1.5", GenerationRequest.builder().guidanceRescale(1.5));
+        refused("guidance rescale must be between 0 and 1, not NaN", GenerationRequest.builder().guidanceRescale(Double.NaN));
         refused("guidance must be between 0 and 100, not 1.0E300", GenerationRequest.builder().guidanceScale(1e300));
         refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
         refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
@@ -43,7 +45,7 @@ class GenerationRequestTest {
 
     @Test
     void whatIsMissingIsNamed() {
-        for (String name : List.of("prompt", "negativePrompt", "caption", "identityLayers", "identityRows", "loras", "listener", "cancellation")) {
+        for (String name : List.of("prompt", "negativePrompt", "caption", "sampler", "identityLayers", "identityRows", "loras", "listener", "cancellation")) {
             assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
         }
         assertNull(without("face").face());
@@ -52,8 +54,10 @@ class GenerationRequestTest {
     private static GenerationRequest without(String name) {
         GenerationRequest all = GenerationRequest.builder().build();
         return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
-                name.equals("caption") ? null : "", 20, 7, 1, 0, 1, 0, 0, name.equals("identityLayers") ? null : all.identityLayers(),
-                name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(), name.equals("listener") ? null : all.listener(),
+                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, 0, 1, 0, 0,
+                name.equals("identityLayers") ? null : all.identityLayers(),
+                name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(),
+                name.equals("listener") ? null : all.listener(),
                 name.equals("cancellation") ? null : all.cancellation());
     }
 }

@@ -5,6 +5,7 @@ import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
@@ -54,7 +55,7 @@ final class SmallModel implements AutoCloseable {
         UNet unet = UNet.load(UNET, weights, device);
         model = new StableDiffusion(device, ClipTokenizer.bundled(),
                 ClipTextEncoder.load(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
-                Vae.load(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
+                Vae.load(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }), new Ddim());
         adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
         diffusion = model.diffusion();
     }

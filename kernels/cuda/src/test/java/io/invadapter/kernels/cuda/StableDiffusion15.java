@@ -5,6 +5,7 @@ import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
@@ -101,7 +102,7 @@ final class StableDiffusion15 implements AutoCloseable {
         UNet unet = UNet.load(UNET, new Zeros(), device);
         StableDiffusion model = new StableDiffusion(device, ClipTokenizer.bundled(),
                 ClipTextEncoder.load(TEXT_ENCODER, new Zeros(), device), unet, Vae.load(VAE, new Zeros(), device),
-                new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }));
+                new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }), new Ddim());
         Zeros weights = new Zeros();
         unet.attentionLayers().forEach((site, layer) -> {
             weights.tensor(site.name() + ".eaa.to_k.weight", layer.channels(), layer.channels());
