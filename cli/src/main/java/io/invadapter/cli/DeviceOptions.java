@@ -37,17 +37,18 @@ final class DeviceOptions {
     }
 
     Pipeline open(Path model, Path adapter) {
-        return open(model, adapter, List.of(), null);
+        return open(model, adapter, List.of(), List.of(), null);
     }
 
-    /** @param identities {@code null}: the pipeline's own */
-    Pipeline open(Path model, Path adapter, List<LoraOption> loras, IdentityBudget identities) {
+    /** @param embeddings files and folders of textual inversions; @param identities {@code null}: the pipeline's own */
+    Pipeline open(Path model, Path adapter, List<LoraOption> loras, List<Path> embeddings, IdentityBudget identities) {
         checkDevice(device);
         Notices.to(this::warn);
         try (Progress.Loading shown = new Progress.Loading(quiet)) {
             Pipeline.Builder pipeline = Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
                     .identityBudget(identities).notices(this::warn).loading(shown);
             loras.forEach(lora -> pipeline.lora(lora.file(), lora.scale()));
+            embeddings.forEach(pipeline::embeddings);
             return pipeline.open();
         } catch (OutOfMemoryError e) {
             throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "

@@ -85,6 +85,12 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--sampler", paramLabel = "NAME", defaultValue = "", description = "how the steps are made, by the name that stable-diffusion-webui, ComfyUI or diffusers has for it, e.g. \"DPM++ 2M Karras\" or euler_ancestral (default: DDIM with a face, else the model's own)")
     private String sampler;
 
+    @Option(names = "--plain-prompts", description = "reads prompts word for word: (word:1.3), [word] and BREAK mean nothing, and what is longer than 75 tokens is cut")
+    private boolean plainPrompts;
+
+    @Option(names = "--clip-skip", paramLabel = "N", description = "the layer of the text encoder that is read, counted from the last: 1, or 2 for many anime models (default: the model's own)")
+    private Integer clipSkip;
+
     @Option(names = "--id-scale", paramLabel = "X", description = "how strongly the person is kept, 0 to about 1.2 (default: what the adapter recommends)")
     private Double identityScale;
 
@@ -196,6 +202,13 @@ final class Generate implements Callable<Integer> {
         }
         GenerationRequest.Builder request = model.request().prompt(text).negativePrompt(negative).caption(caption).sampler(sampler).guidanceRescale(guidanceRescale)
                 .identityLayers(identityLayers).identityRows(identityRows).seed(firstSeed);
+        request.promptSyntax(!plainPrompts);
+        if (clipSkip != null) {
+            if (clipSkip < 1) {
+                throw new InvalidRequestException("--clip-skip must be 1 or more, not " + clipSkip);
+            }
+            request.clipSkip(clipSkip);
+        }
         if (guidance != null) {
             request.guidanceScale(guidance);
         }

@@ -5,8 +5,10 @@ import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityBudget;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** Which model and adapter to use, and the defaults that follow from the choice. */
@@ -21,6 +23,12 @@ final class ModelOptions {
     @Option(names = "--lora", paramLabel = "FILE[:SCALE]", description = "a LoRA to lay over the model, .safetensors or the folder that it was saved "
             + "into, and how much of it (default: 1); may be given several times")
     private List<LoraOption> loras = List.of();
+
+    @Option(names = "--embedding", paramLabel = "FILE", description = "textual inversion, .safetensors: its placeholder, or else its name, stands for it in texts; may be repeated")
+    private List<Path> embeddings = List.of();
+
+    @Option(names = "--embeddings-dir", paramLabel = "DIR", description = "a folder of such files")
+    private Path embeddingsFolder;
 
     @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others that do not say)")
     private Integer steps;
@@ -53,6 +61,10 @@ final class ModelOptions {
             Checks.exists(adapter);
         }
         loras.forEach(lora -> Checks.exists(lora.file()));
+        embeddings.forEach(Checks::exists);
+        if (embeddingsFolder != null && !Files.isDirectory(embeddingsFolder)) {
+            throw new InvalidRequestException("--embeddings-dir " + embeddingsFolder + ": there is no such folder");
+        }
         if (withFace && model != null && adapter == null) {
             throw new InvalidRequestException("--face with a --model of your own needs the --adapter that was made for this model");
         }
@@ -65,6 +77,10 @@ final class ModelOptions {
     /** @param identities see {@link DeviceOptions#open} */
     Pipeline open(DeviceOptions device, IdentityBudget identities) {
         return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter,
-                loras, identities);
+                loras, embeddings(), identities);
+    }
+
+    private List<Path> embeddings() {
+        return embeddingsFolder == null ? embeddings : Stream.concat(embeddings.stream(), Stream.of(embeddingsFolder)).toList();
     }
 }

@@ -21,6 +21,7 @@ final class Cases {
         cases.put("lcm", LcmCase::new);
         cases.put("sd2", StableDiffusion2Case::new);
         cases.put("lora", LoraCase::new);
+        cases.put("textual-inversion", TextualInversionCase::new);
         return cases;
     }
 

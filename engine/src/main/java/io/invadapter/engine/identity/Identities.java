@@ -11,6 +11,7 @@ import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
+import io.invadapter.engine.text.Prompt;
 import io.invadapter.engine.vae.PictureLatents;
 import java.awt.image.BufferedImage;
 import java.util.ArrayList;
@@ -55,17 +56,19 @@ public final class Identities implements AutoCloseable {
     }
 
     /**
+     * @param caption     word for word
+     * @param clipSkip    the text encoder's layer for it; 0: the model's own
      * @param captionText the caption, encoded
      * @param walk        of the pictures to come
      */
-    public Person person(BufferedImage picture, String caption, float[] captionText, Walk walk) {
+    public Person person(BufferedImage picture, Prompt caption, int clipSkip, float[] captionText, Walk walk) {
         BufferedImage face = FacePicture.square(picture, size());
         int width = face.getWidth();
         // cuda:0 and cuda:1 compute the same.
         String kindOfDevice = model.device().name().split(":")[0];
         Fingerprint key = new Fingerprint().add(weights).add(kindOfDevice).add(model.device().precision().toString())
                 .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
-                .add(model.tokenizer().encode(caption).ids());
+                .add(model.textEncoder().config().identification(caption.chunks().getFirst().ids(), clipSkip));
         // Its own row goes from level to level, whichever sampler the pictures take.
         for (Step step : walk.steps()) {
             key.add(step.timestep(), step.alphaFrom(), step.alphaTo());

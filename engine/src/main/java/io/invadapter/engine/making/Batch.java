@@ -13,9 +13,9 @@ import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
-import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.engine.text.LoraTags;
-import io.invadapter.engine.text.PromptNotices;
+import io.invadapter.engine.text.Prompt;
+import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.vae.PictureLatents;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
@@ -25,11 +25,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /**
@@ -56,6 +58,9 @@ public final class Batch {
         }
     }
 
+    private record Text(Prompt.Chunk chunk, int clipSkip) {
+    }
+
     /** One picture of an order. */
     private record Picture(Order order, int index) {
         boolean isOpen() {
@@ -77,7 +82,7 @@ public final class Batch {
     private final Kind kind;
     private final Walk walk;
     private final List<Order> orders;
-    private final Map<String, float[]> texts = new HashMap<>();
+    private final Map<Text, float[]> texts = new HashMap<>();
     private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
     private final Map<Order, Person> people = new HashMap<>();
 
@@ -145,11 +150,16 @@ public final class Batch {
         GenerationRequest request = order.request();
         try {
             Wanted.run(device, order::isOpen, () -> {
-                guidance.put(order, new Diffusion.Guidance(encode(LoraTags.cut(request.prompt()).prompt(), "prompt", order),
-                        encode(request.negativePrompt(), "negative prompt", order), request.guidanceScale(), request.guidanceRescale()));
+                Prompt prompt = read("prompt", LoraTags.cut(request.prompt()).prompt(), request.promptSyntax(), order);
+                Prompt negative = read("negative prompt", request.negativePrompt(), request.promptSyntax(), order);
+                int chunks = Math.max(prompt.chunks().size(), negative.chunks().size());
+                guidance.put(order, new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
+                        encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), request.guidanceScale(),
+                        request.guidanceRescale()));
                 if (request.identityScale() != 0) {
-                    people.put(order, workshop.identities().person(request.face(), request.caption(),
-                            encode(request.caption(), "caption", order), walk));
+                    Prompt caption = read("caption", request.caption(), false, order);
+                    people.put(order, workshop.identities().person(request.face(), caption, request.clipSkip(),
+                            encode(caption, request.clipSkip()), walk));
                 }
             });
         } catch (DeviceException e) {
@@ -159,10 +169,17 @@ public final class Batch {
         }
     }
 
-    private float[] encode(String text, String what, Order order) {
-        ClipTokenizer.Encoding encoding = model.tokenizer().encode(text);
-        PromptNotices.of(what, text, encoding, model.tokenizer().maxLength()).forEach(order::warn);
-        return texts.computeIfAbsent(Arrays.toString(encoding.ids()), ids -> model.textEncoder().encode(encoding.ids()));
+    private Prompt read(String what, String text, boolean syntax, Order order) {
+        Prompt prompt = syntax ? Prompt.weighted(what, text, model.tokenizer()) : Prompt.plain(what, text, model.tokenizer());
+        prompt.notices().forEach(order::warn);
+        return prompt;
+    }
+
+    /** {@code [tokens of all chunks, channels]} */
+    private float[] encode(Prompt prompt, int clipSkip) {
+        return UNet.joined(prompt.chunks().stream()
+                .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.textEncoder(), clipSkip)))
+                .toArray(float[][]::new));
     }
 
     private List<List<Picture>> parts() {
@@ -177,14 +194,21 @@ public final class Batch {
             most = Math.max(most, SIDE_BY_SIDE);
         }
         List<List<Picture>> parts = new ArrayList<>();
-        if (device.prefersLargeBatches()) {
-            // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
-            split(open.stream().filter(Picture::isGuided).toList(), most, parts);
-            split(open.stream().filter(p -> !p.isGuided()).toList(), most, parts);
-        } else {
-            split(open, most, parts);
+        // Texts of one length go through the network together.
+        for (List<Picture> alike : open.stream().collect(Collectors.groupingBy(this::textLength, LinkedHashMap::new, Collectors.toList())).values()) {
+            if (device.prefersLargeBatches()) {
+                // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
+                split(alike.stream().filter(Picture::isGuided).toList(), most, parts);
+                split(alike.stream().filter(p -> !p.isGuided()).toList(), most, parts);
+            } else {
+                split(alike, most, parts);
+            }
         }
         return parts;
+    }
+
+    private int textLength(Picture picture) {
+        return guidance.get(picture.order).prompt().length;
     }
 
     private static void split(List<Picture> pictures, int most, List<List<Picture>> parts) {

@@ -8,8 +8,7 @@ import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
-import io.invadapter.engine.text.ClipTokenizer;
-import io.invadapter.engine.text.PromptNotices;
+import io.invadapter.engine.text.Prompt;
 import io.invadapter.engine.vae.PictureLatents;
 import java.awt.image.BufferedImage;
 import java.util.List;
@@ -47,15 +46,15 @@ public final class Inversion implements Runnable {
         workshop.layOver(List.of());
         StableDiffusion model = workshop.model();
         BufferedImage seen = FacePicture.square(face, workshop.identities().size());
-        ClipTokenizer.Encoding encoding = model.tokenizer().encode(caption);
-        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(encoding.ids())));
+        Prompt read = Prompt.plain("caption", caption, model.tokenizer());
+        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(read.chunks().getFirst().ids())));
         Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.vae()));
         Walk walk = workshop.diffusion().ddim(steps);
         Latents noise = workshop.diffusion().invertToNoise(clean, text, walk, phase("inverting"));
         Latents back = workshop.diffusion().denoise(noise, text, walk, phase("reconstructing"));
         BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vae()));
         result = new InversionResult(seen, reconstruction, noise, RelativeError.of(back.values(), clean.values()),
-                PromptNotices.of("caption", caption, encoding, model.tokenizer().maxLength()));
+                read.notices());
     }
 
     private <T> T whileWanted(Supplier<T> work) {

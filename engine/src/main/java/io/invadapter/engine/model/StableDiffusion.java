@@ -8,6 +8,7 @@ import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.engine.text.ClipTextConfig;
 import io.invadapter.engine.text.ClipTextEncoder;
 import io.invadapter.engine.text.ClipTokenizer;
+import io.invadapter.engine.text.TextualInversion;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.unet.UNetConfig;
 import io.invadapter.engine.vae.Vae;
@@ -16,8 +17,10 @@ import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
+import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -49,23 +52,28 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
      *     for what is not computed
      */
     public static StableDiffusion load(ModelFiles files, Device device, Consumer<String> notices) {
-        return load(files, Loras.NONE, device, notices, ProgressListener.NONE);
+        return load(files, Loras.NONE, List.of(), device, notices, ProgressListener.NONE);
     }
 
     /**
-     * @param loras    laid over the weights; may be closed afterwards too
-     * @param listener told how many tensors are loaded
+     * @param loras      laid over the weights; may be closed afterwards too
+     * @param embeddings files of textual inversions, and folders of such
+     * @param listener   told how many tensors are loaded
      */
-    public static StableDiffusion load(ModelFiles files, Loras loras, Device device, Consumer<String> notices, ProgressListener listener) {
+    public static StableDiffusion load(ModelFiles files, Loras loras, List<Path> embeddings, Device device, Consumer<String> notices,
+            ProgressListener listener) {
         files.notices().forEach(notices);
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
         Sampler sampler = Samplers.of(files.schedulerConfig(), notices);
-        ClipTextConfig textConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
+        ClipTextConfig ownTextConfig = ClipTextConfig.of(files.textEncoderConfig(), notices);
         UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
         VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
-        ClipTokenizer tokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
-                .orElseGet(ClipTokenizer::bundled).withPositions(textConfig.maxTokens());
+        ClipTokenizer ownTokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
+                .orElseGet(ClipTokenizer::bundled).withPositions(ownTextConfig.maxTokens());
+        ClipTextConfig textConfig = ownTextConfig.with(
+                TextualInversion.readAll(embeddings, ownTextConfig.channels(), ownTokenizer.room(), notices));
+        ClipTokenizer tokenizer = ownTokenizer.withPlaceholders(textConfig.inversions(), textConfig.vocabularySize());
         if (tokenizer.vocabularySize() > textConfig.vocabularySize()) {
             throw new WeightException(files.description() + ": the tokenizer knows " + tokenizer.vocabularySize()
                     + " tokens, the text encoder only " + textConfig.vocabularySize());

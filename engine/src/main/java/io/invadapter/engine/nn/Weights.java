@@ -88,6 +88,12 @@ public final class Weights {
         return convolution ? tensor(name, out, in, 1, 1).reshape(out, in) : tensor(name, out, in);
     }
 
+    /** A matrix {@code [out, in]} of any number of rows. */
+    public HostTensor matrixOf(String name, int in) {
+        long[] shape = source.tensor(prefix + name).shape();
+        return tensor(name, shape.length == 2 && shape[0] > 0 && shape[0] <= Integer.MAX_VALUE ? (int) shape[0] : in, in);
+    }
+
     /** The linear layer called {@code name}, with a bias. */
     public Device.Linear linear(String name, int in, int out) {
         return packer.linear(matrix(name + ".weight", out, in), tensor(name + ".bias", out));

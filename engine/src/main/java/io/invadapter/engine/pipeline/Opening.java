@@ -23,9 +23,9 @@ import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
-/** Takes a model, its adapter and LoRAs to a device; the parts are those of {@link Pipeline.Builder}. */
-record Opening(Path model, Path adapter, List<LoraUse> loras, IdentityBudget identityBudget, int picturesPerBatch, Consumer<String> notices,
-        ProgressListener loading) {
+/** Takes a model, its adapter, LoRAs and textual inversions to a device; the parts are those of {@link Pipeline.Builder}. */
+record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddings, IdentityBudget identityBudget, int picturesPerBatch,
+        Consumer<String> notices, ProgressListener loading) {
     /** On a device that prefers large batches; more take memory and save little. */
     private static final int LARGE_BATCH = 8;
 
@@ -43,7 +43,7 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, IdentityBudget ide
     }
 
     private Workshop open(ModelFiles files, Loras own, Device device) {
-        StableDiffusion loaded = StableDiffusion.load(files, own, device, notices, loading);
+        StableDiffusion loaded = StableDiffusion.load(files, own, embeddings, device, notices, loading);
         EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
         IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(device) : identityBudget;
         Diffusion diffusion = loaded.diffusion();

@@ -39,6 +39,12 @@ public final class PictureParameters {
         if (request.guidanceRescale() != 0) {
             text.append(", Guidance rescale: ").append(request.guidanceRescale());
         }
+        if (request.clipSkip() > 1) {
+            text.append(", Clip skip: ").append(request.clipSkip());
+        }
+        if (!request.promptSyntax() && (request.prompt() + request.negativePrompt()).matches("(?s).*[(\\[].*")) {
+            text.append(", Emphasis: None");
+        }
         if (request.face() != null) {
             text.append(", Inv-Adapter scale: ").append(made.identityScale()).append(", Inv-Adapter caption: ").append(quoted(request.caption()));
             if (request.identityLayers() != IdentityLayers.BOTH) {

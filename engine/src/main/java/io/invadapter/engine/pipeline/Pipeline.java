@@ -73,6 +73,7 @@ public final class Pipeline implements AutoCloseable {
     public static final class Builder {
         private Path model;
         private Path adapter;
+        private final List<Path> embeddings = new ArrayList<>();
         private String device = "auto";
         private Precision precision;
         private final List<LoraUse> loras = new ArrayList<>();
@@ -104,6 +105,15 @@ public final class Pipeline implements AutoCloseable {
          */
         public Builder lora(Path file, double scale) {
             loras.add(LoraUse.of(file, scale));
+            return this;
+        }
+
+        /**
+         * One more file of a textual inversion, diffusers' or stable-diffusion-webui's, or a folder of such files: what texts call them by
+         * is their placeholder, or else their name. A file in a folder that is none, or of another model, is a notice.
+         */
+        public Builder embeddings(Path fileOrFolder) {
+            embeddings.add(Objects.requireNonNull(fileOrFolder, "fileOrFolder"));
             return this;
         }
 
@@ -178,7 +188,8 @@ public final class Pipeline implements AutoCloseable {
             try {
                 return thread.call(() -> {
                     ModelDefaults defaults = ModelDefaults.of(model);
-                    Opening opening = new Opening(model, adapter, List.copyOf(loras), identityBudget, picturesPerBatch, notices, loading);
+                    Opening opening = new Opening(model, adapter, List.copyOf(loras), List.copyOf(embeddings), identityBudget, picturesPerBatch,
+                            notices, loading);
                     return new Pipeline(thread, opening.open(() -> {
                         Device opened = devices.get();
                         thread.rename("invadapter " + opened.name());
@@ -300,6 +311,7 @@ public final class Pipeline implements AutoCloseable {
             throw new InvalidRequestException("size " + filled.width() + "x" + filled.height()
                     + ": width and height must be multiples of " + factor);
         }
+        model().textEncoder().config().requireClipSkip(filled.clipSkip());
         if (request.face() != null && adapter == null) {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }

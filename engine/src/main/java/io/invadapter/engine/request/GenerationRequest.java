@@ -19,13 +19,16 @@ import java.util.Objects;
  * @param identityScale lambda, 0 to 5, of which up to about 1.2 is useful; not a number: what the adapter recommends
  * @param seed          of the first picture; the others take seed + 1, seed + 2, …
  * @param count         of pictures, 1 to 1000
+ * @param promptSyntax  whether prompt and negative prompt have stable-diffusion-webui's weights, {@code (word:1.3)} and {@code [word]},
+ *                      BREAK and any length; otherwise they are read word for word and cut at 75 tokens, as the caption always is
+ * @param clipSkip      the layer of the text encoder whose states are the texts, counted from the last, which is 1; 0: the model's own
  * @param width         in pixels; 0: the model's own
  * @param height        in pixels; 0: the model's own
  * @param loras         laid over the model for this request, beside those that the pipeline has. What the prompt asks for by a tag such
  *                      as {@code <lora:name:0.8>} must be among them: {@link io.invadapter.engine.pipeline.LoraFolder} finds it
  */
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
-        String sampler, double guidanceScale, double guidanceRescale, double identityScale, long seed, int count, int width, int height,
+        String sampler, double guidanceScale, double guidanceRescale, double identityScale, boolean promptSyntax, int clipSkip, long seed, int count, int width, int height,
         IdentityLayers identityLayers, IdentityRows identityRows, List<LoraUse> loras, ProgressListener listener, Cancellation cancellation) {
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
@@ -57,6 +60,9 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
         if (steps != 0) {
             requireSteps(steps);
+        }
+        if (clipSkip < 0) {
+            throw new InvalidRequestException("clip skip must be 1 or more, not " + clipSkip);
         }
         if (count < 1 || count > MAX_COUNT) {
             throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
@@ -108,7 +114,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
     public GenerationRequest filled(int ownSteps, double ownGuidance, double ownIdentityScale, int ownWidth, int ownHeight) {
         return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps, sampler,
                 Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale, guidanceRescale,
-                face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, seed, count,
+                face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, promptSyntax, clipSkip, seed, count,
                 width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, loras,
                 listener, cancellation);
     }
@@ -124,6 +130,8 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         private Double guidanceScale;
         private double guidanceRescale;
         private double identityScale = Double.NaN;
+        private boolean promptSyntax = true;
+        private int clipSkip;
         private long seed;
         private int count = 1;
         private int width;
@@ -183,6 +191,16 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             return this;
         }
 
+        public Builder promptSyntax(boolean value) {
+            promptSyntax = value;
+            return this;
+        }
+
+        public Builder clipSkip(int value) {
+            clipSkip = value;
+            return this;
+        }
+
         public Builder seed(long value) {
             seed = value;
             return this;
@@ -233,7 +251,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
                 requireGuidance(guidanceScale);
             }
             return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps, sampler,
-                    guidanceScale == null ? Double.NaN : guidanceScale, guidanceRescale, identityScale, seed, count, width, height,
+                    guidanceScale == null ? Double.NaN : guidanceScale, guidanceRescale, identityScale, promptSyntax, clipSkip, seed, count, width, height,
                     identityLayers, identityRows, loras, listener, cancellation);
         }
     }

@@ -12,10 +12,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * CLIP's text transformer (Radford et al. 2021): causal self attention over 77 tokens. Stable Diffusion 1.x reads its last
- * hidden state after the final norm.
+ * CLIP's text transformer (Radford et al. 2021): causal self attention over 77 tokens. Stable Diffusion reads the hidden state after
+ * the last layer, or after one before it, and the final norm.
  */
 public final class ClipTextEncoder implements AutoCloseable {
+    static final String TOKENS = "embeddings.token_embedding.weight";
+    private static final String PROJECTION = "text_projection.weight";
+
     private final Device device;
     private final Packer packer;
     private final ClipTextConfig config;
@@ -23,6 +26,8 @@ public final class ClipTextEncoder implements AutoCloseable {
     private final Device.Table positionTable;
     private final List<Layer> layers = new ArrayList<>();
     private final Device.Norm finalNorm;
+    /** {@code null} where the weights have none. */
+    private final Device.Linear projection;
 
     /**
      * Packs the weights for the device.
@@ -31,34 +36,66 @@ public final class ClipTextEncoder implements AutoCloseable {
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
     public static ClipTextEncoder load(ClipTextConfig config, WeightSource source, Device device) {
-        return Weights.load(source, device, w -> new ClipTextEncoder(config, w));
+        return Weights.load(new ExtendedVocabulary(source, config), device, w -> new ClipTextEncoder(config, w));
     }
 
     private ClipTextEncoder(ClipTextConfig config, Weights w) {
         this.config = config;
         this.device = w.device();
         this.packer = w.packer();
-        tokenTable = packer.table(w.tensor("embeddings.token_embedding.weight", config.vocabularySize(), config.channels()));
+        tokenTable = packer.table(w.tensor(TOKENS, config.vocabularySize() + config.addedTokens(), config.channels()));
         positionTable = packer.table(w.tensor("embeddings.position_embedding.weight", config.maxTokens(), config.channels()));
         for (int i = 0; i < config.layers(); i++) {
             layers.add(new Layer(w.in("encoder.layers").in("" + i), config));
         }
         finalNorm = w.norm("final_layer_norm", config.channels());
+        projection = w.has(PROJECTION) ? packer.linear(w.matrixOf(PROJECTION, config.channels()), null) : null;
     }
 
     public ClipTextConfig config() {
         return config;
     }
 
-    /** The last hidden state {@code [ids.length, channels]} of one text, of {@link ClipTextConfig#maxTokens} ids at most. */
+    /** The model's own hidden state {@code [ids.length, channels]} of one text, of {@link ClipTextConfig#maxTokens} ids at most. */
     public float[] encode(int[] ids) {
+        return encode(ids, config.clipSkip());
+    }
+
+    /**
+     * The hidden state {@code [ids.length, channels]} after a layer and the final norm, as stable-diffusion-webui counts them: diffusers'
+     * {@code clip_skip} is 1 less.
+     *
+     * @param clipSkip 1: after the last layer; 2: after the one before it; 0: the model's own
+     */
+    public float[] encode(int[] ids, int clipSkip) {
         try (Scope scope = device.scope()) {
-            Tensor x = device.embed(tokenTable, positionTable, new int[][] {ids});
-            for (Layer layer : layers) {
-                x = layer.forward(x);
-            }
-            return device.download(device.layerNorm(x, finalNorm, config.normEpsilon()));
+            return device.download(states(ids, clipSkip == 0 ? config.clipSkip() : clipSkip));
         }
+    }
+
+    /**
+     * What stands for the whole of one text: the last hidden state at its end token, projected {@code [P]} where the weights have a
+     * {@code text_projection}, else {@code [channels]}.
+     *
+     * @param end the id of that token, of which the first counts; the ids hold one
+     */
+    public float[] pooled(int[] ids, int end) {
+        int at = 0;
+        while (ids[at] != end) {
+            at++;
+        }
+        try (Scope scope = device.scope()) {
+            Tensor state = states(ids, 1).reshape(ids.length, config.channels()).rows(at, 1);
+            return device.download(projection == null ? state : device.linear(state, projection, Activation.NONE, null));
+        }
+    }
+
+    private Tensor states(int[] ids, int clipSkip) {
+        Tensor x = device.embed(tokenTable, positionTable, new int[][] {ids});
+        for (Layer layer : layers.subList(0, layers.size() - clipSkip + 1)) {
+            x = layer.forward(x);
+        }
+        return device.layerNorm(x, finalNorm, config.normEpsilon());
     }
 
     /** Frees the weights. What was recorded with them is closed before. */

@@ -167,6 +167,11 @@ public final class ClipTokenizer {
         return maxLength;
     }
 
+    /** For the tokens of a text, without start and end. */
+    public int room() {
+        return maxLength - 2;
+    }
+
     /** One more than the largest id, placeholders left out: the least number of embeddings that the text encoder must have. */
     public int vocabularySize() {
         return vocabularySize;
@@ -262,7 +267,7 @@ public final class ClipTokenizer {
     /** Collects the ids of one text while there is room, and from then on the text that is cut. */
     private final class Room implements Sink {
 
-        private final int[] ids = new int[maxLength - 2];
+        private final int[] ids = new int[room()];
         private final StringBuilder cut = new StringBuilder();
         private int count;
 

@@ -9,24 +9,35 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** What a client should know about a text that is not used as it was probably meant. */
-public final class PromptNotices {
+final class PromptNotices {
 
-    /** What other programs take for instructions: a weight of words, a new chunk of tokens, a network to load. */
+    private static final String NETWORK = "<(?:lora|lyco|hypernet):[^<>]{0,200}>";
+    /** What means nothing in a text that is read word for word: a weight of words, a new chunk of tokens, a network to load. */
     private static final Pattern INSTRUCTION = Pattern.compile(
-            "\\([^()]{0,200}:\\s{0,9}[+-]?\\d{0,9}\\.?\\d{1,9}\\s{0,9}\\)|\\bBREAK\\b|<(?:lora|lyco|hypernet):[^<>]{0,200}>");
+            "\\([^()]{0,200}:\\s{0,9}[+-]?\\d{0,9}\\.?\\d{1,9}\\s{0,9}\\)|\\bBREAK\\b|" + NETWORK);
+    /** What means something to webui and nothing here: other words from a step on, words in turn, several prompts, a network to load. */
+    private static final Pattern NOT_UNDERSTOOD = Pattern.compile(
+            "(?<!\\\\)\\[[^\\[\\]]{0,200}(?::\\s{0,9}\\d{0,9}\\.?\\d{1,9}\\s{0,9}|\\|[^\\[\\]]{0,200})\\]|\\bAND\\b|" + NETWORK);
     private static final int MOST_SHOWN = 60;
 
     private PromptNotices() {
     }
 
-    /** All of them. @param what the text is; @param encoding what it became; @param tokens for which there was room */
-    public static List<String> of(String what, String text, ClipTokenizer.Encoding encoding, int tokens) {
+    /** Of a text that is read word for word. @param what it is; @param encoding what it became; @param tokens for which there was room */
+    static List<String> plain(String what, String text, ClipTokenizer.Encoding encoding, int tokens) {
         List<String> notices = new ArrayList<>();
         if (!encoding.cut().isEmpty()) {
             notices.add(cut(what, encoding.cut(), tokens));
         }
-        literal(what, text).ifPresent(notices::add);
+        found(INSTRUCTION, text).ifPresent(words -> notices.add("the " + what + " is read word for word, " + words
+                + " too: weights, BREAK and LoRAs mean nothing in a text"));
         return notices;
+    }
+
+    /** Of a text whose weights and BREAKs are understood. */
+    static List<String> weighted(String what, String text) {
+        return found(NOT_UNDERSTOOD, text).map(words -> "in the " + what + " " + words
+                + " is text: [from:to:when], [one|other], AND and LoRAs mean nothing in it").stream().toList();
     }
 
     /** @param what the text is; @param cut the words for which there was no room */
@@ -35,16 +46,14 @@ public final class PromptNotices {
                 + " characters were cut from its end: " + shortened(cut);
     }
 
-    /** Instructions in the text, which are words like any others here. */
-    static Optional<String> literal(String what, String text) {
+    private static Optional<String> found(Pattern pattern, String text) {
         Set<String> found = new LinkedHashSet<>();
-        Matcher matcher = INSTRUCTION.matcher(text);
+        Matcher matcher = pattern.matcher(text);
         while (matcher.find()) {
             found.add(shortened(matcher.group()));
         }
-        return found.isEmpty() ? Optional.empty() : Optional.of("the " + what + " is read word for word, "
-                + String.join(", ", found.stream().limit(3).toList()) + (found.size() > 3 ? ", …" : "") 
-                + " too: weights, BREAK and LoRAs mean nothing in a text");
+        return found.isEmpty() ? Optional.empty()
+                : Optional.of(String.join(", ", found.stream().limit(3).toList()) + (found.size() > 3 ? ", …" : ""));
     }
 
     private static String shortened(String text) {

@@ -4,11 +4,20 @@ import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.json.Json;
+import io.invadapter.weights.model.FileKind;
 import io.invadapter.weights.safetensors.Safetensors;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
 
 /**
  * Vectors that stand for something no word does (Gal et al., "An Image is Worth One Word", 2022). Where the placeholder occurs in a
@@ -22,14 +31,6 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
     /** The key of stable-diffusion-webui's files. */
     private static final String WEBUI = "emb_params";
     private static final String ENDING = ".safetensors";
-
-    /** What else users have as {@code .safetensors}: part of a tensor's name, and what it is then. */
-    private static final List<List<String>> OTHERS = List.of(
-            List.of("lora", "a LoRA"), List.of("hada_w", "a LoHa"), List.of("lokr_", "a LoKr"), List.of(".eaa.", "an Inv-Adapter"),
-            List.of("ip_adapter.", "an IP-Adapter"), List.of("image_proj.", "an IP-Adapter"),
-            List.of("control_model.", "a ControlNet"), List.of("controlnet_", "a ControlNet"),
-            List.of("model.diffusion_model.", "a whole checkpoint"), List.of("down_blocks.0.attentions.", "a UNet"),
-            List.of("encoder.conv_in.", "a VAE"), List.of("embeddings.token_embedding.", "a text encoder"));
 
     public TextualInversion {
         Objects.requireNonNull(placeholder, "placeholder");
@@ -57,7 +58,7 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
                         + " are for the text encoders of Stable Diffusion XL");
             }
             if (names.size() != 1) {
-                throw new WeightException(file + " is no textual inversion, which has one tensor, but " + kind(names));
+                throw new WeightException(file + " is " + FileKind.of(source) + ", not a textual inversion, which is one tensor");
             }
             String key = names.iterator().next();
             WeightTensor tensor = source.tensor(key);
@@ -87,10 +88,45 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
         }
     }
 
-    /** What a file with such tensors is. */
-    private static String kind(Set<String> names) {
-        return OTHERS.stream().filter(other -> names.stream().anyMatch(name -> name.contains(other.getFirst()))).map(List::getLast).findFirst()
-                .orElse(names.isEmpty() ? "none" : names.size() + " such as " + Json.quote(names.iterator().next()));
+    /**
+     * The files given, and all {@code .safetensors} in the folders given. One in a folder that is no textual inversion of this model
+     * is passed over.
+     *
+     * @param places  files and folders
+     * @param notices told of those passed over
+     * @throws WeightException when a file cannot be read, or the placeholder of one is that of another
+     */
+    public static List<TextualInversion> readAll(List<Path> places, int channels, int room, Consumer<String> notices) {
+        Map<String, TextualInversion> byPlaceholder = new LinkedHashMap<>();
+        for (Path place : places) {
+            if (!Files.isDirectory(place)) {
+                add(read(place, channels, room), byPlaceholder);
+                continue;
+            }
+            for (Path file : filesIn(place)) {
+                try {
+                    add(read(file, channels, room), byPlaceholder);
+                } catch (WeightException e) {
+                    notices.accept(e.getMessage() + "; it is passed over");
+                }
+            }
+        }
+        return List.copyOf(byPlaceholder.values());
+    }
+
+    private static void add(TextualInversion inversion, Map<String, TextualInversion> byPlaceholder) {
+        TextualInversion other = byPlaceholder.putIfAbsent(inversion.placeholder.toLowerCase(Locale.ROOT), inversion);
+        if (other != null && !other.file.equals(inversion.file)) {
+            throw new WeightException(inversion.file + " has the placeholder " + inversion.placeholder + ", as " + other.file + " has");
+        }
+    }
+
+    private static List<Path> filesIn(Path folder) {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.filter(file -> file.toString().endsWith(ENDING)).sorted().toList();
+        } catch (IOException | UncheckedIOException e) {
+            throw new WeightException(folder + " cannot be read: " + e.getMessage(), e);
+        }
     }
 
     /** The number of tokens that the placeholder stands for. */

@@ -38,6 +38,7 @@ class GenerationRequestTest {
         refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
         refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
         refused("the identity's scale must be between 0 and 5, not -0.5", GenerationRequest.builder().identityScale(-0.5));
+        refused("clip skip must be 1 or more, not -1", GenerationRequest.builder().clipSkip(-1));
         // As of a file, see FacePictureTest.
         refused("31 x 64 pixels are too few", GenerationRequest.builder().face(new BufferedImage(31, 64, BufferedImage.TYPE_INT_RGB)));
         GenerationRequest.builder().face(new BufferedImage(32, 32, BufferedImage.TYPE_INT_RGB)).build();
@@ -54,7 +55,7 @@ class GenerationRequestTest {
     private static GenerationRequest without(String name) {
         GenerationRequest all = GenerationRequest.builder().build();
         return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
-                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, 0, 1, 0, 0,
+                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, true, 0, 0, 1, 0, 0,
                 name.equals("identityLayers") ? null : all.identityLayers(),
                 name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(),
                 name.equals("listener") ? null : all.listener(),

@@ -2,12 +2,13 @@ package io.invadapter.weights.model;
 
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.naming.LoraKey;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Predicate;
 
 /** What a weight file is, by the names in it: for the sentence that refuses it where another kind is expected. */
-final class FileKind {
+public final class FileKind {
 
     private static final List<String> EMBEDDING = List.of("emb_params", "string_to_param", "clip_l", "clip_g", "<");
 
@@ -15,7 +16,7 @@ final class FileKind {
     }
 
     /** With its article: {@code a ControlNet}. */
-    static String of(WeightSource file) {
+    public static String of(WeightSource file) {
         Set<String> names = file.names();
         if ("inv-adapter".equals(file.metadata().get("format")) || any(names, name -> name.contains(".eaa."))) {
             return "an Inv-Adapter";
@@ -41,6 +42,9 @@ final class FileKind {
         }
         if (any(names, name -> name.endsWith("token_embedding.weight"))) {
             return "a text encoder";
+        }
+        if (any(names, name -> LoraKey.of(name).isPresent())) {
+            return "a LoRA";
         }
         if (any(names, name -> EMBEDDING.stream().anyMatch(name::startsWith)) || names.size() == 1 && isMatrix(file, names.iterator().next())) {
             return "an embedding (textual inversion)";

@@ -1,0 +1,62 @@
+package io.invadapter.engine.text;
+
+import io.invadapter.weights.DType;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.WeightTensor;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Map;
+import java.util.Set;
+
+/** A text encoder's weights with the vectors of textual inversions below the embeddings of its own tokens. */
+final class ExtendedVocabulary implements WeightSource {
+    private final WeightSource source;
+    private final ClipTextConfig config;
+    /** Not the heap's memory: the embeddings of a whole vocabulary are large. */
+    private final Arena arena = Arena.ofAuto();
+
+    ExtendedVocabulary(WeightSource source, ClipTextConfig config) {
+        this.source = source;
+        this.config = config;
+    }
+
+    @Override
+    public Set<String> names() {
+        return source.names();
+    }
+
+    @Override
+    public WeightTensor tensor(String name) {
+        return name.equals(ClipTextEncoder.TOKENS) && config.addedTokens() > 0
+                ? extended(source.tensor(name, config.vocabularySize(), config.channels())) : source.tensor(name);
+    }
+
+    private WeightTensor extended(WeightTensor own) {
+        long[] shape = own.shape();
+        shape[0] += config.addedTokens();
+        MemorySegment rows = arena.allocate(shape[0] * shape[1] * Float.BYTES, Float.BYTES);
+        long at = own.elements() * Float.BYTES;
+        own.copyTo(rows.asSlice(0, at));
+        for (TextualInversion inversion : config.inversions()) {
+            MemorySegment.copy(inversion.vectors(), 0, rows, ValueLayout.JAVA_FLOAT, at, inversion.vectors().length);
+            at += (long) inversion.vectors().length * Float.BYTES;
+        }
+        return WeightTensor.of(own.name(), DType.F32, rows, shape);
+    }
+
+    @Override
+    public Map<String, String> metadata() {
+        return source.metadata();
+    }
+
+    @Override
+    public String description() {
+        return source.description();
+    }
+
+    @Override
+    public void close() {
+        source.close();
+    }
+}

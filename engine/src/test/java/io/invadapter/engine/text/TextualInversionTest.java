@@ -1,0 +1,146 @@
+package io.invadapter.engine.text;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.weights.DType;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TextualInversionTest {
+    private static final int CHANNELS = 4;
+
+    @TempDir
+    private Path folder;
+    private final List<String> notices = new ArrayList<>();
+
+    private Path write(String name, String key, long[] shape, float... values) {
+        Path file = folder.resolve(name);
+        new SafetensorsWriter().add(key, shape, values).write(file);
+        return file;
+    }
+
+    private Path write(String name, String key, long... shape) {
+        return write(name, key, shape, new float[(int) Arrays.stream(shape).reduce(1, (a, b) -> a * b)]);
+    }
+
+    private List<TextualInversion> read(Path... places) {
+        return TextualInversion.readAll(List.of(places), CHANNELS, 75, notices::add);
+    }
+
+    private String refusal(Path... places) {
+        return assertThrows(WeightException.class, () -> read(places)).getMessage();
+    }
+
+    private static TextualInversion named(String placeholder, int count) {
+        return new TextualInversion(placeholder, new float[count * CHANNELS], CHANNELS, Path.of("x"));
+    }
+
+    @Test
+    void filesOfDiffusersNameTheirPlaceholderThoseOfWebuiAreNamedForIt() {
+        List<TextualInversion> read = read(write("learned_embeds.safetensors", "<sks>", new long[] {2, 4}, 1, 2, 3, 4, 5, 6, 7, 8),
+                write("one.safetensors", "<one>", new long[] {4}, 9, 10, 11, 12), write("amber-style.safetensors", "emb_params", 3, 4));
+        assertEquals(List.of("<sks>", "<one>", "amber-style"), read.stream().map(TextualInversion::placeholder).toList());
+        assertEquals(List.of(2, 1, 3), read.stream().map(TextualInversion::count).toList());
+        assertArrayEquals(new float[] {1, 2, 3, 4, 5, 6, 7, 8}, read.get(0).vectors());
+        assertArrayEquals(new float[] {9, 10, 11, 12}, read.get(1).vectors());
+    }
+
+    @Test
+    void halvesAreReadToo() {
+        Path file = folder.resolve("half.safetensors");
+        new SafetensorsWriter().add("emb_params", DType.F16, new long[] {1, 4}, new float[] {0.5f, -1, 2, 0}).write(file);
+        assertArrayEquals(new float[] {0.5f, -1, 2, 0}, read(file).getFirst().vectors());
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "<sks>|768|was made for another model: its vectors have 768 channels, this model's text encoder 4",
+        "clip_g|1280|was made for another model: its tensors clip_g are for the text encoders of Stable Diffusion XL"})
+    void whatIsForAnotherModelIsRefused(String key, int channels, String sentence) {
+        Path file = write("x.safetensors", key, 1, channels);
+        assertEquals(file + " " + sentence, refusal(file));
+    }
+
+    @Test
+    void otherFilesAreNamedForWhatTheyAre() {
+        Path lora = folder.resolve("lora.safetensors");
+        new SafetensorsWriter().add("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight", new long[] {1, 4}, new float[4])
+                .add("lora_unet_mid_block_attentions_0_proj_in.lora_up.weight", new long[] {4, 1}, new float[4]).write(lora);
+        assertEquals(lora + " is a LoRA, not a textual inversion, which is one tensor", refusal(lora));
+        Path control = folder.resolve("control.safetensors");
+        new SafetensorsWriter().add("control_model.a", new long[] {1}, new float[1]).add("control_model.b", new long[] {1}, new float[1]).write(control);
+        assertEquals(control + " is a ControlNet, not a textual inversion, which is one tensor", refusal(control));
+        assertEquals(folder.resolve("old.pt") + " is a pickle by its name, which is not read: a textual inversion is expected as .safetensors",
+                refusal(folder.resolve("old.pt")));
+        Path cube = write("cube.safetensors", "<a>", 1, 2, 4);
+        assertTrue(refusal(cube).startsWith(cube + " is no textual inversion: its tensor <a> F32 [1, 2, 4]"), refusal(cube));
+    }
+
+    @Test
+    void valuesAreValidated() {
+        Path many = write("many.safetensors", "<a>", 76, 4);
+        assertEquals(many + " holds 76 vectors where a text has room for 75 tokens", refusal(many));
+        assertTrue(refusal(write("nan.safetensors", "<a>", new long[] {4}, 1, Float.NaN, 0, 0)).contains("not finite"));
+        assertTrue(refusal(write("blank.safetensors", " ", 4)).contains("names \" \" as its placeholder"));
+    }
+
+    @Test
+    void inAFolderWhatIsNoneIsPassedOverWithANotice() throws Exception {
+        write("b.safetensors", "emb_params", 1, 4);
+        write("a.safetensors", "<a>", 1, 4);
+        Path other = write("c.safetensors", "<c>", 1, 8);
+        Files.writeString(folder.resolve("notes.txt"), "no weights");
+        assertEquals(List.of("<a>", "b"), read(folder).stream().map(TextualInversion::placeholder).toList());
+        assertEquals(List.of(other + " was made for another model: its vectors have 8 channels, this model's text encoder 4; it is passed over"), notices);
+    }
+
+    @Test
+    void onePlaceholderIsThatOfOneFile() {
+        Path first = write("a.safetensors", "<x>", 1, 4);
+        Path second = write("b.safetensors", "<X>", 1, 4);
+        assertEquals(second + " has the placeholder <X>, as " + first + " has", refusal(first, second));
+        assertEquals(1, read(first, first).size());
+    }
+
+    // --- in texts ---------------------------------------------------------------------------------------------------
+
+    private static int[] ids(ClipTokenizer tokenizer, String text) {
+        int[] ids = tokenizer.encode(text).ids();
+        return Arrays.copyOfRange(ids, 1, 1 + (int) Arrays.stream(ids, 1, ids.length).takeWhile(id -> id != tokenizer.end()).count());
+    }
+
+    @Test
+    void aPlaceholderStandsForItsVectorsWhereverItOccurs() {
+        ClipTokenizer tokenizer = ClipTokenizer.bundled().withPlaceholders(List.of(named("<a>", 2), named("<a>-2", 1), named("art", 1)), 50000);
+        assertArrayEquals(new int[] {320, 50000, 50001, 267, 50000, 50001}, ids(tokenizer, "a <a>, <A>"));
+        assertArrayEquals(new int[] {343, 50000, 50001, 343}, ids(tokenizer, "x<a>x"));
+        assertArrayEquals(new int[] {50002}, ids(tokenizer, "<a>-2"));
+    }
+
+    @Test
+    void oneThatIsAPlainWordIsNotFoundInsideAnother() {
+        ClipTokenizer tokenizer = ClipTokenizer.bundled().withPlaceholders(List.of(named("art", 1)), 50000);
+        assertArrayEquals(new int[] {50000, 267, 50000, 268, 50000}, ids(tokenizer, "Art, art-art"));
+        assertArrayEquals(ids(ClipTokenizer.bundled(), "a smart party"), ids(tokenizer, "a smart party"));
+    }
+
+    @Test
+    void readWordForWordItIsCutInTheMiddle() {
+        ClipTokenizer tokenizer = ClipTokenizer.bundled().withPlaceholders(List.of(named("<a>", 3)), 50000);
+        ClipTokenizer.Encoding encoding = tokenizer.encode("word ".repeat(73) + "<a> end");
+        assertArrayEquals(new int[] {50000, 50001, 49407}, Arrays.copyOfRange(encoding.ids(), 74, 77));
+        assertEquals("<a> end", encoding.cut());
+    }
+}
