@@ -162,8 +162,11 @@ final class CaseFolder implements AutoCloseable {
         }
     }
 
+    /** The networks of files; texts are padded with {@code pad_token_id} of case.json where it says one. */
     StableDiffusion load(ModelFiles files) {
-        return StableDiffusion.load(files, device, System.err::println);
+        StableDiffusion model = StableDiffusion.load(files, device, System.err::println);
+        return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(id.asInt()), model.textEncoder(),
+                model.unet(), model.vae(), model.schedule(), model.sampler())).orElse(model);
     }
 
     EmbeddedAttentionAdapter adapter(Path file, StableDiffusion model) {

@@ -70,7 +70,8 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
         UNetConfig unetConfig = UNetConfig.of(files.unetConfig(), notices);
         VaeConfig vaeConfig = VaeConfig.of(files.vaeConfig(), notices);
         ClipTokenizer ownTokenizer = files.tokenizerFolder().map(folder -> ClipTokenizer.fromFolder(folder, notices))
-                .orElseGet(ClipTokenizer::bundled).withPositions(ownTextConfig.maxTokens());
+                .orElseGet(() -> ClipTokenizer.bundled().withPadding(files.textEncoderConfig().get("pad_token_id").asInt()))
+                .withPositions(ownTextConfig.maxTokens());
         ClipTextConfig textConfig = ownTextConfig.with(
                 TextualInversion.readAll(embeddings, ownTextConfig.channels(), ownTokenizer.room(), notices));
         ClipTokenizer tokenizer = ownTokenizer.withPlaceholders(textConfig.inversions(), textConfig.vocabularySize());
