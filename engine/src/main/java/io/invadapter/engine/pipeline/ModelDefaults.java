@@ -2,6 +2,9 @@ package io.invadapter.engine.pipeline;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.sampling.Ddim;
+import io.invadapter.engine.sampling.Lcm;
+import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.Json;
@@ -38,5 +41,17 @@ record ModelDefaults(int steps, double guidanceScale, String sampler) {
             throw new WeightException(file + ": " + e.getMessage(), e);
         }
         return found;
+    }
+
+    /**
+     * What samples a request: what it names, else what the model's folder does. Else a picture of a person takes DDIM, by which the face
+     * is inverted, and any other the model's own, which a model for few steps cannot do without.
+     */
+    Sampler sampler(GenerationRequest request, Sampler own) {
+        String name = request.sampler().isEmpty() ? sampler : request.sampler();
+        if (!name.isEmpty()) {
+            return Samplers.named(name);
+        }
+        return request.face() == null || own instanceof Lcm ? own : new Ddim();
     }
 }

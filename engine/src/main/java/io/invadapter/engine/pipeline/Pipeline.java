@@ -17,9 +17,7 @@ import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
-import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.IdentityWalk;
-import io.invadapter.engine.sampling.Lcm;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.engine.sampling.Walk;
@@ -354,19 +352,9 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    /**
-     * What samples it: what it names, else what the model's folder names in {@code invadapter.json}. Else a picture of a person takes
-     * DDIM, by which the face is inverted, and any other what the model's own configuration names, which a model for few steps cannot do
-     * without.
-     *
-     * @throws InvalidRequestException when there is no sampler of that name
-     */
+    /** @throws InvalidRequestException when there is no sampler of the name in {@code request} */
     Sampler sampler(GenerationRequest request) {
-        String name = request.sampler().isEmpty() ? defaults.sampler() : request.sampler();
-        if (!name.isEmpty()) {
-            return Samplers.named(name);
-        }
-        return request.face() == null || model().sampler() instanceof Lcm ? model().sampler() : new Ddim();
+        return defaults.sampler(request, model().sampler());
     }
 
     /**
