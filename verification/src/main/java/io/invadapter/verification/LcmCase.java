@@ -1,19 +1,17 @@
 package io.invadapter.verification;
 
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
-import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.GuidanceEmbedding;
 import io.invadapter.engine.unet.UNet;
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
-import io.invadapter.kernels.Scope;
-import io.invadapter.kernels.Tensor;
 import io.invadapter.verification.Verification.Part;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.JsonValue;
@@ -91,36 +89,29 @@ final class LcmCase implements GoldenCase {
         if (!parts.contains(Part.LOOPS)) {
             return;
         }
-        float[] guidance = embedding(folder.parameters().get("guidance"));
-        float[] noises = folder.values(draws);
-        int size = start.values().length;
+        JsonValue guidance = folder.parameters().get("guidance");
         List<Latents> latents = new ArrayList<>(List.of(start));
+        try (Diffusion diffusion = new Diffusion(device, unet, schedule)) {
+            diffusion.generate(start, List.of(new Diffusion.Guidance(context[0], context[0], guidance.asDouble())), walk,
+                    given(folder.values(draws), draws, start), null, (done, all, x) -> latents.add(x.get()));
+        }
         List<Latents> predictions = new ArrayList<>();
-        for (Step step : walk.steps()) {
-            Latents x = latents.getLast();
-            Latents output = like(start, predict(x, step.timestep(), guidance));
-            int drawn = predictions.size() * size;
-            if (step.noise() && drawn + size > noises.length) {
-                throw new WeightException(folder.golden().description() + ": '" + draws + "' has too few rows for " + walk.steps().size() + " steps");
-            }
-            predictions.add(output);
-            latents.add(move(step, step.noise() ? List.of(x, output, like(start, Arrays.copyOfRange(noises, drawn, drawn + size))) : List.of(x, output)));
+        for (int i = 0; i < walk.steps().size(); i++) {
+            predictions.add(like(start, predict(latents.get(i), walk.steps().get(i).timestep(), embedding(guidance))));
         }
         results.put("loop." + name, latents.getLast().values());
         results.put("loop.latents." + name, Latents.stack(latents.subList(1, latents.size())).values());
         results.put("loop.eps." + name, Latents.stack(predictions).values());
     }
 
-    private Latents move(Step step, List<Latents> terms) {
-        float[] factors = new float[terms.size()];
-        for (int i = 0; i < factors.length; i++) {
-            factors[i] = (float) step.move()[0][i];
-        }
-        try (Scope scope = device.scope()) {
-            Tensor[] uploaded = terms.stream().map(term -> term.upload(device, DataType.FLOAT32)).toArray(Tensor[]::new);
-            device.combine(List.of(uploaded[0]), device.upload(DataType.FLOAT32, factors, 1, 1, factors.length), uploaded);
-            return Latents.download(device, uploaded[0]);
-        }
+    private FreshNoise given(float[] noises, String draws, Latents shape) {
+        int size = shape.values().length;
+        return step -> {
+            if ((step + 1) * size > noises.length) {
+                throw new WeightException(folder.golden().description() + ": '" + draws + "' has no row for step " + (step + 1));
+            }
+            return like(shape, Arrays.copyOfRange(noises, step * size, (step + 1) * size));
+        };
     }
 
     private static Latents like(Latents shape, float[] values) {

@@ -154,7 +154,7 @@ public final class Batch {
                 Prompt negative = read("negative prompt", request.negativePrompt(), request.promptSyntax(), order);
                 int chunks = Math.max(prompt.chunks().size(), negative.chunks().size());
                 guidance.put(order, new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
-                        encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), request.guidanceScale(),
+                        encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), Math.max(1, request.guidanceScale()),
                         request.guidanceRescale()));
                 if (request.identityScale() != 0) {
                     Prompt caption = read("caption", request.caption(), false, order);

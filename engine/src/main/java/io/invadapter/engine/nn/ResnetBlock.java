@@ -39,7 +39,7 @@ public final class ResnetBlock {
 
     /**
      * @param x    {@code [B, H, W, in]}
-     * @param projected a row of what {@link TimeProjections#forward} wrote, or {@code null}
+     * @param projected a row of what {@link TimeProjections#forward} wrote, or one for each row of x, or {@code null}
      */
     public Tensor forward(Tensor x, Tensor projected) {
         try (Scope scope = device.scope()) {
@@ -56,7 +56,7 @@ public final class ResnetBlock {
     }
 
     private Tensor forward(Tensor x, Tensor normed, Tensor projected, Scope scope) {
-        Tensor shift = time == null ? null : time.of(projected);
+        Tensor shift = time == null ? null : time.of(device, projected);
         Tensor h = device.conv2d(normed, conv1, shift, null);
         scope.release(normed);
         Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);

@@ -33,9 +33,13 @@ public final class TimeProjections {
             this.count = count;
         }
 
-        /** Out of a row of what {@link TimeProjections#forward} wrote: {@code [1, out]}. */
-        public Tensor of(Tensor projected) {
-            return projected.columns(from, count);
+        /** Out of rows of what {@link TimeProjections#forward} wrote, one for all of a batch or one for each: {@code [N, out]}. */
+        public Tensor of(Device device, Tensor projected) {
+            Tensor[] rows = new Tensor[projected.batch()];
+            for (int i = 0; i < rows.length; i++) {
+                rows[i] = projected.rows(i, 1).columns(from, count);
+            }
+            return rows.length == 1 ? rows[0] : device.concat(0, rows);
         }
     }
 

@@ -321,10 +321,6 @@ public final class Pipeline implements AutoCloseable {
         if (model().unet().config().inpainting()) {
             throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
         }
-        if (model().unet().config().guidanceChannels() > 0) {
-            throw new InvalidRequestException("this model takes the guidance as an input (time_cond_proj_dim), which this version makes no pictures with;"
-                    + " expected the model that it was made of, with its LCM as a LoRA");
-        }
     }
 
     private static void requireLoras(GenerationRequest request) {

@@ -24,9 +24,6 @@ import java.util.stream.IntStream;
  * and values of the texts, is computed when a request starts.
  */
 final class DenoisingPlan implements AutoCloseable {
-    /** Timesteps that are embedded together where that pays: of most walks all. */
-    private static final int MOST_TIMES = 64;
-
     /**
      * Everything that decides which operators a step consists of.
      *
@@ -113,9 +110,7 @@ final class DenoisingPlan implements AutoCloseable {
     private final EmbeddedAttentionAdapter adapter;
     private final Shape shape;
     private final int identityRows;
-    private final Tensor timesteps;
-    private final Tensor times;
-    private final Tensor time;
+    private final StepTimes times;
     /** {@code [pictures, registers, terms]}: of this step, for each picture. */
     private final Tensor moves;
     /** {@code [pictures, 1, 2]}: of the negative prompt's row and of the prompt's, where guidance is rescaled; else {@code null}. */
@@ -153,10 +148,8 @@ final class DenoisingPlan implements AutoCloseable {
         int rows = identityRows + shape.rows();
         // In a scope until all of it is there: when memory runs out in between, nothing stays behind.
         try (Scope scope = device.scope()) {
-            int together = device.prefersLargeBatches() ? MOST_TIMES : 1;
-            timesteps = own(DataType.FLOAT32, together);
-            times = own(unet.times(together));
-            time = own(unet.times(1));
+            times = new StepTimes(device, unet, rows);
+            times.tensors().forEach(this::own);
             moves = own(DataType.FLOAT32, pictures, shape.registers, shape.terms());
             for (int i = 0; i < shape.registers; i++) {
                 registers.add(own(DataType.FLOAT32, pictures, shape.height, shape.width, channels));
@@ -212,6 +205,7 @@ final class DenoisingPlan implements AutoCloseable {
         this.guided = guided;
         this.freshNoise = freshNoise;
         device.write(registers.getFirst(), start.channelsLast());
+        times.start(scalesOfRows());
         if (guidance != null) {
             device.write(guidance, guidanceFactors());
             device.write(rescale, guided.amounts);
@@ -223,6 +217,14 @@ final class DenoisingPlan implements AutoCloseable {
             unet.project(text.contexts, text.features);
             row += rows;
         }
+    }
+
+    /** What a network that takes the guidance is told: it makes the guided prediction from the prompt's row alone. */
+    private float[] scalesOfRows() {
+        float[] scales = new float[identityRows + guided.scales.length];
+        Arrays.fill(scales, 0, identityRows, 1);
+        System.arraycopy(guided.scales, 0, scales, identityRows, guided.scales.length);
+        return scales;
     }
 
     private float[] guidanceFactors() {
@@ -265,7 +267,7 @@ final class DenoisingPlan implements AutoCloseable {
     void step(int step, IntPredicate wanted) {
         // One scope for all of it: one pass of the device's pool, whatever it consists of.
         try (Scope scope = device.scope()) {
-            embedTime(step);
+            times.embed(walk, step);
             device.write(moves, moves(walk.steps().get(step)));
             if (walk.steps().get(step).noise()) {
                 device.write(noise, freshNoise.draw(step).channelsLast());
@@ -286,8 +288,8 @@ final class DenoisingPlan implements AutoCloseable {
         int picture = 0;
         for (Part part : shape.parts) {
             for (int i = 0; i < part.pictures; i++, picture++) {
-                // What is guided and rescaled stands in the prompt's place.
-                double scale = part.rescaled ? 1 : guided.scales[picture];
+                // What is guided already stands in the prompt's place.
+                double scale = part.rescaled || !part.guided ? 1 : guided.scales[picture];
                 for (double[] move : step.move()) {
                     for (int register = 0; register < shape.registers; register++) {
                         factors.put((float) move[register]);
@@ -301,21 +303,6 @@ final class DenoisingPlan implements AutoCloseable {
             }
         }
         return factors.array();
-    }
-
-    /** The step's time for the recordings; with it, from time to time, those of the steps to come. */
-    private void embedTime(int step) {
-        int row = step % times.batch();
-        if (row == 0) {
-            int count = Math.min(times.batch(), walk.steps().size() - step);
-            float[] values = new float[count];
-            for (int i = 0; i < count; i++) {
-                values[i] = (float) walk.steps().get(step + i).timestep();
-            }
-            device.write(timesteps.rows(0, count), values);
-            unet.embed(timesteps.rows(0, count), null, times.rows(0, count));
-        }
-        device.copy(times.rows(row, 1), time);
     }
 
     Latents latents() {
@@ -383,7 +370,7 @@ final class DenoisingPlan implements AutoCloseable {
         Tensor latents = registers.getFirst();
         Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
                 : device.toActivations(identityLatents, latents);
-        Tensor predicted = unet.forward(batch, time, text,
+        Tensor predicted = unet.forward(batch, times.of(0, people + part.rows()), text,
                 adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
         moveIdentities(identityLatents, predicted.rows(0, people));
         move(part, 0, predicted.rows(people, part.rows()));
@@ -392,7 +379,8 @@ final class DenoisingPlan implements AutoCloseable {
     private void identityPass(int first, TextFeatures captions) {
         try (Scope scope = device.scope()) {
             Tensor own = identityLatents.rows(first, captions.rows());
-            moveIdentities(own, unet.forward(device.toActivations(own), time, captions, adapter.record(features, first)));
+            moveIdentities(own, unet.forward(device.toActivations(own), times.of(first, captions.rows()), captions,
+                    adapter.record(features, first)));
         }
     }
 
@@ -404,8 +392,8 @@ final class DenoisingPlan implements AutoCloseable {
         Tensor own = registers.getFirst().rows(firstPicture, part.pictures);
         AttentionHook identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
                 rowScales.rows(firstRow, part.rows()), shape.people.layers) : AttentionHook.NONE;
-        move(part, firstPicture, unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own), time, text,
-                identity));
+        move(part, firstPicture, unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own),
+                times.of(firstRow, part.rows()), text, identity));
     }
 
     private void move(Part part, int first, Tensor predicted) {

@@ -230,13 +230,13 @@ public final class Diffusion implements AutoCloseable {
         };
     }
 
-    private static DenoisingPlan.Guided guided(List<Guidance> guidance) {
+    private DenoisingPlan.Guided guided(List<Guidance> guidance) {
         float[] scales = new float[guidance.size()];
         float[] amounts = new float[scales.length];
         for (int i = 0; i < scales.length; i++) {
             Guidance own = guidance.get(i);
             // A picture that wants none beside one that does: of eps_negative + 1 (eps_prompt - eps_negative) only eps_prompt is left.
-            scales[i] = (float) Math.max(1, own.scale);
+            scales[i] = (float) (takesGuidance() ? own.scale : Math.max(1, own.scale));
             amounts[i] = own.isRescaled() ? (float) own.rescale : 0;
         }
         return new DenoisingPlan.Guided(scales, amounts);
@@ -268,8 +268,14 @@ public final class Diffusion implements AutoCloseable {
     }
 
     private DenoisingPlan.Part part(List<Guidance> guidance, boolean customised) {
-        return new DenoisingPlan.Part(guidance.size(), tokens(guidance.getFirst().prompt), guidance.stream().anyMatch(Guidance::isGuided),
-                guidance.stream().anyMatch(Guidance::isRescaled), customised);
+        boolean rows = !takesGuidance();
+        return new DenoisingPlan.Part(guidance.size(), tokens(guidance.getFirst().prompt), rows && guidance.stream().anyMatch(Guidance::isGuided),
+                rows && guidance.stream().anyMatch(Guidance::isRescaled), customised);
+    }
+
+    /** Whether the network is told the scale, and needs no negative prompt. */
+    private boolean takesGuidance() {
+        return unet.config().guidanceChannels() > 0;
     }
 
     private int tokens(float[] text) {

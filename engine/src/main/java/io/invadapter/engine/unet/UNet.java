@@ -244,7 +244,7 @@ public final class UNet implements AutoCloseable {
      * One pass.
      *
      * @param latents  {@code [B, h, w, in]} in the device's precision
-     * @param time     what the timestep adds, the same for all rows: one row of {@link #times}
+     * @param time     what the timestep adds: a row of {@link #times} for all, or one for each
      * @param text     keys and values of the text of each row
      * @param hook     what the attention layers look at besides
      * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope

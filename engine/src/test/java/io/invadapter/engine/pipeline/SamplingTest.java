@@ -35,6 +35,8 @@ import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -239,16 +241,7 @@ class SamplingTest {
 
     @Test
     void aRequestNamesItsSamplerOrGetsTheModels(@TempDir Path folder) throws Exception {
-        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
-            for (Path file : files.toList()) {
-                Path copy = folder.resolve(BundledModel.directory().relativize(file).toString());
-                if (Files.isDirectory(file)) {
-                    Files.createDirectories(copy);
-                } else {
-                    Files.copy(file, copy);
-                }
-            }
-        }
+        copyOfTheModel(folder);
         Path config = folder.resolve("scheduler/scheduler_config.json");
         Files.writeString(config, Files.readString(config).replace("DDIMScheduler", "EulerAncestralDiscreteScheduler"));
         try (Pipeline pipeline = Pictures.builder(IdentityBudget.NONE).model(folder).open()) {
@@ -268,6 +261,53 @@ class SamplingTest {
         Files.writeString(folder.resolve("invadapter.json"), "{\"sampler\": \"Oiler\"}");
         Exception e = assertThrows(RuntimeException.class, () -> Pictures.builder(IdentityBudget.NONE).model(folder).open());
         assertTrue(e.getMessage().contains("invadapter.json: there is no sampler \"Oiler\""), e.getMessage());
+    }
+
+    /** A network that takes the guidance itself needs no negative row, and each picture, and the face, has its own beside the others. */
+    @Test
+    void aNetworkMayTakeTheGuidanceItself(@TempDir Path folder) throws Exception {
+        copyOfTheModel(folder);
+        Path config = folder.resolve("unet/config.json");
+        Files.writeString(config, Json.read(config).with("time_cond_proj_dim", 8).toString());
+        Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+        Files.delete(weights);
+        SafetensorsWriter writer = new SafetensorsWriter();
+        try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
+            bundled.names().forEach(name -> writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats()));
+        }
+        float[] projection = new float[MODEL.unet().config().blockChannels()[0] * 8];
+        for (int i = 0; i < projection.length; i++) {
+            projection[i] = (float) Math.sin(i) / 4;
+        }
+        writer.add("time_embedding.cond_proj.weight", new long[] {projection.length / 8, 8}, projection).write(weights);
+        List<GenerationRequest> requests = List.of(request(FACES.get(0), "a person", 1).sampler("LCM").guidanceScale(4).size(0, 0).build(),
+                request(null, "a person", 1).sampler("LCM").guidanceScale(2).size(0, 0).build());
+        WatchedDevice batching = new WatchedDevice();
+        batching.prefersLargeBatches = true;
+        try (Pipeline apart = Pictures.builder(IdentityBudget.NONE).model(folder).open();
+                Pipeline together = Pictures.builder(IdentityBudget.NONE).model(folder).open(() -> batching)) {
+            List<GenerationResult> alone = requests.stream().map(apart::generate).toList();
+            List<GenerationResult> beside = together.generate(requests);
+            for (int i = 0; i < 2; i++) {
+                Pictures.assertClose(alone.get(i), beside.get(i));
+            }
+            float[] two = latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(2));
+            assertTrue(difference(two, latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(4))) > 0.01);
+            assertArrayEquals(two, latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(2).negativePrompt("hat")));
+        }
+    }
+
+    private static void copyOfTheModel(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
+            for (Path file : files.toList()) {
+                Path copy = folder.resolve(BundledModel.directory().relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(copy);
+                } else {
+                    Files.copy(file, copy);
+                }
+            }
+        }
     }
 
     /** As it is written into pictures. */
