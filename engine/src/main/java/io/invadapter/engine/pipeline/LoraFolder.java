@@ -1,6 +1,7 @@
 package io.invadapter.engine.pipeline;
 
 import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.text.LoraTags;
 import java.io.IOException;
@@ -65,6 +66,16 @@ public final class LoraFolder {
      */
     public static List<String> tags(String prompt) {
         return LoraTags.cut(prompt).tags().stream().map(LoraTags.Tag::written).toList();
+    }
+
+    /** @throws InvalidRequestException when the prompt asks for a LoRA that the request does not have */
+    static void requireFound(GenerationRequest request) {
+        for (LoraTags.Tag tag : LoraTags.cut(request.prompt()).tags()) {
+            if (request.loras().stream().noneMatch(lora -> lora.name().equalsIgnoreCase(tag.name()))) {
+                throw new InvalidRequestException(tag.written() + " in the prompt asks for a LoRA, and the request has none of that name; a LoraFolder "
+                        + "finds those that a prompt asks for");
+            }
+        }
     }
 
     private Path file(LoraTags.Tag tag) {

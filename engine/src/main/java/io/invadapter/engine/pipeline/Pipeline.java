@@ -21,7 +21,6 @@ import io.invadapter.engine.sampling.IdentityWalk;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
 import io.invadapter.engine.sampling.Walk;
-import io.invadapter.engine.text.LoraTags;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
@@ -313,22 +312,13 @@ public final class Pipeline implements AutoCloseable {
         if (request.face() != null && adapter == null) {
             throw new InvalidRequestException("a face needs an adapter: none was given for this model");
         }
-        requireLoras(request);
+        LoraFolder.requireFound(request);
         return new Order(filled, Batch.Kind.of(filled, sampler));
     }
 
     private void refuseOtherModels() {
         if (model().unet().config().inpainting()) {
             throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
-        }
-    }
-
-    private static void requireLoras(GenerationRequest request) {
-        for (LoraTags.Tag tag : LoraTags.cut(request.prompt()).tags()) {
-            if (request.loras().stream().noneMatch(lora -> lora.name().equalsIgnoreCase(tag.name()))) {
-                throw new InvalidRequestException(tag.written() + " in the prompt asks for a LoRA, and the request has none of that name; a LoraFolder "
-                        + "finds those that a prompt asks for");
-            }
         }
     }
 
