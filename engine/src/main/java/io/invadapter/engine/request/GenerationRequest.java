@@ -28,7 +28,8 @@ import java.util.Objects;
  *                      as {@code <lora:name:0.8>} must be among them: {@link io.invadapter.engine.pipeline.LoraFolder} finds it
  */
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
-        String sampler, double guidanceScale, double guidanceRescale, double identityScale, boolean promptSyntax, int clipSkip, long seed, int count, int width, int height,
+        String sampler, double guidanceScale, double guidanceRescale, double identityScale, boolean promptSyntax, int clipSkip,
+        long seed, int count, int width, int height,
         IdentityLayers identityLayers, IdentityRows identityRows, List<LoraUse> loras, ProgressListener listener, Cancellation cancellation) {
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
