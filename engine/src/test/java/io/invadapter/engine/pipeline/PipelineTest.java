@@ -414,8 +414,8 @@ class PipelineTest {
 
     @Test
     void requestsThatCannotShareABatchAreTold() {
-        assertEquals("requests of one batch must agree in size, steps, identity layers, identity rows and LoRAs: one asks for 64x64 pixels "
-                + "in 3 steps with identity layers BOTH and identity rows PROMPT, another for 128x128 pixels in 3 steps with identity "
+        assertEquals("requests of one batch must agree in size, steps, sampler, identity layers, identity rows and LoRAs: one asks for 64x64 pixels "
+                + "in 3 steps of DDIM with identity layers BOTH and identity rows PROMPT, another for 128x128 pixels in 3 steps of DDIM with identity "
                 + "layers BOTH and identity rows BOTH",
                 assertThrows(InvalidRequestException.class, () -> pipeline.generate(List.of(request(null, "a", 1).build(),
                         request(null, "a", 1).size(0, 0).identityRows(IdentityRows.BOTH).build()))).getMessage());
