@@ -182,6 +182,16 @@ class SingleFileTest {
     }
 
     @Test
+    void theProjectionOfTextsIsTheEncoders() {
+        Path path = folder.resolve("model.safetensors");
+        SmallModel.sd15Like().checkpoint(TEXT).add("cond_stage_model.transformer.text_projection.weight", new long[] {2, 64}, new float[128]).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertArrayEquals(new long[] {2, 64}, files.textEncoder().tensor("text_projection.weight").shape());
+            assertEquals(Set.of(), files.otherTensors());
+        }
+    }
+
+    @Test
     void theTableOfTheNoiseIsHandedOn() {
         Path path = folder.resolve("model.safetensors");
         SmallModel.sd15Like().checkpoint(TEXT).add("alphas_cumprod", new long[] {3}, new float[] {0.75f, 0.5f, 0.25f}).write(path);

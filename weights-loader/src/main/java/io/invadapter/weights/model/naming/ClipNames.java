@@ -14,7 +14,6 @@ public final class ClipNames {
         Renaming renaming = new Renaming(source, names, prefix);
         for (String start : new String[] {"", "text_model."}) {
             renaming.drop(start + "embeddings.position_ids");
-            renaming.drop(start + "text_projection.");
             renaming.drop(start + "logit_scale");
         }
         renaming.move("text_model.", "");
