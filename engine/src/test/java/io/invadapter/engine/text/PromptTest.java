@@ -174,6 +174,14 @@ class PromptTest {
                 .map(span -> span.isBreak() ? "BREAK" : String.valueOf((float) span.weight())).collect(Collectors.joining(" ")));
     }
 
+    @ParameterizedTest
+    @CsvSource({"55, 56", "54, 75"})
+    void aCommaCountsUpToTwentyTokensBeforeTheEndOfAChunk(int wordsBefore, int tokens) {
+        Prompt prompt = weighted("word ".repeat(wordsBefore) + ", " + "word ".repeat(30));
+        assertEquals(2, prompt.chunks().size());
+        assertEquals(tokens, Arrays.stream(prompt.chunks().getFirst().ids()).filter(id -> id < 49406).count());
+    }
+
     @Test
     void theShorterTextIsFilledWithEmptyChunks() {
         Prompt two = weighted("a BREAK b").padded(3, TOKENIZER);

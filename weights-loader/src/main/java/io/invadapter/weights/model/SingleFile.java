@@ -88,7 +88,6 @@ final class SingleFile {
         FileMetadata.refuseOtherModels(file, second);
         beside.checkTextEncoder(textEncoderConfig, openClip);
         if (FileMetadata.encoderLayer(file) > (second ? 2 : 1)) {
-            // Told of as a key that is not known: most programs take the layer that the model was made with whatever the file says.
             textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
         }
         List<String> notices = new ArrayList<>();
