@@ -11,8 +11,8 @@ import java.util.regex.Pattern;
 /**
  * Weights and divisions in a prompt, as stable-diffusion-webui has them: {@code (word)} weighs 1.1 times as much, {@code (word:1.3)} 1.3
  * times, {@code [word]} 1/1.1 times, one inside another the product; brackets that are not closed reach to the end, and those that
- * are not opened are text. A backslash makes a bracket, or a backslash, text. The word BREAK ends a chunk, inside brackets too (where
- * webui takes it for a word of negative weight).
+ * are not opened are text. A backslash makes a bracket, or a backslash, text; before anything else it is nothing. The word BREAK ends a
+ * chunk, inside brackets too (where webui takes it for a word of negative weight).
  */
 final class PromptSyntax {
     private static final double MORE = 1.1;
@@ -21,7 +21,7 @@ final class PromptSyntax {
     private static final int MOST_OPEN = 100;
     private static final double MOST_WEIGHT = 1000;
 
-    private static final Pattern PIECE = Pattern.compile("\\\\[()\\[\\]\\\\]|[(\\[\\])]|:([+-]?(?:\\d++\\.?\\d*+|\\.\\d++))\\)|[^\\\\()\\[\\]:]++|[\\\\:]");
+    private static final Pattern PIECE = Pattern.compile("\\\\[()\\[\\]\\\\]?+|[(\\[\\])]|:\\s*+([+-]?(?:\\d++\\.?\\d*+|\\.\\d++))\\s*+\\)|[^\\\\()\\[\\]:]++|:");
     private static final Pattern BREAK = Pattern.compile("\\bBREAK\\b", Pattern.UNICODE_CHARACTER_CLASS);
 
     /** A piece of a prompt. @param isBreak whether it is none, but the end of a chunk */
@@ -58,7 +58,7 @@ final class PromptSyntax {
     }
 
     private void read(String piece, String weight) {
-        if (piece.length() == 2 && piece.charAt(0) == '\\') {
+        if (piece.startsWith("\\")) {
             add(piece.substring(1));
         } else if (piece.equals("(")) {
             open(round);
