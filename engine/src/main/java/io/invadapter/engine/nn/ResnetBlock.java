@@ -56,12 +56,31 @@ public final class ResnetBlock {
     }
 
     private Tensor forward(Tensor x, Tensor normed, Tensor projected, Scope scope) {
-        Tensor shift = time == null ? null : time.of(device, projected);
-        Tensor h = device.conv2d(normed, conv1, shift, null);
+        Tensor h = inner(normed, projected);
         scope.release(normed);
         Tensor normed2 = device.groupNorm(h, norm2, groups, epsilon, true);
         scope.release(h);
+        return outer(normed2, x);
+    }
+
+    // --- in parts, for whoever computes the norms otherwise: outer(norm2(inner(norm1(x), ..)), x) --------------------
+
+    public Device.Norm norm1() {
+        return norm1;
+    }
+
+    public Device.Norm norm2() {
+        return norm2;
+    }
+
+    /** {@code conv1(normed) + time}, in the current scope. */
+    public Tensor inner(Tensor normed, Tensor projected) {
+        return device.conv2d(normed, conv1, time == null ? null : time.of(device, projected), null);
+    }
+
+    /** {@code x + conv2(normed)}, in the current scope. */
+    public Tensor outer(Tensor normed, Tensor x) {
         Tensor residual = shortcut == null ? x : device.linear(x, shortcut, Device.Activation.NONE, null);
-        return device.conv2d(normed2, conv2, null, residual);
+        return device.conv2d(normed, conv2, null, residual);
     }
 }

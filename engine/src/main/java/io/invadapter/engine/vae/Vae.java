@@ -27,7 +27,7 @@ public final class Vae implements AutoCloseable {
     private final VaeConfig config;
     private final int groups;
 
-    private final Device.Convolution encoderIn;
+    /** The finest first: each with what leads to the next, and the first with what leads from the picture. */
     private final List<Level> encoderLevels = new ArrayList<>();
     private final Middle encoderMiddle;
     private final Device.Norm encoderNorm;
@@ -37,13 +37,8 @@ public final class Vae implements AutoCloseable {
     private final Device.Convolution postQuantization;
     private final Device.Convolution decoderIn;
     private final Middle decoderMiddle;
+    /** The coarsest first: each with what leads from the one before, and the last with what leads to the picture. */
     private final List<Level> decoderLevels = new ArrayList<>();
-    private final Device.Norm decoderNorm;
-    private final Device.Convolution decoderOut;
-
-    /** ResNet blocks of one size and the convolution that leads to the next, or {@code null}. */
-    private record Level(List<ResnetBlock> resnets, Device.Convolution resize) {
-    }
 
     /**
      * The encoder's result: a normal distribution for each latent.
@@ -80,15 +75,20 @@ public final class Vae implements AutoCloseable {
         DataType type = device.precision().type();
 
         Weights encoder = w.in("encoder");
-        encoderIn = encoder.convolution("conv_in", IMAGE_CHANNELS, channels[0], 3);
         int c = channels[0];
-        for (int level = 0; level <= last; level++) {
-            Weights block = encoder.in("down_blocks").in("" + level);
-            List<ResnetBlock> resnets = resnets(block, c, channels[level], config.layers());
-            c = channels[level];
-            // Padded on the right and below only, as the original implementation does.
-            encoderLevels.add(new Level(resnets, level == last ? null
-                    : block.convolution("downsamplers.0.conv", c, c, 3, 2, new Device.Padding(0, 0, 1, 1), type)));
+        for (int i = 0; i <= last; i++) {
+            Level level = level();
+            if (i == 0) {
+                level.convolution(encoder.convolution("conv_in", IMAGE_CHANNELS, c, 3));
+            }
+            Weights block = encoder.in("down_blocks").in("" + i);
+            resnets(level, block, c, channels[i], config.layers());
+            c = channels[i];
+            if (i < last) {
+                // Padded on the right and below only, as the original implementation does.
+                level.halving(block.convolution("downsamplers.0.conv", c, c, 3, 2, new Device.Padding(0, 0, 1, 1), type));
+            }
+            encoderLevels.add(level);
         }
         encoderMiddle = new Middle(encoder.in("mid_block"), c);
         encoderNorm = encoder.norm("conv_norm_out", c);
@@ -102,23 +102,28 @@ public final class Vae implements AutoCloseable {
         Weights decoder = w.in("decoder");
         decoderIn = decoder.convolution("conv_in", latentChannels, c, 3);
         decoderMiddle = new Middle(decoder.in("mid_block"), c);
-        for (int up = 0; up <= last; up++) {
-            int out = channels[last - up];
-            Weights block = decoder.in("up_blocks").in("" + up);
-            List<ResnetBlock> resnets = resnets(block, c, out, config.layers() + 1);
+        for (int i = 0; i <= last; i++) {
+            Level level = level();
+            if (i > 0) {
+                level.doubling(decoder.in("up_blocks").in("" + (i - 1)).convolution("upsamplers.0.conv", c, c, 3));
+            }
+            int out = channels[last - i];
+            resnets(level, decoder.in("up_blocks").in("" + i), c, out, config.layers() + 1);
             c = out;
-            decoderLevels.add(new Level(resnets, up == last ? null : block.convolution("upsamplers.0.conv", c, c, 3)));
+            decoderLevels.add(level);
         }
-        decoderNorm = decoder.norm("conv_norm_out", c);
-        decoderOut = decoder.convolution("conv_out", c, IMAGE_CHANNELS, 3, 1, Device.Padding.same(1), DataType.FLOAT32);
+        decoderLevels.getLast().norm(decoder.norm("conv_norm_out", c))
+                .convolution(decoder.convolution("conv_out", c, IMAGE_CHANNELS, 3, 1, Device.Padding.same(1), DataType.FLOAT32));
     }
 
-    private List<ResnetBlock> resnets(Weights block, int in, int out, int count) {
-        List<ResnetBlock> resnets = new ArrayList<>();
+    private Level level() {
+        return new Level(device, groups, NORM_EPSILON);
+    }
+
+    private void resnets(Level level, Weights block, int in, int out, int count) {
         for (int i = 0; i < count; i++) {
-            resnets.add(new ResnetBlock(block.in("resnets").in("" + i), i == 0 ? in : out, out, null, groups, NORM_EPSILON));
+            level.resnet(new ResnetBlock(block.in("resnets").in("" + i), i == 0 ? in : out, out, null, groups, NORM_EPSILON));
         }
-        return resnets;
     }
 
     /** What the latents are multiplied by before the UNet sees them. */
@@ -139,9 +144,8 @@ public final class Vae implements AutoCloseable {
     public Distribution encode(float[] image, int height, int width) {
         try (Scope scope = device.scope()) {
             Tensor h = new Latents(image, 1, IMAGE_CHANNELS, height, width).upload(device, device.precision().type());
-            h = device.conv2d(h, encoderIn, null, null);
             for (Level level : encoderLevels) {
-                h = through(h, level, 0);
+                h = level.forward(scope, h);
             }
             h = encoderMiddle.forward(h);
             h = device.groupNorm(h, encoderNorm, groups, NORM_EPSILON, true);
@@ -163,11 +167,23 @@ public final class Vae implements AutoCloseable {
         }
     }
 
-    /** Bytes that {@link #decode} holds at least at once: in the first ResNet block of the full size its input, the norm, a result. */
+    /**
+     * Bytes that {@link #decode} holds at least at once, in strips where that takes less: of its maps, not what the device needs to
+     * compute them.
+     */
     public long leastBytes(int width, int height) {
         int[] channels = config.channels();
-        long ofPixel = 2L * channels[Math.min(1, channels.length - 1)] + channels[0];
-        return ofPixel * device.precision().type().bytes() * width * height;
+        int last = channels.length - 1;
+        // In the attention: its input, the normed one, three projections, the result.
+        long most = config.middleAttention()
+                ? 6L * channels[last] * (width / factor()) * (height / factor()) * device.precision().type().bytes() : 0;
+        int in = channels[last];
+        for (int i = 0; i <= last; i++) {
+            int shrunk = 1 << last - Math.max(0, i - 1);
+            most = Math.max(most, decoderLevels.get(i).leastBytes(height / shrunk, width / shrunk, in));
+            in = channels[last - i];
+        }
+        return most;
     }
 
     /** @param latents unscaled, of any batch; @return {@code [B, 3, H, W]}, about [-1, 1] */
@@ -189,31 +205,19 @@ public final class Vae implements AutoCloseable {
             }
             h = device.conv2d(h, decoderIn, null, null);
             h = decoderMiddle.forward(h);
-            for (Level level : decoderLevels) {
-                Tensor next = through(h, level, 2);
-                scope.release(h);
-                h = next;
+            for (Level level : decoderLevels.subList(0, decoderLevels.size() - 1)) {
+                h = level.forward(scope, h);
             }
-            Tensor normed = device.groupNorm(h, decoderNorm, groups, NORM_EPSILON, true);
-            scope.release(h);
-            return Latents.download(device, device.conv2d(normed, decoderOut, null, null)).values();
-        }
-    }
-
-    /** One level; {@code scale} 2 doubles the size before the last convolution. */
-    private Tensor through(Tensor x, Level level, int scale) {
-        try (Scope scope = device.scope()) {
-            Tensor h = x;
-            for (ResnetBlock resnet : level.resnets) {
-                Tensor next = resnet.forward(h, null);
-                scope.release(h);
-                h = next;
-            }
-            if (level.resize != null) {
-                Tensor input = scale == 2 ? device.upsample2x(h, 2 * h.size(1), 2 * h.size(2)) : h;
-                h = device.conv2d(input, level.resize, null, null);
-            }
-            return scope.keep(h);
+            int width = latents.width() * factor();
+            int positions = latents.height() * factor() * width;
+            float[] picture = new float[IMAGE_CHANNELS * positions];
+            decoderLevels.getLast().forward(scope, h, (from, rows) -> {
+                float[] part = Latents.download(device, rows).values();
+                for (int c = 0; c < IMAGE_CHANNELS; c++) {
+                    System.arraycopy(part, c * rows.positions(), picture, c * positions + from * width, rows.positions());
+                }
+            });
+            return picture;
         }
     }
 

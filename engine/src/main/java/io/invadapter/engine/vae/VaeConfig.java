@@ -27,7 +27,7 @@ public record VaeConfig(int latentChannels, int[] channels, int layers, int grou
 
     /** What may be anything, and why. */
     private static final Map<String, String> HARMLESS = Map.of(
-            "sample_size", "where diffusers cuts large pictures into tiles, which is not done here");
+            "sample_size", "where diffusers cuts large pictures into tiles; here the free memory decides, and nobody sees it");
 
     /**
      * @param notices told of keys that are not known

@@ -15,6 +15,10 @@ public record Arguments(DataType type) {
     public static final int MOST_TARGETS = 8;
     /** Of {@link Operators#combine}. */
     public static final int MOST_TERMS = 16;
+    /** Of {@link Operators#groupStatistics}, and rows of its batch. */
+    private static final int MOST_GROUPS = 64;
+    /** What its channels are a multiple of. */
+    private static final int STATISTICS_CHANNELS = 8;
 
     private static void check(boolean condition, String message, Object... arguments) {
         if (!condition) {
@@ -128,6 +132,19 @@ public record Arguments(DataType type) {
     public void groupNorm(Tensor x, Device.Norm layer, int groups) {
         check(areActivations(x) && x.channels() == layer.channels() && groups > 0 && layer.channels() % groups == 0,
                 "a group norm of %s channels in %s groups is given %s", layer.channels(), groups, x);
+    }
+
+    /** @return the shape of the result */
+    public int[] groupStatistics(Tensor x, int groups) {
+        check(areActivations(x) && groups > 0 && groups <= MOST_GROUPS && x.batch() <= MOST_GROUPS && x.channels() % groups == 0
+                && x.channels() % STATISTICS_CHANNELS == 0, "the statistics of %s groups are asked of %s", groups, x);
+        return new int[] {x.batch(), groups, 2};
+    }
+
+    public void groupNorm(Tensor x, Device.Norm layer, Tensor statistics) {
+        check(areFloats(statistics) && statistics.rank() == 3 && x.channels() == layer.channels()
+                && Arrays.equals(statistics.shape(), groupStatistics(x, statistics.size(1))),
+                "a group norm of %s channels is given %s and the statistics %s", layer.channels(), x, statistics);
     }
 
     /** @return the shape of the results */

@@ -200,6 +200,16 @@ public class ForwardingDevice implements Device {
     }
 
     @Override
+    public Tensor groupStatistics(Tensor x, int groups, float epsilon) {
+        return compute("groupStatistics", () -> target.groupStatistics(x, groups, epsilon), x);
+    }
+
+    @Override
+    public Tensor groupNorm(Tensor x, Norm weights, Tensor statistics, boolean silu) {
+        return compute("groupNorm", () -> target.groupNorm(x, weights, statistics, silu), x, weights, statistics);
+    }
+
+    @Override
     public Joined joinedGroupNorm(Tensor a, Tensor b, Norm weights, int groups, float epsilon, boolean silu) {
         return compute("joinedGroupNorm", () -> target.joinedGroupNorm(a, b, weights, groups, epsilon, silu), a, b, weights);
     }

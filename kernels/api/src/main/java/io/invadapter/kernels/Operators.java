@@ -109,6 +109,17 @@ public interface Operators {
     /** Group norm of {@code x [B, .., C]} over positions and the channels of a group, then SiLU when asked for. */
     Tensor groupNorm(Tensor x, Norm weights, int groups, float epsilon, boolean silu);
 
+    /**
+     * What {@link #groupNorm} needs to know of a map: statistics of parts of it can be put together to those of the whole.
+     *
+     * @param x {@code [B, .., C]}, C a multiple of 8 and B and {@code groups} up to 64
+     * @return float32 {@code [B, groups, 2]}: mean and {@code 1 / sqrt(variance + epsilon)} of each group
+     */
+    Tensor groupStatistics(Tensor x, int groups, float epsilon);
+
+    /** {@link #groupNorm} of a map whose statistics, as {@link #groupStatistics} gives them and with its limits, may be another's. */
+    Tensor groupNorm(Tensor x, Norm weights, Tensor statistics, boolean silu);
+
     /** {@link #concat} of the channels of two maps, and {@link #groupNorm} of that. */
     default Joined joinedGroupNorm(Tensor a, Tensor b, Norm weights, int groups, float epsilon, boolean silu) {
         Tensor map = concat(-1, a, b);

@@ -56,6 +56,8 @@ abstract class EveryOperatorContract extends DeviceFixture {
         Device.TokenMixer mixer = packer.tokenMixer(host(weights(4, 15)));
         Device.Convolution convolution = packer.convolution(host(weights(9, 6, 3, 3)), host(floats(9)), 1, Padding.same(1), type);
         Device.Norm norm = packer.norm(host(floats(6)), host(floats(6)));
+        Device.Norm wideNorm = packer.norm(host(floats(8)), host(floats(8)));
+        Tensor statistics = device.upload(DataType.FLOAT32, new float[] {0.5f, 1, 0.25f, 2, 0, 1, 0.125f, 0.5f}, 2, 2, 2);
         Tensor rows = device.upload(new int[] {1, 0});
         Tensor scales = device.upload(DataType.FLOAT32, new float[] {0.5f, 1}, 2);
         return List.of(
@@ -70,6 +72,8 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 use("conv2d, a shift for each", t -> device.conv2d(t[0], convolution, t[1], t[2]), input(2, 3, 5, 6), input(2, 9),
                         input(2, 3, 5, 9)),
                 use("groupNorm", t -> device.groupNorm(t[0], norm, 2, EPSILON, true), input(2, 3, 5, 6)),
+                use("groupStatistics", t -> device.groupStatistics(t[0], 2, EPSILON), input(2, 3, 5, 8)),
+                use("groupNorm with statistics", t -> device.groupNorm(t[0], wideNorm, statistics, true), input(2, 3, 5, 8)),
                 use("joinedGroupNorm, the map", t -> device.joinedGroupNorm(t[0], t[1], norm, 2, EPSILON, true).map(),
                         input(2, 3, 5, 2), input(2, 3, 5, 4)),
                 use("joinedGroupNorm", t -> device.joinedGroupNorm(t[0], t[1], norm, 2, EPSILON, true).normed(),
@@ -148,7 +152,7 @@ abstract class EveryOperatorContract extends DeviceFixture {
     @Test
     void weightsOfAClosedPackerAreRefused() {
         Set<String> weighted = Set.of("linear", "linearInto", "gatedLinear", "mixTokens", "conv2d", "conv2d, a shift for each", "groupNorm",
-                "joinedGroupNorm, the map", "joinedGroupNorm", "layerNorm");
+                "groupNorm with statistics", "joinedGroupNorm, the map", "joinedGroupNorm", "layerNorm");
         EveryOperatorContract others = new EveryOperatorContract(contract, device) { };
         List<Use> uses = everyOperator();
         List<Use> staying = others.everyOperator();

@@ -2,6 +2,7 @@ package io.invadapter.kernels.contract;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import org.junit.jupiter.api.Test;
@@ -57,6 +58,36 @@ abstract class NormContract extends DeviceFixture {
                 device.groupNorm(put(x), packer.norm(host(scale), host(shift)), 3, EPSILON, true));
     }
 
+    /** Statistics of two halves, put together, make a half's norm that of the whole. */
+    @ParameterizedTest
+    @CsvSource({"2, 6, 5, 8, 1", "1, 2, 1, 24, 3", "2, 62, 67, 16, 4", "1, 10, 7, 256, 32", "3, 2, 3, 64, 64"})
+    void groupNormByStatistics(int batch, int height, int width, int channels, int groups) {
+        Values x = activations(batch, height, width, channels).map(v -> v + 2).rounded(type);
+        Values scale = floats(channels);
+        Values shift = floats(channels);
+        Device.Norm norm = packer.norm(host(scale), host(shift));
+        Values halves = x.reshape(2 * batch, height / 2, width, channels);
+        float[] parts = device.download(device.groupStatistics(put(halves), groups, 0));
+        float[] whole = new float[2 * groups * batch];
+        for (int b = 0; b < batch; b++) {
+            for (int g = 0; g < groups; g++) {
+                int first = 2 * (2 * b * groups + g);
+                int second = first + 2 * groups;
+                double mean = (parts[first] + (double) parts[second]) / 2;
+                double away = (parts[first] - (double) parts[second]) / 2;
+                double variance = (1 / Math.pow(parts[first + 1], 2) + 1 / Math.pow(parts[second + 1], 2)) / 2 + away * away;
+                whole[2 * (b * groups + g)] = (float) mean;
+                whole[2 * (b * groups + g) + 1] = (float) (1 / Math.sqrt(variance + EPSILON));
+            }
+        }
+        Tensor statistics = device.upload(DataType.FLOAT32, whole, batch, groups, 2);
+        assertClose(Reference.groupNorm(x, scale, shift, groups, EPSILON, false), device.groupNorm(put(x), norm, statistics, false));
+        assertClose("with SiLU", Reference.groupNorm(x, scale, shift, groups, EPSILON, true),
+                device.groupNorm(put(x), norm, statistics, true));
+        assertClose(Reference.groupNorm(x, scale, shift, groups, EPSILON, true),
+                device.groupNorm(put(x), norm, device.groupStatistics(put(x), groups, EPSILON), true));
+    }
+
     /** Where all values are equal the variance is zero and only the epsilon keeps the quotient finite. */
     @ParameterizedTest
     @ValueSource(floats = {1e-6f, 1e-5f, 0.5f})
@@ -99,6 +130,14 @@ abstract class NormContract extends DeviceFixture {
         assertRefused(() -> device.groupNorm(x, norm, 4, EPSILON, false), x.shape());
         assertRefused(() -> device.groupNorm(right, norm, 5, EPSILON, false), right.shape());
         assertRefused(() -> device.groupNorm(right, norm, 0, EPSILON, false), right.shape());
+        assertRefused(() -> device.groupStatistics(right, 4, EPSILON), right.shape());
+        assertRefused(() -> device.groupStatistics(zeros(2, 3, 5, 16), 3, EPSILON), new int[] {2, 3, 5, 16});
+        assertRefused(() -> device.groupStatistics(zeros(1, 1, 1, 72), 72, EPSILON), new int[] {1, 1, 1, 72});
+        assertRefused(() -> device.groupStatistics(zeros(65, 1, 1, 8), 8, EPSILON), new int[] {65, 1, 1, 8});
+        Tensor statistics = device.allocate(DataType.FLOAT32, 2, 4, 2);
+        assertRefused(() -> device.groupNorm(zeros(2, 3, 5, 16), norm, statistics, false), new int[] {2, 3, 5, 16});
+        assertRefused(() -> device.groupNorm(zeros(1, 3, 5, 16), packer.norm(host(floats(16)), host(floats(16))), statistics, false),
+                new int[] {1, 3, 5, 16});
         assertRefused(() -> device.joinedGroupNorm(x, right, norm, 4, EPSILON, false));
         assertRefused(() -> device.joinedGroupNorm(zeros(2, 3, 4, 1), x, norm, 4, EPSILON, false), new int[] {2, 3, 4, 1}, x.shape());
         assertRefused(() -> device.layerNorm(x, norm, EPSILON), x.shape());

@@ -434,6 +434,22 @@ final class CpuDevice implements Device {
         return y;
     }
 
+    @Override
+    public Tensor groupStatistics(Tensor x, int groups, float epsilon) {
+        Tensor statistics = allocate(DataType.FLOAT32, arguments.groupStatistics(x, groups));
+        PlainGroupNorm.statistics(this, x, groups, epsilon, statistics);
+        return statistics;
+    }
+
+    @Override
+    public Tensor groupNorm(Tensor x, Norm weights, Tensor statistics, boolean silu) {
+        CpuWeights.Norm w = usable((CpuWeights.Norm) weights);
+        arguments.groupNorm(x, w, statistics);
+        Tensor y = allocate(x.type(), x.shape());
+        PlainGroupNorm.run(this, x, w.scale(), w.shift(), download(statistics), silu, y);
+        return y;
+    }
+
     private static dnnl_primitive_desc groupNorm(Descriptors d, DataType type, int batch, int positions, int channels, int groups,
             float epsilon, boolean silu) {
         dnnl_memory_desc map = d.featureMap(type, batch, 1, positions, channels);

@@ -16,6 +16,10 @@ final class PlainGroupNorm {
     private PlainGroupNorm() {
     }
 
+    /** Mean and 1 / sqrt(variance + epsilon) of a group. */
+    private record Group(double mean, double inverse) {
+    }
+
     /** Sums over some positions of each channel, of values less the channel's value at the first position. */
     private record Sums(double[] values, double[] squares) {
         Sums plus(Sums other) {
@@ -35,27 +39,66 @@ final class PlainGroupNorm {
         float[] scales = floats(DataType.FLOAT32, scale, channels);
         float[] shifts = floats(DataType.FLOAT32, shift, channels);
         for (int row = 0; row < x.batch(); row++) {
-            run(device, x.type(), x.rows(row, 1).address(), x.positions(), scales, shifts, groups, epsilon, silu, y.rows(row, 1).address());
+            float[] first = first(x, row);
+            apply(device, x.rows(row, 1), scales, shifts, first, groups(device, x.rows(row, 1), first, groups, epsilon), silu, y.rows(row, 1));
         }
     }
 
-    private static void run(CpuDevice device, DataType type, long x, int positions, float[] scale, float[] shift, int groups, float epsilon,
-            boolean silu, long y) {
-        int channels = scale.length;
+    /** The same with statistics {@code [B, groups, 2]} as {@link #statistics} writes them. */
+    static void run(CpuDevice device, Tensor x, long scale, long shift, float[] statistics, boolean silu, Tensor y) {
+        int channels = x.channels();
+        float[] scales = floats(DataType.FLOAT32, scale, channels);
+        float[] shifts = floats(DataType.FLOAT32, shift, channels);
+        int groups = statistics.length / 2 / x.batch();
+        for (int row = 0; row < x.batch(); row++) {
+            Group[] own = new Group[groups];
+            for (int g = 0; g < groups; g++) {
+                int at = 2 * (row * groups + g);
+                own[g] = new Group(statistics[at], statistics[at + 1]);
+            }
+            apply(device, x.rows(row, 1), scales, shifts, first(x, row), own, silu, y.rows(row, 1));
+        }
+    }
+
+    /** Writes mean and 1 / sqrt(variance + epsilon) of each group of {@code x [B, .., C]}. */
+    static void statistics(CpuDevice device, Tensor x, int groups, float epsilon, Tensor statistics) {
+        float[] values = new float[2 * groups * x.batch()];
+        for (int row = 0; row < x.batch(); row++) {
+            Group[] own = groups(device, x.rows(row, 1), first(x, row), groups, epsilon);
+            for (int g = 0; g < groups; g++) {
+                values[2 * (row * groups + g)] = (float) own[g].mean;
+                values[2 * (row * groups + g) + 1] = (float) own[g].inverse;
+            }
+        }
+        device.write(statistics, values);
+    }
+
+    private static float[] first(Tensor x, int row) {
+        return floats(x.type(), x.rows(row, 1).address(), x.channels());
+    }
+
+    private static int positionsAtOnce(int channels) {
+        return Math.max(1, CHUNK / channels);
+    }
+
+    /** Of one picture. */
+    private static Group[] groups(CpuDevice device, Tensor x, float[] first, int groups, float epsilon) {
+        DataType type = x.type();
+        int positions = x.positions();
+        int channels = x.channels();
         int group = channels / groups;
-        int most = Math.max(1, CHUNK / channels);
+        int most = positionsAtOnce(channels);
         int chunks = (positions + most - 1) / most;
+        long address = x.address();
         long positionBytes = (long) channels * type.bytes();
-        float[] first = floats(type, x, channels);
         Sums[] parts = new Sums[chunks];
         device.parallel(chunks, chunk -> {
             int n = Math.min(most, positions - chunk * most);
-            parts[chunk] = sums(floats(type, x + chunk * most * positionBytes, n * channels), first);
+            parts[chunk] = sums(floats(type, address + chunk * most * positionBytes, n * channels), first);
         });
         Sums sums = Stream.of(parts).reduce(Sums::plus).orElseThrow();
 
-        float[] factor = new float[channels];
-        float[] term = new float[channels];
+        Group[] result = new Group[groups];
         for (int g = 0; g < groups; g++) {
             double count = (double) group * positions;
             double mean = 0;
@@ -67,7 +110,26 @@ final class PlainGroupNorm {
                 double off = first[c] - mean;
                 variance += (sums.squares[c] + 2 * off * sums.values[c] + off * off * positions) / count;
             }
-            double inverse = 1 / Math.sqrt(Math.max(variance, 0) + epsilon);
+            result[g] = new Group(mean, 1 / Math.sqrt(Math.max(variance, 0) + epsilon));
+        }
+        return result;
+    }
+
+    private static void apply(CpuDevice device, Tensor x, float[] scale, float[] shift, float[] first, Group[] groups, boolean silu, Tensor y) {
+        DataType type = x.type();
+        int positions = x.positions();
+        int channels = x.channels();
+        int group = channels / groups.length;
+        int most = positionsAtOnce(channels);
+        int chunks = (positions + most - 1) / most;
+        long from = x.address();
+        long to = y.address();
+        long positionBytes = (long) channels * type.bytes();
+        float[] factor = new float[channels];
+        float[] term = new float[channels];
+        for (int g = 0; g < groups.length; g++) {
+            double mean = groups[g].mean;
+            double inverse = groups[g].inverse;
             for (int c = g * group; c < (g + 1) * group; c++) {
                 factor[c] = (float) (scale[c] * inverse);
                 // Of the value less the first, so that a large common mean costs no digits.
@@ -77,7 +139,7 @@ final class PlainGroupNorm {
         device.parallel(chunks, chunk -> {
             int n = Math.min(most, positions - chunk * most) * channels;
             long at = chunk * most * positionBytes;
-            float[] values = floats(type, x + at, n);
+            float[] values = floats(type, from + at, n);
             for (int start = 0; start < n; start += channels) {
                 for (int c = 0; c < channels; c++) {
                     values[start + c] = (values[start + c] - first[c]) * factor[c] + term[c];
@@ -88,7 +150,7 @@ final class PlainGroupNorm {
                     values[i] /= 1 + (float) Math.exp(-values[i]);
                 }
             }
-            Floats.write(values, type, NativeMemory.view(y + at, (long) n * type.bytes()));
+            Floats.write(values, type, NativeMemory.view(to + at, (long) n * type.bytes()));
         });
     }
 

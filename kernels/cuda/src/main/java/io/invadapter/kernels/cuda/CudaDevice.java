@@ -525,6 +525,19 @@ final class CudaDevice implements Device {
     }
 
     @Override
+    public Tensor groupStatistics(Tensor x, int groups, float epsilon) {
+        Tensor statistics = allocate(DataType.FLOAT32, arguments.groupStatistics(x, groups));
+        normalisation.groupStatistics(x.address(), statistics.address(), normWorkspace, x.batch(), x.positions(), x.channels(), groups,
+                epsilon, stream);
+        return statistics;
+    }
+
+    @Override
+    public Tensor groupNorm(Tensor x, Norm layer, Tensor statistics, boolean silu) {
+        return usable((CudaNorm) layer).group(arguments, x, statistics, silu);
+    }
+
+    @Override
     public Joined joinedGroupNorm(Tensor a, Tensor b, Norm layer, int groups, float epsilon, boolean silu) {
         return usable((CudaNorm) layer).joined(arguments, a, b, groups, epsilon, silu);
     }

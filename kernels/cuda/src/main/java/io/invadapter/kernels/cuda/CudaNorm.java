@@ -42,6 +42,14 @@ final class CudaNorm implements CudaWeights, Device.Norm {
         return y;
     }
 
+    Tensor group(Arguments arguments, Tensor x, Tensor statistics, boolean silu) {
+        arguments.groupNorm(x, this, statistics);
+        Tensor y = device.allocate(x.type(), x.shape());
+        device.normalisation().groupNorm(x.address(), statistics.address(), scale, shift, y.address(), x.batch(), x.positions(),
+                channels, statistics.size(1), silu, device.stream());
+        return y;
+    }
+
     Device.Joined joined(Arguments arguments, Tensor a, Tensor b, int groups, float epsilon, boolean silu) {
         int[] shape = arguments.joinedGroupNorm(a, b, this, groups);
         Device.Joined both = new Device.Joined(device.allocate(a.type(), shape), device.allocate(a.type(), shape));

@@ -111,19 +111,69 @@ public final class Normalisation {
                         .float32(eps).int32(silu ? 1 : 0));
             }
             case GroupNormPlan.TwoLaunches two -> {
-                Grid grid = new Grid(two.blocks(), map.images(), 1);
                 long statistics = workspace + GroupNormPlan.TwoLaunches.ticketBytes();
-                long partial = workspace + GroupNormPlan.TwoLaunches.partialOffset();
-                launch("group_norm_statistics", grid, two.threads(), two.threads() * library.chunk() * 8 + map.groups() * 4,
-                        stream, new Parameters().int64(a).int64(b).int64(joined).int64(partial).int64(statistics).int64(workspace)
-                                .int32(map.pixels()).int32(map.first()).int32(map.channels()).int32(map.groups())
-                                .int32(two.pixelsPerBlock()).float32(eps));
-                launch("group_norm_apply", grid, two.threads(), map.groups() * 8, stream, new Parameters()
-                        .int64(joined == 0 ? a : joined).int64(statistics).int64(gamma).int64(beta).int64(y)
-                        .int32(map.pixels()).int32(map.channels()).int32(map.groups()).int32(two.pixelsPerBlock())
-                        .int32(silu ? 1 : 0));
+                statistics(two, map, a, b, joined, statistics, workspace, eps, stream);
+                apply(two, map, joined == 0 ? a : joined, statistics, gamma, beta, y, silu, stream);
             }
         }
+    }
+
+    private void statistics(GroupNormPlan.TwoLaunches two, GroupNormPlan.Map map, long a, long b, long joined, long statistics,
+                            long workspace, float eps, CudaDriver.Stream stream) {
+        long partial = workspace + GroupNormPlan.TwoLaunches.partialOffset();
+        launch("group_norm_statistics", new Grid(two.blocks(), map.images(), 1), two.threads(),
+                two.threads() * library.chunk() * 8 + map.groups() * 4, stream, new Parameters().int64(a).int64(b).int64(joined)
+                        .int64(partial).int64(statistics).int64(workspace).int32(map.pixels()).int32(map.first())
+                        .int32(map.channels()).int32(map.groups()).int32(two.pixelsPerBlock()).float32(eps));
+    }
+
+    private void apply(GroupNormPlan.TwoLaunches two, GroupNormPlan.Map map, long x, long statistics, long gamma, long beta, long y,
+                       boolean silu, CudaDriver.Stream stream) {
+        launch("group_norm_apply", new Grid(two.blocks(), map.images(), 1), two.threads(), map.groups() * 8, stream, new Parameters()
+                .int64(x).int64(statistics).int64(gamma).int64(beta).int64(y).int32(map.pixels()).int32(map.channels())
+                .int32(map.groups()).int32(two.pixelsPerBlock()).int32(silu ? 1 : 0));
+    }
+
+    /**
+     * The statistics alone, as the two launches of a group norm hand them on.
+     *
+     * @param x          address of {@code [images, pixels, channels]}, a multiple of 16
+     * @param statistics address of float32 {@code [images, groups, 2]}: mean and {@code 1 / sqrt(variance + eps)}
+     * @param images     1 to 64
+     * @param channels   a multiple of {@code groups} and of 16 bytes
+     * @param groups     1 to 64
+     */
+    public void groupStatistics(long x, long statistics, long workspace, int images, int pixels, int channels, int groups, float eps,
+                                CudaDriver.Stream stream) {
+        Check.address("x", x, 16);
+        Check.address("statistics", statistics, 8);
+        Check.address("workspace", workspace, 16);
+        Check.eps(eps);
+        GroupNormPlan.Map map = apart(images, pixels, channels, groups);
+        statistics(GroupNormPlan.TwoLaunches.of(map, chip), map, x, 0, 0, statistics, workspace, eps, stream);
+    }
+
+    /** The norm with such statistics. All addresses but theirs are multiples of 16. */
+    public void groupNorm(long x, long statistics, long gamma, long beta, long y, int images, int pixels, int channels, int groups,
+                          boolean silu, CudaDriver.Stream stream) {
+        Check.address("x", x, 16);
+        Check.address("statistics", statistics, 8);
+        Check.address("gamma", gamma, 16);
+        Check.address("beta", beta, 16);
+        Check.address("y", y, 16);
+        GroupNormPlan.Map map = apart(images, pixels, channels, groups);
+        apply(GroupNormPlan.TwoLaunches.of(map, chip), map, x, statistics, gamma, beta, y, silu, stream);
+    }
+
+    private GroupNormPlan.Map apart(int images, int pixels, int channels, int groups) {
+        Check.range("images", images, 1, GroupNormPlan.TwoLaunches.MOST_IMAGES);
+        Check.positive("pixels", pixels);
+        Check.range("channels", channels, 1, library.chunk() * GroupNormPlan.MOST_THREADS);
+        Check.range("groups", groups, 1, GroupNormPlan.TwoLaunches.MOST_GROUPS);
+        if (channels % groups != 0 || channels % library.chunk() != 0) {
+            throw Check.wrong("channels", channels, "a multiple of groups (" + groups + ") and of " + library.chunk());
+        }
+        return new GroupNormPlan.Map(images, pixels, channels, channels, groups, library.bytes(), 16);
     }
 
     private void launch(String kernel, Grid grid, int threads, int sharedBytes, CudaDriver.Stream stream, Parameters parameters) {
