@@ -261,6 +261,12 @@ public record Arguments(DataType type) {
                 && amounts.elements() == target.batch(), "a reference of %s and amounts of %s for %s", reference, amounts, target);
     }
 
+    public void blend(Tensor target, Tensor other, Tensor mask) {
+        check(areFloats(target) && target.rank() == 4 && areFloats(other) && Arrays.equals(target.shape(), other.shape()) && areFloats(mask)
+                && mask.rank() == 4 && (mask.batch() == 1 || mask.batch() == target.batch()) && mask.size(1) == target.size(1)
+                && mask.size(2) == target.size(2) && mask.size(3) == 1, "another of %s and a mask of %s for %s", other, mask, target);
+    }
+
     private static boolean areFloats(Tensor x) {
         return x.type() == DataType.FLOAT32 && x.isContiguous();
     }

@@ -265,6 +265,11 @@ public class ForwardingDevice implements Device {
         computeInPlace("matchDeviation", () -> target.matchDeviation(prediction, reference, amounts), prediction, reference, amounts);
     }
 
+    @Override
+    public void blend(Tensor latents, Tensor other, Tensor mask) {
+        computeInPlace("blend", () -> target.blend(latents, other, mask), latents, other, mask);
+    }
+
     private void computeInPlace(String operator, Runnable work, Object... operands) {
         compute(operator, () -> {
             work.run();

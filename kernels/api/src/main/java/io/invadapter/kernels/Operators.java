@@ -191,4 +191,14 @@ public interface Operators {
      * @param amounts   float32 {@code [B]}: 0 for none to 1
      */
     void matchDeviation(Tensor target, Tensor reference, Tensor amounts);
+
+    /**
+     * Inpainting, in place: {@code target = mask target + (1 - mask) other}. Where the mask is exactly 1 the target keeps its bits, where it is
+     * exactly 0 it gets those of the other.
+     *
+     * @param target float32 {@code [B, H, W, C]}
+     * @param other  float32 {@code [B, H, W, C]}, other memory
+     * @param mask   float32 {@code [1 or B, H, W, 1]}, 0 to 1; 1: the same for all of the batch
+     */
+    void blend(Tensor target, Tensor other, Tensor mask);
 }

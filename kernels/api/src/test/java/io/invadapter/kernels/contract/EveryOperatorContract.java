@@ -96,7 +96,11 @@ abstract class EveryOperatorContract extends DeviceFixture {
                 float32Use("matchDeviation", t -> {
                     device.matchDeviation(t[0], t[1], t[2]);
                     return t[0];
-                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2)));
+                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(2)),
+                float32Use("blend", t -> {
+                    device.blend(t[0], t[1], t[2]);
+                    return t[0];
+                }, input(2, 5, 7, 3), input(2, 5, 7, 3), input(1, 5, 7, 1)));
     }
 
     private Tensor[] put(Use use) {

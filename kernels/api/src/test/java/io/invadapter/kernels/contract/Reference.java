@@ -290,6 +290,17 @@ final class Reference {
         return y;
     }
 
+    /** @param mask {@code [1 or B, H, W, 1]} */
+    static Values blend(Values target, Values other, Values mask) {
+        Values y = new Values(target.shape());
+        int channels = target.shape()[3];
+        for (int i = 0; i < y.data().length; i++) {
+            double share = mask.data()[i / channels % mask.data().length];
+            y.data()[i] = share == 1 ? target.data()[i] : share == 0 ? other.data()[i] : share * target.data()[i] + (1 - share) * other.data()[i];
+        }
+        return y;
+    }
+
     private static double deviation(double[] values) {
         double mean = DoubleStream.of(values).average().orElseThrow();
         return Math.sqrt(DoubleStream.of(values).map(v -> (v - mean) * (v - mean)).sum() / (values.length - 1));

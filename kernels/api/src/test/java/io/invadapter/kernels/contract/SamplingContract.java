@@ -142,6 +142,46 @@ abstract class SamplingContract extends DeviceFixture {
         assertRefused(() -> device.matchDeviation(x, x, put(DataType.FLOAT32, new Values(3))), x.shape(), new int[] {3});
     }
 
+    @ParameterizedTest
+    @CsvSource({"1, 1", "3, 1", "3, 3"})
+    void blend(int batch, int masks) {
+        Values target = floats(batch, 17, 7, 4);
+        Values other = floats(batch, 17, 7, 4);
+        Values mask = floats(masks, 17, 7, 1).map(v -> (float) Math.abs(v));
+        Tensor blended = put(DataType.FLOAT32, target);
+        device.blend(blended, put(DataType.FLOAT32, other), put(DataType.FLOAT32, mask));
+        assertClose("target", Reference.blend(target, other, mask), blended, DataType.FLOAT32, FLOAT32_TOLERANCE);
+    }
+
+    /** What is not taken may hold anything. */
+    @Test
+    void blendTakesBits() {
+        Values target = floats(2, 17, 7, 4);
+        Values other = floats(2, 17, 7, 4);
+        Values mask = new Values(2, 17, 7, 1);
+        Values undefined = new Values(2, 17, 7, 4);
+        for (int i = 0; i < mask.data().length; i++) {
+            mask.data()[i] = i % 3 == 0 ? 1 : 0;
+        }
+        for (int i = 0; i < undefined.data().length; i++) {
+            undefined.data()[i] = i % 12 < 4 ? Double.NaN : other.data()[i];
+        }
+        Tensor blended = put(DataType.FLOAT32, target);
+        device.blend(blended, put(DataType.FLOAT32, undefined), put(DataType.FLOAT32, mask));
+        assertExact(Reference.blend(target, other, mask), blended);
+    }
+
+    @Test
+    void wrongBlends() {
+        Tensor x = put(DataType.FLOAT32, new Values(2, 5, 7, 3));
+        Tensor otherSize = put(DataType.FLOAT32, new Values(2, 7, 5, 3));
+        Tensor mask = put(DataType.FLOAT32, new Values(2, 5, 7, 1));
+        assertRefused(() -> device.blend(x, otherSize, mask), x.shape(), otherSize.shape());
+        assertRefused(() -> device.blend(x, x, put(DataType.FLOAT32, new Values(3, 5, 7, 1))), x.shape(), new int[] {3, 5, 7, 1});
+        assertRefused(() -> device.blend(x, x, put(DataType.FLOAT32, new Values(2, 7, 5, 1))), x.shape(), new int[] {2, 7, 5, 1});
+        assertRefused(() -> device.blend(x, x, put(DataType.FLOAT32, new Values(2, 5, 7, 3))), x.shape(), new int[] {2, 5, 7, 3});
+    }
+
     @Test
     void wrongShapesOfLatents() {
         Tensor latents = put(DataType.FLOAT32, new Values(2, 5, 7, 3));

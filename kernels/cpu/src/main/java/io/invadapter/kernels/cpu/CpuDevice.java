@@ -661,6 +661,12 @@ final class CpuDevice implements Device {
     }
 
     @Override
+    public void blend(Tensor target, Tensor other, Tensor mask) {
+        arguments.blend(target, other, mask);
+        CpuElementwise.blend(this, target, other, mask);
+    }
+
+    @Override
     public void close() {
         if (opened != this || oneDnn.isClosed()) {
             return;

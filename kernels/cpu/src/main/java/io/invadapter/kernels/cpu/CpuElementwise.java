@@ -82,6 +82,23 @@ final class CpuElementwise {
         return squares / values.length;
     }
 
+    static void blend(CpuDevice device, Tensor target, Tensor other, Tensor mask) {
+        float[] shares = device.download(mask);
+        int channels = target.size(3);
+        Bfloat16.inChunks(device, target.elements(), (start, n) -> {
+            float[] values = read(target, start, n);
+            float[] known = read(other, start, n);
+            for (int i = 0; i < n; i++) {
+                // A mask for all of the batch begins again with each row.
+                float share = shares[(int) ((start + i) / channels % shares.length)];
+                if (share != 1) {
+                    values[i] = share == 0 ? known[i] : share * values[i] + (1 - share) * known[i];
+                }
+            }
+            write(values, target, start);
+        });
+    }
+
     private static float[] read(Tensor x, long start, int n) {
         return Floats.read(part(x, start, n), x.type(), n);
     }

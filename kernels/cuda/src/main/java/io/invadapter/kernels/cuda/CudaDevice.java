@@ -596,6 +596,11 @@ final class CudaDevice implements Device {
         ends.matchDeviation(arguments, target, reference, amounts);
     }
 
+    @Override
+    public void blend(Tensor target, Tensor other, Tensor mask) {
+        ends.blend(arguments, target, other, mask);
+    }
+
     /** What there is, the last first. */
     @Override
     public void close() {

@@ -65,4 +65,10 @@ final class CudaEnds {
         sampling.matchDeviation(target.address(), reference.address(), amounts.address(), target.elements() / target.batch(),
                 target.batch(), device.stream());
     }
+
+    void blend(Arguments arguments, Tensor target, Tensor other, Tensor mask) {
+        arguments.blend(target, other, mask);
+        sampling.blend(target.address(), other.address(), mask.address(), mask.batch() > 1, target.size(1) * target.size(2), target.size(3),
+                target.batch(), device.stream());
+    }
 }

@@ -32,8 +32,8 @@ public final class KernelLibrary {
     static final List<DataType> TYPES = List.of(DataType.FLOAT16, DataType.BFLOAT16, DataType.FLOAT32);
 
     /** The names of all .cu files. */
-    static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "combine",
-            "concat", "convert", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
+    static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "blend",
+            "combine", "concat", "convert", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
             "match_deviation", "pad", "timestep_embedding", "token_embedding", "upsample");
 
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;

@@ -7,7 +7,7 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 import java.util.Arrays;
 import java.util.stream.LongStream;
 
-/** Launches of combine.cu and match_deviation.cu. */
+/** Launches of combine.cu, match_deviation.cu and blend.cu. */
 public final class Sampling {
     private static final int THREADS = 256;
     /** As match_deviation.cu has it. */
@@ -75,5 +75,31 @@ public final class Sampling {
         Check.range("pictures", pictures, 1, 65535);
         library.driver().launch(library.function("match_deviation", "match_deviation", 0), new Grid(pictures, 1, 1), THREADS_OF_A_PICTURE,
                 0, stream, new Parameters().int64(target).int64(reference).int64(amounts).int64(n));
+    }
+
+    /**
+     * Inpainting, for each picture {@code target = mask target + (1 - mask) other}; 0 and 1 take one's bits.
+     *
+     * @param target   address of {@code float32 [pictures, pixels, channels]}, written over
+     * @param other    address of {@code float32 [pictures, pixels, channels]}, other memory
+     * @param mask     address of {@code float32 [1 or pictures, pixels]}
+     * @param each     whether each picture has a mask of its own
+     * @param pixels   of a picture, at least 1
+     * @param channels at least 1; a picture has at most 2147483392 values
+     * @param pictures 1 to 65535
+     * @param stream   where, null for the default stream
+     * @throws IllegalArgumentException when sizes or addresses do not fit
+     */
+    public void blend(long target, long other, long mask, boolean each, int pixels, int channels, int pictures, CudaDriver.Stream stream) {
+        Check.address("target", target, Float.BYTES);
+        Check.address("other", other, Float.BYTES);
+        Check.address("mask", mask, Float.BYTES);
+        Check.positive("channels", channels);
+        // So that the last block's numbers are still numbers.
+        Check.range("pixels", pixels, 1, (Integer.MAX_VALUE - THREADS + 1) / channels);
+        Check.range("pictures", pictures, 1, 65535);
+        int n = pixels * channels;
+        library.driver().launch(library.function("blend", "blend", 0), new Grid(Grid.of(n, THREADS).x(), pictures, 1), THREADS, 0, stream,
+                new Parameters().int64(target).int64(other).int64(mask).int32(each ? pixels : 0).int32(channels).int32(n));
     }
 }

@@ -124,6 +124,7 @@ class EveryKernelTest {
             device.toActivations(latents, latents);
             device.combine(List.of(latents), floats(1, 1, 2), latents, latents);
             device.matchDeviation(latents, floats(2, 64, 64, 4), floats(2));
+            device.blend(latents, floats(2, 64, 64, 4), floats(1, 64, 64, 1));
         }
     }
 }

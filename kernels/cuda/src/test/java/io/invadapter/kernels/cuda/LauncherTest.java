@@ -159,6 +159,9 @@ class LauncherTest {
         refused("pictures is 0, expected 1 to 65535", () -> sampling.combine(new long[] {A}, new long[] {A}, A, true, 4, 0, null));
         refused("reference is 0x1002, expected a multiple of 4", () -> sampling.matchDeviation(A, A + 2, A, 4, 1, null));
         refused("amounts is null, expected a device address", () -> sampling.matchDeviation(A, A, 0, 4, 1, null));
+        refused("other is null, expected a device address", () -> sampling.blend(A, 0, A, true, 4, 4, 1, null));
+        refused("mask is 0x1002, expected a multiple of 4", () -> sampling.blend(A, A, A + 2, true, 4, 4, 1, null));
+        refused("pixels is 600000000, expected 1 to 536870848", () -> sampling.blend(A, A, A, true, 600_000_000, 4, 1, null));
         refused("dim is 1, expected 2 to 2147483646", () -> embeddings.timestep(A, A, 1, 1, true, 0, null));
         refused("frequency shift is 1.0, expected 0 to 1 and less than half of 2",
                 () -> embeddings.timestep(A, A, 1, 2, true, 1, null));

@@ -36,6 +36,7 @@ final class PointwiseCases {
             cases.add(castsOfSeveral(n + shift));
             cases.add(combine(1024 + shift, 3, 6, shift == 0, shift == 1));
             cases.add(matchDeviation(1100 + shift));
+            cases.add(blend(256 + shift, 4, shift == 0));
             cases.add(geglu(13, 48, true, shift));
             cases.add(geglu(13, 45, false, shift));
             for (Activation activation : Activation.values()) {
@@ -75,6 +76,11 @@ final class PointwiseCases {
         }
         for (int n : new int[] {2, 31, 1023, 1024, 2056, 5001}) {
             cases.add(matchDeviation(n));
+        }
+        for (boolean each : new boolean[] {true, false}) {
+            cases.add(blend(1, 1, each));
+            cases.add(blend(100, 3, each));
+            cases.add(blend(1024, 4, each));
         }
         for (int targets = 3; targets < 8; targets++) {
             cases.add(combine(33, targets, 9, true, true));
@@ -275,6 +281,38 @@ final class PointwiseCases {
             Bench.close("target", expected, bench.readFloats(place, 3 * n), 10 * FLOAT_TOLERANCE);
             // Of the two pictures that are changed; and the amount in each of the 1024 threads of all three.
             perfect(bench, n % 8 == 0, 4L * 2 * n * 5 + 4L * 3 * 1024, 4L * 2 * n);
+        });
+    }
+
+    /** Two pictures; where the mask is 0 or 1, what is not taken is not read, or is not a number. */
+    private static KernelCase blend(int pixels, int channels, boolean each) {
+        return new KernelCase("blend, 2 x " + pixels + " x " + channels + (each ? ", masks for each" : ""), bench -> {
+            Random random = new Random(pixels);
+            int n = pixels * channels;
+            float[] target = bench.random(random, 2 * n, 0, 1);
+            float[] other = bench.random(random, 2 * n, 0, 1);
+            // More than are asked for: the second's would be others.
+            float[] mask = bench.random(random, 2 * pixels, 0, 1);
+            for (int i = 0; i < mask.length; i++) {
+                mask[i] = i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : mask[i];
+            }
+            double[] expected = new double[2 * n];
+            long read = 4L * 2 * n;
+            long written = 0;
+            for (int i = 0; i < expected.length; i++) {
+                float share = mask[each ? i / channels : i % n / channels];
+                expected[i] = share == 1 ? target[i] : share == 0 ? other[i] : (double) share * target[i] + (1.0 - share) * other[i];
+                target[i] = share == 0 ? Float.NaN : target[i];
+                other[i] = share == 1 ? Float.NaN : other[i];
+                read += share == 1 ? 0 : share == 0 ? 4 : 8;
+                written += share == 1 ? 0 : 4;
+            }
+            long place = bench.floats(target);
+            new Sampling(bench.library()).blend(place, bench.floats(other), bench.floats(mask), each, pixels, channels, 2, null);
+            Bench.close("target", expected, bench.readFloats(place, 2 * n), FLOAT_TOLERANCE);
+            long bytesRead = read;
+            long bytesWritten = written;
+            bench.counted(launches -> NormalisationCases.traffic(launches.getFirst(), bytesRead, bytesWritten));
         });
     }
 
