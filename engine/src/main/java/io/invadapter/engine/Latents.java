@@ -41,6 +41,28 @@ public record Latents(float[] values, int batch, int channels, int height, int w
         return new Latents(all, rows, first.channels, first.height, first.width);
     }
 
+    /** The channels of {@code a}, then those of {@code b}, which agrees in everything else. */
+    public static Latents joined(Latents a, Latents b) {
+        int ofA = a.values.length / a.batch;
+        int ofB = b.values.length / a.batch;
+        float[] all = new float[a.values.length + b.values.length];
+        for (int row = 0; row < a.batch; row++) {
+            System.arraycopy(a.values, row * ofA, all, row * (ofA + ofB), ofA);
+            System.arraycopy(b.values, row * ofB, all, row * (ofA + ofB) + ofA, ofB);
+        }
+        return new Latents(all, a.batch, a.channels + b.channels, a.height, a.width);
+    }
+
+    /** These clean latents with noise: {@code sqrt(alpha) x + sqrt(1 - alpha) noise}. */
+    public Latents noised(Latents noise, double alpha) {
+        float[] sums = times(Math.sqrt(alpha)).values;
+        float[] scaled = noise.times(Math.sqrt(1 - alpha)).values;
+        for (int i = 0; i < sums.length; i++) {
+            sums[i] += scaled[i];
+        }
+        return new Latents(sums, batch, channels, height, width);
+    }
+
     /** All values times {@code factor}. */
     public Latents times(double factor) {
         float[] scaled = new float[values.length];

@@ -38,14 +38,4 @@ record CaseModel(StableDiffusion networks) {
                     FreshNoise.NONE, null, QUIET).latents().values();
         }
     }
-
-    /** {@code sqrt(alpha) picture + sqrt(1 - alpha) noise} */
-    static Latents noised(Latents picture, Latents noise, double alpha) {
-        float[] a = picture.times(Math.sqrt(alpha)).values();
-        float[] b = noise.times(Math.sqrt(1 - alpha)).values();
-        for (int i = 0; i < a.length; i++) {
-            a[i] += b[i];
-        }
-        return new Latents(a, picture.batch(), picture.channels(), picture.height(), picture.width());
-    }
 }

@@ -22,6 +22,7 @@ final class Cases {
         cases.put("sd2", StableDiffusion2Case::new);
         cases.put("lora", LoraCase::new);
         cases.put("textual-inversion", TextualInversionCase::new);
+        cases.put("img2img-inpaint", PictureToPictureCase::new);
         return cases;
     }
 

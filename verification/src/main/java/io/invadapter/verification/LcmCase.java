@@ -1,6 +1,7 @@
 package io.invadapter.verification;
 
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
@@ -10,6 +11,7 @@ import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.GuidanceEmbedding;
 import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
 import io.invadapter.verification.Verification.Part;
@@ -28,6 +30,7 @@ final class LcmCase implements GoldenCase {
     private final CaseFolder folder;
     private final Device device;
     private final UNet unet;
+    private final Vae vae;
     private final NoiseSchedule schedule;
     private final Sampler sampler;
     private final float[][] context;
@@ -36,7 +39,9 @@ final class LcmCase implements GoldenCase {
         this.folder = folder;
         device = folder.device();
         try (ModelFiles files = folder.model()) {
-            unet = folder.load(files).unet();
+            StableDiffusion networks = folder.load(files);
+            unet = networks.unet();
+            vae = networks.vae();
             schedule = new NoiseSchedule(files.schedulerConfig(), System.err::println);
             sampler = Samplers.of(files.schedulerConfig(), System.err::println);
         }
@@ -68,7 +73,7 @@ final class LcmCase implements GoldenCase {
                 run(walk, latents("in.noise").times(walk.startScale()), "in.noises." + steps, steps.toString(), parts, results);
             }
             Walk walk = sampler.walk(schedule, folder.parameters().get("img2img_steps").asInt(), folder.parameters().get("strength").asDouble());
-            run(walk, CaseModel.noised(latents("in.img2img_z0"), latents("in.noise"), walk.steps().getFirst().alphaFrom()), "in.img2img_noises",
+            run(walk, latents("in.img2img_z0").noised(latents("in.noise"), walk.steps().getFirst().alphaFrom()), "in.img2img_noises",
                     "img2img", parts, results);
         }
     }
@@ -91,7 +96,7 @@ final class LcmCase implements GoldenCase {
         }
         JsonValue guidance = folder.parameters().get("guidance");
         List<Latents> latents = new ArrayList<>(List.of(start));
-        try (Diffusion diffusion = new Diffusion(device, unet, schedule)) {
+        try (Diffusion diffusion = new Diffusion(device, unet, vae, schedule)) {
             diffusion.generate(start, List.of(new Diffusion.Guidance(context[0], context[0], guidance.asDouble())), walk,
                     given(folder.values(draws), draws, start), null, (done, all, x) -> latents.add(x.get()));
         }

@@ -105,7 +105,7 @@ final class SamplersCase implements GoldenCase {
             }
             if (parts.contains(Part.LOOPS)) {
                 double alpha = walk.steps().getFirst().alphaFrom();
-                Latents start = strength.isEmpty() ? noise.times(walk.startScale()) : CaseModel.noised(picture, noise, alpha);
+                Latents start = strength.isEmpty() ? noise.times(walk.startScale()) : picture.noised(noise, alpha);
                 results.put(key + ".samples", samples(walk, start, draws, IN_SIGMA.contains(scheduler)));
             }
         }

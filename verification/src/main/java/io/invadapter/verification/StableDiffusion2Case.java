@@ -120,7 +120,7 @@ final class StableDiffusion2Case implements GoldenCase {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(texts[1], texts[0], inputs.parameters().get("guidance").asDouble()));
         Latents start = latents("in.noise");
         try (Diffusion diffusion = networks.diffusion();
-                Diffusion zero = new Diffusion(folder.device(), networks.unet(), zeroSnr)) {
+                Diffusion zero = new Diffusion(folder.device(), networks.unet(), networks.vae(), zeroSnr)) {
             Walk walk = diffusion.ddim(steps);
             results.put("loop.ddim", diffusion.generate(start, guidance, walk, FreshNoise.NONE, null, CaseModel.QUIET).latents().values());
             results.put("loop.zero_snr", zero.generate(start, guidance, zero.ddim(integer("zero_snr_steps")), FreshNoise.NONE, null,

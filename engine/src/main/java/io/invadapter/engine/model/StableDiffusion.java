@@ -142,7 +142,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
 
     /** The loops over this model's UNet. */
     public Diffusion diffusion() {
-        return new Diffusion(device, unet, schedule);
+        return new Diffusion(device, unet, vae, schedule);
     }
 
     /** Frees the weights of all networks. What was recorded with them, as {@link Diffusion} does, is closed before. */

@@ -6,12 +6,16 @@ import java.awt.color.ICC_Profile;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Iterator;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.OptionalInt;
 import java.util.function.Consumer;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
+import javax.imageio.stream.FileImageInputStream;
 import javax.imageio.stream.ImageInputStream;
 
 /** One still picture out of a stream, upright and in sRGB, or one sentence that says why not. */
@@ -23,16 +27,46 @@ final class PictureReader {
 
     private final String name;
     private final ImageInputStream stream;
+    private final Size size;
     private final Consumer<String> warnings;
 
+    /** What is asked of a picture's size. */
+    interface Size {
+        /** @throws InvalidRequestException when it is too small */
+        void require(int width, int height);
+    }
+
     /** @param name of the file, for messages */
-    PictureReader(String name, ImageInputStream stream, Consumer<String> warnings) {
+    PictureReader(String name, ImageInputStream stream, Size size, Consumer<String> warnings) {
         this.name = name;
         this.stream = stream;
+        this.size = size;
         this.warnings = warnings;
     }
 
-    /** @throws InvalidRequestException as {@link FacePicture#read(java.nio.file.Path, Consumer)} says */
+    /** As {@link FacePicture#read(Path, Consumer)}, of pictures that may be of another size. */
+    static BufferedImage read(Path file, Size size, Consumer<String> warnings) {
+        Objects.requireNonNull(warnings, "warnings");
+        if (Files.isDirectory(Objects.requireNonNull(file, "file"))) {
+            throw new InvalidRequestException(file + ": a folder; expected a picture file");
+        }
+        if (!Files.exists(file)) {
+            throw new InvalidRequestException(file + ": there is no such picture file");
+        }
+        if (!Files.isRegularFile(file)) {
+            throw new InvalidRequestException(file + ": a pipe, a device or the like; expected a regular file");
+        }
+        if (!Files.isReadable(file)) {
+            throw new InvalidRequestException(file + ": access denied");
+        }
+        try (ImageInputStream stream = new FileImageInputStream(file.toFile())) {
+            return new PictureReader(file.toString(), stream, size, warnings).read();
+        } catch (IOException e) {
+            throw new InvalidRequestException(file + ": cannot be read: " + e.getMessage());
+        }
+    }
+
+    /** @throws InvalidRequestException as {@link FacePicture#read(Path, Consumer)} says */
     BufferedImage read() {
         try {
             // Readers of WebP refuse files with something behind them.
@@ -92,7 +126,7 @@ final class PictureReader {
         }
         int width = reader.getWidth(0);
         int height = reader.getHeight(0);
-        FacePicture.requireSize(width, height);
+        size.require(width, height);
         if ((long) width * height > MAX_PIXELS) {
             throw new InvalidRequestException(width + " x " + height + " pixels are more than this reads ("
                     + MAX_PIXELS / 1_000_000 + " million)");

@@ -11,7 +11,6 @@ import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
-import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -31,8 +30,9 @@ final class DenoisingPlan implements AutoCloseable {
      * @param people    or {@code null} for the plain model
      * @param registers of {@link Walk}
      * @param noise     whether any step takes fresh noise
+     * @param blended   whether parts of the pictures are kept by {@link Blending}
      */
-    record Shape(List<Part> parts, int height, int width, People people, int registers, boolean noise) {
+    record Shape(List<Part> parts, int height, int width, People people, int registers, boolean noise, boolean blended) {
         int pictures() {
             return parts.stream().mapToInt(Part::pictures).sum();
         }
@@ -85,15 +85,6 @@ final class DenoisingPlan implements AutoCloseable {
         STORED
     }
 
-    /**
-     * What a walk makes of the pictures' predictions.
-     *
-     * @param scales  of guidance, for each picture
-     * @param amounts of guidance rescale, for each picture
-     */
-    record Guided(float[] scales, float[] amounts) {
-    }
-
     /** The texts of one pass, and the keys and values made of them. */
     private record Texts(Tensor contexts, TextFeatures features) {
     }
@@ -121,7 +112,11 @@ final class DenoisingPlan implements AutoCloseable {
     /** The first are the latents. */
     private final List<Tensor> registers = new ArrayList<>();
     private final Tensor noise;
+    /** {@link Inpainting#canvas} of the pictures, for a network that is trained for it; else {@code null}. */
+    private final Tensor canvas;
+    private final Blending blending;
     private final Tensor identityLatents;
+    private final Tensor identityCanvas;
     private final Tensor rowIdentities;
     private final Tensor rowScales;
     private final IdentityFeatures features;
@@ -155,11 +150,15 @@ final class DenoisingPlan implements AutoCloseable {
                 registers.add(own(DataType.FLOAT32, pictures, shape.height, shape.width, channels));
             }
             noise = shape.noise ? own(DataType.FLOAT32, pictures, shape.height, shape.width, channels) : null;
+            int given = unet.config().inChannels() - channels;
+            canvas = given == 0 ? null : own(device.precision().type(), pictures, shape.height, shape.width, given);
+            blending = shape.blended ? new Blending(device, this::own, pictures, shape.height, shape.width, channels) : null;
             boolean rescaled = shape.parts.stream().anyMatch(Part::rescaled);
             guidance = rescaled ? own(DataType.FLOAT32, pictures, 1, 2) : null;
             rescale = rescaled ? own(DataType.FLOAT32, pictures) : null;
             identityMove = computed ? own(DataType.FLOAT32, 1, 1, 2) : null;
             identityLatents = computed ? own(DataType.FLOAT32, people.count, people.height, people.width, channels) : null;
+            identityCanvas = computed && given != 0 ? own(device.precision().type(), people.count, people.height, people.width, given) : null;
             rowIdentities = people == null ? null : own(DataType.INT32, rows);
             rowScales = people == null ? null : own(DataType.FLOAT32, rows);
             features = people == null || people.source == Source.TOGETHER && !people.keep ? null
@@ -207,8 +206,8 @@ final class DenoisingPlan implements AutoCloseable {
         device.write(registers.getFirst(), start.channelsLast());
         times.start(scalesOfRows());
         if (guidance != null) {
-            device.write(guidance, guidanceFactors());
-            device.write(rescale, guided.amounts);
+            device.write(guidance, guided.factors());
+            device.write(rescale, guided.amounts());
         }
         int row = 0;
         for (Texts text : texts) {
@@ -221,33 +220,42 @@ final class DenoisingPlan implements AutoCloseable {
 
     /** What a network that takes the guidance is told: it makes the guided prediction from the prompt's row alone. */
     private float[] scalesOfRows() {
-        float[] scales = new float[identityRows + guided.scales.length];
+        float[] scales = new float[identityRows + guided.scales().length];
         Arrays.fill(scales, 0, identityRows, 1);
-        System.arraycopy(guided.scales, 0, scales, identityRows, guided.scales.length);
+        System.arraycopy(guided.scales(), 0, scales, identityRows, guided.scales().length);
         return scales;
     }
 
-    private float[] guidanceFactors() {
-        float[] factors = new float[2 * shape.pictures()];
-        for (int picture = 0; picture < shape.pictures(); picture++) {
-            factors[2 * picture] = 1 - guided.scales[picture];
-            factors[2 * picture + 1] = guided.scales[picture];
+    /**
+     * What is repainted of the pictures; nothing to be called for a network that gets nothing but latents and a shape without blending.
+     *
+     * @param inpainting of each picture
+     */
+    void startInpainting(Inpainting inpainting) {
+        if (canvas != null) {
+            device.write(canvas, inpainting.canvas().channelsLast());
         }
-        return factors;
+        if (blending != null) {
+            blending.start(inpainting);
+        }
     }
 
     /**
      * The people of the batch.
      *
      * @param noise  inverted; {@code null} when their keys and values are stored
+     * @param empty  where all of them is to be repainted, for a network that is trained for inpainting; else {@code null}
      * @param walk   beside that of the pictures
      * @param people of each row of the parts
      * @param scales lambda of each row of the parts
      */
-    void startIdentities(Latents noise, Walk walk, int[] people, float[] scales) {
+    void startIdentities(Latents noise, Inpainting empty, Walk walk, int[] people, float[] scales) {
         identityWalk = walk;
         if (identityLatents != null) {
             device.write(identityLatents, noise.channelsLast());
+        }
+        if (identityCanvas != null) {
+            device.write(identityCanvas, empty.canvas().channelsLast());
         }
         int rows = identityRows + people.length;
         int[] allPeople = new int[rows];
@@ -268,9 +276,12 @@ final class DenoisingPlan implements AutoCloseable {
         // One scope for all of it: one pass of the device's pool, whatever it consists of.
         try (Scope scope = device.scope()) {
             times.embed(walk, step);
-            device.write(moves, moves(walk.steps().get(step)));
+            device.write(moves, guided.moves(walk.steps().get(step), shape));
             if (walk.steps().get(step).noise()) {
                 device.write(noise, freshNoise.draw(step).channelsLast());
+            }
+            if (blending != null) {
+                blending.reach(step + 1 < walk.steps().size() ? walk.steps().get(step).alphaTo() : 1);
             }
             if (identityMove != null) {
                 double[] move = identityWalk.steps().get(step).move()[0];
@@ -280,29 +291,6 @@ final class DenoisingPlan implements AutoCloseable {
                 Wanted.run(device, () -> work.wanted(wanted), work.recording::run);
             }
         }
-    }
-
-    /** The step's move for each picture, its guidance with it: {@code f eps = (1 - g) f eps_negative + g f eps_prompt}. */
-    private float[] moves(Step step) {
-        FloatBuffer factors = FloatBuffer.allocate(shape.pictures() * shape.registers * shape.terms());
-        int picture = 0;
-        for (Part part : shape.parts) {
-            for (int i = 0; i < part.pictures; i++, picture++) {
-                // What is guided already stands in the prompt's place.
-                double scale = part.rescaled || !part.guided ? 1 : guided.scales[picture];
-                for (double[] move : step.move()) {
-                    for (int register = 0; register < shape.registers; register++) {
-                        factors.put((float) move[register]);
-                    }
-                    double prediction = move[shape.registers];
-                    factors.put((float) ((1 - scale) * prediction)).put((float) (scale * prediction));
-                    if (shape.noise) {
-                        factors.put((float) move[shape.registers + 1]);
-                    }
-                }
-            }
-        }
-        return factors.array();
     }
 
     Latents latents() {
@@ -368,18 +356,28 @@ final class DenoisingPlan implements AutoCloseable {
         Part part = shape.parts.getFirst();
         int people = shape.people.count;
         Tensor latents = registers.getFirst();
-        Tensor batch = part.guided ? device.toActivations(identityLatents, latents, latents)
-                : device.toActivations(identityLatents, latents);
+        Tensor batch = part.guided ? input(List.of(identityLatents, latents, latents), identityCanvas, canvas, canvas)
+                : input(List.of(identityLatents, latents), identityCanvas, canvas);
         Tensor predicted = unet.forward(batch, times.of(0, people + part.rows()), text,
                 adapter.together(people, rowIdentities, rowScales, shape.people.layers, features));
         moveIdentities(identityLatents, predicted.rows(0, people));
         move(part, 0, predicted.rows(people, part.rows()));
     }
 
+    /** What the network gets: latents and, where it is trained for inpainting, the canvas of each behind them. */
+    private Tensor input(List<Tensor> latents, Tensor... canvases) {
+        Tensor noisy = device.toActivations(latents.toArray(Tensor[]::new));
+        return canvas == null ? noisy : device.concat(-1, noisy, device.concat(0, canvases));
+    }
+
+    private static Tensor rows(Tensor x, int first, int count) {
+        return x == null ? null : x.rows(first, count);
+    }
+
     private void identityPass(int first, TextFeatures captions) {
         try (Scope scope = device.scope()) {
             Tensor own = identityLatents.rows(first, captions.rows());
-            moveIdentities(own, unet.forward(device.toActivations(own), times.of(first, captions.rows()), captions,
+            moveIdentities(own, unet.forward(input(List.of(own), rows(identityCanvas, first, captions.rows())), times.of(first, captions.rows()), captions,
                     adapter.record(features, first)));
         }
     }
@@ -390,9 +388,10 @@ final class DenoisingPlan implements AutoCloseable {
 
     private void pass(Part part, int firstPicture, int firstRow, TextFeatures text) {
         Tensor own = registers.getFirst().rows(firstPicture, part.pictures);
+        Tensor ownCanvas = rows(canvas, firstPicture, part.pictures);
         AttentionHook identity = part.customised ? adapter.inject(features, rowIdentities.rows(firstRow, part.rows()),
                 rowScales.rows(firstRow, part.rows()), shape.people.layers) : AttentionHook.NONE;
-        move(part, firstPicture, unet.forward(part.guided ? device.toActivations(own, own) : device.toActivations(own),
+        move(part, firstPicture, unet.forward(part.guided ? input(List.of(own, own), ownCanvas, ownCanvas) : input(List.of(own), ownCanvas),
                 times.of(firstRow, part.rows()), text, identity));
     }
 
@@ -415,6 +414,9 @@ final class DenoisingPlan implements AutoCloseable {
             terms.add(noise.rows(first, count));
         }
         device.combine(targets, moves.rows(first, count), terms.toArray(Tensor[]::new));
+        if (blending != null) {
+            blending.blend(targets.getFirst(), first);
+        }
     }
 
     @Override

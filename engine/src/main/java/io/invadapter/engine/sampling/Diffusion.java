@@ -6,9 +6,12 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.unet.UNet;
+import io.invadapter.engine.vae.PictureLatents;
+import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.Device;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,8 +33,11 @@ public final class Diffusion implements AutoCloseable {
 
     private final Device device;
     private final UNet unet;
+    private final Vae vae;
     private final NoiseSchedule schedule;
     private final Map<DenoisingPlan.Shape, DenoisingPlan> plans = new LinkedHashMap<>(16, 0.75f, true);
+    /** By their height and width. */
+    private final Map<List<Integer>, Latents> emptyPictures = new HashMap<>();
 
     /** Told after every step; {@code latents} copies the current ones from the device when asked. */
     public interface StepListener {
@@ -142,9 +148,11 @@ public final class Diffusion implements AutoCloseable {
         }
     }
 
-    public Diffusion(Device device, UNet unet, NoiseSchedule schedule) {
+    /** @param vae makes the empty pictures that a network which is trained for inpainting is given where nothing is known */
+    public Diffusion(Device device, UNet unet, Vae vae, NoiseSchedule schedule) {
         this.device = device;
         this.unet = unet;
+        this.vae = vae;
         this.schedule = schedule;
     }
 
@@ -155,7 +163,7 @@ public final class Diffusion implements AutoCloseable {
 
     /**
      * DDIM inversion without guidance, of any number of pictures: the clean {@code z0} first, then the latents after every step,
-     * the noise last.
+     * the noise last. A network that is trained for inpainting is told that all of the picture is to be repainted, which is grey.
      *
      * @param captions of each row
      * @param pictures the way of pictures that it is for; its levels backwards are the way
@@ -184,29 +192,39 @@ public final class Diffusion implements AutoCloseable {
         float[] none = new float[start.batch()];
         Arrays.fill(none, 1);
         DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts(captions.stream().map(caption -> new Guidance(caption, caption, 1)).toList(),
-                row -> false), start.height(), start.width(), null, walk.registers(), false), null);
-        plan.start(start, captions.toArray(float[][]::new), new DenoisingPlan.Guided(none, new float[none.length]), walk, FreshNoise.NONE);
+                row -> false), start.height(), start.width(), null, walk.registers(), false, false), null);
+        plan.startInpainting(empty(start));
+        plan.start(start, captions.toArray(float[][]::new), new Guided(none, new float[none.length]), walk, FreshNoise.NONE);
         return run(plan, walk, listener);
+    }
+
+    /** As {@link #generate(Latents, Inpainting, List, Walk, FreshNoise, IdentityControl, StepListener)}, of whole pictures. */
+    public Result generate(Latents start, List<Guidance> guidance, Walk walk, FreshNoise noise, IdentityControl identity,
+            StepListener listener) {
+        return generate(start, null, guidance, walk, noise, identity, listener);
     }
 
     /**
      * Sampling with classifier-free guidance. With identities, every step also takes the identities' own latents one step
-     * on, and their features go into the pictures' attention.
+     * on, and their features go into the pictures' attention. A network that is trained for inpainting gets the mask and the known
+     * picture beside the latents; with another the rest of the picture is put back after every step. The identities' rows have neither
+     * picture nor mask: such a network is told that all of them is to be repainted, over grey.
      *
-     * @param start    a row for each picture: noise times the walk's scale, or what a picture's way to another starts from
-     * @param guidance of each picture
-     * @param noise    for a walk that takes some
-     * @param identity or {@code null}
+     * @param start      a row for each picture: noise times the walk's scale, or {@link Latents#noised} at the level of its first step
+     * @param inpainting of all pictures, or {@code null} to make whole ones
+     * @param guidance   of each picture
+     * @param noise      for a walk that takes some
+     * @param identity   or {@code null}
      * @throws CancellationException when the listener wants none of the pictures any more; of those that it did not want at
      *         some time the latents are undefined
      */
-    public Result generate(Latents start, List<Guidance> guidance, Walk walk, FreshNoise noise, IdentityControl identity,
+    public Result generate(Latents start, Inpainting inpainting, List<Guidance> guidance, Walk walk, FreshNoise noise, IdentityControl identity,
             StepListener listener) {
         boolean customised = identity != null && Arrays.stream(identity.scales).anyMatch(scale -> scale != 0);
         List<DenoisingPlan.Part> parts = parts(guidance, i -> customised && identity.scales[i] != 0);
         DenoisingPlan.People people = customised ? people(start, parts, identity) : null;
         DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts, start.height(), start.width(), people, walk.registers(),
-                walk.steps().stream().anyMatch(Step::noise)), customised ? identity.adapter : null);
+                walk.steps().stream().anyMatch(Step::noise), inpainting != null && !unet.config().inpainting()), customised ? identity.adapter : null);
         List<float[]> texts = new ArrayList<>();
         if (customised && identity.people instanceof Inverted inverted) {
             texts.addAll(inverted.captions);
@@ -215,6 +233,7 @@ public final class Diffusion implements AutoCloseable {
             Guidance own = guidance.get(row.picture);
             texts.add(row.negative ? own.negative : own.prompt);
         }
+        plan.startInpainting(inpainting == null ? empty(start) : inpainting);
         plan.start(start, texts.toArray(float[][]::new), guided(guidance), walk, noise);
         if (!customised) {
             return new Result(run(plan, walk, listener), null);
@@ -230,7 +249,13 @@ public final class Diffusion implements AutoCloseable {
         };
     }
 
-    private DenoisingPlan.Guided guided(List<Guidance> guidance) {
+    /** That all of the pictures is to be repainted, for a network that is trained for inpainting; {@code null} for another. */
+    private Inpainting empty(Latents pictures) {
+        return unet.config().inpainting() ? Inpainting.everything(emptyPictures.computeIfAbsent(List.of(pictures.height(), pictures.width()),
+                size -> PictureLatents.empty(size.getFirst(), size.getLast(), vae)), pictures.batch()) : null;
+    }
+
+    private Guided guided(List<Guidance> guidance) {
         float[] scales = new float[guidance.size()];
         float[] amounts = new float[scales.length];
         for (int i = 0; i < scales.length; i++) {
@@ -239,7 +264,7 @@ public final class Diffusion implements AutoCloseable {
             scales[i] = (float) (takesGuidance() ? own.scale : Math.max(1, own.scale));
             amounts[i] = own.isRescaled() ? (float) own.rescale : 0;
         }
-        return new DenoisingPlan.Guided(scales, amounts);
+        return new Guided(scales, amounts);
     }
 
     private static Latents run(DenoisingPlan plan, Walk walk, StepListener listener) {
@@ -317,7 +342,7 @@ public final class Diffusion implements AutoCloseable {
         };
     }
 
-    private static void startIdentities(DenoisingPlan plan, IdentityControl identity, Walk walk, List<Row> rows) {
+    private void startIdentities(DenoisingPlan plan, IdentityControl identity, Walk walk, List<Row> rows) {
         int[] people = new int[rows.size()];
         float[] scales = new float[rows.size()];
         for (int i = 0; i < people.length; i++) {
@@ -325,7 +350,8 @@ public final class Diffusion implements AutoCloseable {
             people[i] = identity.ofPictures[row.picture];
             scales[i] = row.negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[row.picture];
         }
-        plan.startIdentities(identity.people instanceof Inverted inverted ? inverted.noise : null, walk, people, scales);
+        Latents noise = identity.people instanceof Inverted inverted ? inverted.noise : null;
+        plan.startIdentities(noise, noise == null ? null : empty(noise), walk, people, scales);
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {

@@ -12,7 +12,19 @@ public final class PictureLatents {
 
     /** A picture as latents of the model's scale; the VAE's mean, for the same picture gives the same latents. */
     public static Latents encode(BufferedImage picture, Vae vae) {
-        return vae.encode(toModel(picture), picture.getHeight(), picture.getWidth()).mean().times(vae.scalingFactor());
+        return encode(toModel(picture), picture.getHeight(), picture.getWidth(), vae);
+    }
+
+    /** As {@link #encode(BufferedImage, Vae)}, of what {@link #toModel} made of one. */
+    public static Latents encode(float[] picture, int height, int width, Vae vae) {
+        return vae.encode(picture, height, width).mean().times(vae.scalingFactor());
+    }
+
+    /** Of a picture that is nothing but grey, 0 of -1 to 1, {@code [1, C, height, width]}. */
+    public static Latents empty(int height, int width, Vae vae) {
+        int pixelsHigh = height * vae.factor();
+        int pixelsWide = width * vae.factor();
+        return encode(new float[3 * pixelsHigh * pixelsWide], pixelsHigh, pixelsWide, vae);
     }
 
     /** The way back, of one row of latents. */

@@ -180,7 +180,7 @@ class SamplingTest {
     void anIdentityBesideEulerIsTheOneBesideDdim() {
         DEVICE.prefersLargeBatches = false;
         float[] caption = text("a portrait of a person");
-        try (Diffusion diffusion = new Diffusion(DEVICE, MODEL.unet(), TO_THE_END)) {
+        try (Diffusion diffusion = new Diffusion(DEVICE, MODEL.unet(), MODEL.vae(), TO_THE_END)) {
             Diffusion.Result[] results = Stream.of("DDIM", "Euler").map(name -> {
                 Walk walk = Samplers.named(name).walk(TO_THE_END, 4, 1);
                 Latents face = diffusion.invertToNoise(noise(1, FACE_SIZE).times(0.5), List.of(caption), walk, QUIET);
