@@ -2,13 +2,15 @@ package io.invadapter.cli;
 
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.picture.FacePicture;
+import io.invadapter.engine.picture.InitPicture;
 import java.awt.image.BufferedImage;
 import java.nio.file.Path;
+import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * What {@code --face} names.
+ * What {@code --face} and {@code --init} name.
  *
  * @param file   a picture, or {@code null} for a sample
  * @param sample number of a face that comes with the bundled model, from 1
@@ -28,13 +30,23 @@ record Face(Path file, int sample) {
         return new Face(null, text.charAt(SAMPLE.length()) - '0');
     }
 
+    /** As the face of a person. */
     BufferedImage read(Consumer<String> warnings) {
+        return read(FacePicture::read, warnings);
+    }
+
+    /** As a picture to start from. */
+    BufferedImage readInit(Consumer<String> warnings) {
+        return read(InitPicture::read, warnings);
+    }
+
+    private BufferedImage read(BiFunction<Path, Consumer<String>, BufferedImage> reader, Consumer<String> warnings) {
         if (file == null) {
             return BundledModel.faces().get(sample - 1);
         }
         if (WebP.is(file)) {
             WebP.load();
         }
-        return FacePicture.read(file, warnings);
+        return reader.apply(file, warnings);
     }
 }

@@ -37,6 +37,8 @@ final class Generate implements Callable<Integer> {
     /** Pictures of one request at most: its result holds all of them. */
     private static final int PER_REQUEST = 32;
     private static final long RANDOM_SEED = -1;
+    /** What says something about the picture in {@code --init}. */
+    private static final List<String> OF_AN_INIT = List.of("--strength", "--mask");
     /** What says something about the person in {@code --face}. */
     private static final List<String> OF_A_FACE = List.of("--caption", "--id-scale", "--id-layers", "--id-rows", "--identity-cache");
 
@@ -56,6 +58,15 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes the face's picture (default: ${DEFAULT-VALUE})")
     private String caption;
 
+    @Option(names = "--init", paramLabel = "FILE", description = "picture to start from; scaled to cover --size, if given, and cut at the middle (default: noise)")
+    private Face init;
+
+    @Option(names = "--strength", paramLabel = "X", description = "how much of --init is changed, more than 0 to 1: of the steps as many are run (default: 0.75; 1 with --mask)")
+    private Double strength;
+
+    @Option(names = "--mask", paramLabel = "FILE", description = "picture of the size of --init: where it is white, --init is repainted, and where it is black it stays as it is")
+    private Path mask;
+
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG, JPEG or WebP, by its name; several become out-1.png, out-2.png, …; "
             + "-: standard output, as PNG (default: ${DEFAULT-VALUE})")
     private Path output;
@@ -66,7 +77,7 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--seed", paramLabel = "S", description = "of a prompt's first picture; -1: random, and printed (default: -1)")
     private Long seed;
 
-    @Option(names = "--size", paramLabel = "WxH", description = "in pixels, e.g. 512x768 or 512 (default: the model's own)")
+    @Option(names = "--size", paramLabel = "WxH", description = "in pixels, e.g. 512x768 or 512 (default: that of --init, or the model's own)")
     private String size;
 
     @Mixin
@@ -116,12 +127,19 @@ final class Generate implements Callable<Integer> {
                 throw new InvalidRequestException(option + " is about the person in --face; there is no --face");
             });
         }
+        if (init == null) {
+            OF_AN_INIT.stream().filter(spec.commandLine().getParseResult()::hasMatchedOption).findFirst().ifPresent(option -> {
+                throw new InvalidRequestException(option + " is about the picture in --init; there is no --init");
+            });
+        }
+        BufferedImage original = init == null ? null : init.readInit(device::warn);
+        BufferedImage repainted = mask == null ? null : new Face(mask, 0).readInit(device::warn);
         List<GenerationRequest.Builder> requests = new ArrayList<>();
         LoraFolder loras = loraFolder == null ? null : new LoraFolder(loraFolder);
         boolean random = seed == null || seed == RANDOM_SEED;
         long firstSeed = random ? ThreadLocalRandom.current().nextLong(1L << 32) : seed;
         for (String text : prompts()) {
-            requests.add(request(text, firstSeed).loras(loras(text, loras)));
+            requests.add(request(text, firstSeed, original, repainted).loras(loras(text, loras)));
         }
         model.check(face != null);
         Output out = new Output(output, pictures(requests.size()));
@@ -196,7 +214,7 @@ final class Generate implements Callable<Integer> {
     }
 
     /** Everything but the face; mistakes are found before anything is loaded. */
-    private GenerationRequest.Builder request(String text, long firstSeed) {
+    private GenerationRequest.Builder request(String text, long firstSeed, BufferedImage original, BufferedImage repainted) {
         if (count < 1 || count > MAX_COUNT) {
             throw new InvalidRequestException("count must be between 1 and " + MAX_COUNT + ", not " + count);
         }
@@ -208,6 +226,10 @@ final class Generate implements Callable<Integer> {
                 throw new InvalidRequestException("--clip-skip must be 1 or more, not " + clipSkip);
             }
             request.clipSkip(clipSkip);
+        }
+        request.init(original).mask(repainted);
+        if (strength != null) {
+            request.strength(strength);
         }
         if (guidance != null) {
             request.guidanceScale(guidance);

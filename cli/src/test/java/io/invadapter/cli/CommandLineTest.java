@@ -114,6 +114,47 @@ class CommandLineTest {
     }
 
     @Test
+    void aFaceIntoAPlaceOfAPicture() throws Exception {
+        BufferedImage picture = new BufferedImage(100, 72, BufferedImage.TYPE_INT_RGB);
+        BufferedImage half = new BufferedImage(100, 72, BufferedImage.TYPE_BYTE_GRAY);
+        for (int i = 0; i < 100 * 72; i++) {
+            picture.setRGB(i % 100, i / 100, i * 131);
+            half.getRaster().setSample(i % 100, i / 100, 0, i % 100 < 50 ? 128 : 127);
+        }
+        Path init = folder.resolve("init.png");
+        Path mask = folder.resolve("mask.png");
+        ImageIO.write(picture, "png", init.toFile());
+        ImageIO.write(half, "png", mask.toFile());
+        Path out = folder.resolve("out.png");
+        assertEquals(new Outcome(0, ""), run("generate", "--face", face(), "--prompt", "a portrait", "--steps", 2, "--seed", 1, "-q", "--init", init,
+                "--mask", mask, "--strength", 0.5, "-o", out));
+        BufferedImage made = ImageIO.read(out.toFile());
+        assertEquals("96 x 72", made.getWidth() + " x " + made.getHeight());
+        for (int y = 0; y < 72; y++) {
+            // Two columns are cut off on each side.
+            assertEquals(picture.getRGB(97, y), made.getRGB(95, y));
+            assertEquals(picture.getRGB(50, y), made.getRGB(48, y));
+            assertTrue(picture.getRGB(20, y) != made.getRGB(18, y));
+        }
+        assertTrue(Files.readString(out, StandardCharsets.ISO_8859_1).contains("Size: 96x72, Model: avatar-sd, Denoising strength: 0.5"));
+    }
+
+    @Test
+    void mistakesAboutThePictureToStartFrom() throws Exception {
+        Path out = folder.resolve("out.png");
+        Path small = folder.resolve("small.png");
+        ImageIO.write(new BufferedImage(40, 6, BufferedImage.TYPE_INT_RGB), "png", small.toFile());
+        mistake(2, "--strength is about the picture in --init; there is no --init", "--strength", 0.5, "-o", out);
+        mistake(2, "--mask is about the picture in --init; there is no --init", "--mask", small, "-o", out);
+        mistake(2, "no such picture", "--init", folder.resolve("gone.png"), "-o", out);
+        mistake(2, "no such picture", "--init", face(), "--mask", folder.resolve("gone.png"), "-o", out);
+        mistake(2, "the mask has 40 x 6 pixels, the picture that it is for 128 x 128; expected the same size", "--init", "sample:1", "--mask", small,
+                "-o", out);
+        mistake(2, "strength must be more than 0 and at most 1, not 1.5", "--init", "sample:1", "--strength", 1.5, "-o", out);
+        mistake(2, "the picture to start from has 40 x 6 pixels; expected at least 8 x 8", "--init", small, "-o", out);
+    }
+
+    @Test
     void mistakesGetOneSentenceAndLeaveNothingBehind() throws Exception {
         Path out = folder.resolve("out.png");
         Path tiny = folder.resolve("tiny.png");

@@ -8,6 +8,7 @@ import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Inpainting;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
@@ -88,22 +89,23 @@ public final class Identities implements AutoCloseable {
     /**
      * Clean latents.
      *
-     * @param walk   from the noise to them, with {@code fresh} on the way
+     * @param start  as {@link Diffusion#generate} takes it, with {@code inpainting} or {@code null}
+     * @param walk   from there to them, with {@code fresh} on the way
      * @param faces  of each picture, {@code null} for one of nobody
      * @param scales lambda of each picture
      * @throws java.util.concurrent.CancellationException when nobody waits for any of the pictures
      */
-    public Latents sample(Latents noise, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, Walk walk, FreshNoise fresh,
+    public Latents sample(Latents start, Inpainting inpainting, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, Walk walk, FreshNoise fresh,
             IdentityLayers layers, IdentityRows rows, Diffusion.StepListener inverting, Diffusion.StepListener generating) {
         Map<String, Person> byKey = new LinkedHashMap<>();
         faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
         if (byKey.isEmpty()) {
-            return diffusion.generate(noise, guidance, walk, fresh, null, generating).latents();
+            return diffusion.generate(start, inpainting, guidance, walk, fresh, null, generating).latents();
         }
         List<Person> people = List.copyOf(byKey.values());
         List<String> keys = List.copyOf(byKey.keySet());
         int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Sampling sampling = source -> diffusion.generate(noise, guidance, walk, fresh, new Diffusion.IdentityControl(adapter, source,
+        Sampling sampling = source -> diffusion.generate(start, inpainting, guidance, walk, fresh, new Diffusion.IdentityControl(adapter, source,
                 ofPictures, scales, layers, rows), generating).latents();
         cache.beginBatch();
         if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {

@@ -3,12 +3,17 @@ package io.invadapter.engine.making;
 import io.invadapter.engine.identity.Identities.Person;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.picture.Mask;
+import io.invadapter.engine.picture.Scaling;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
+import io.invadapter.engine.request.Init;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Inpainting;
+import io.invadapter.engine.sampling.Original;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Walk;
@@ -21,6 +26,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.weights.WeightException;
+import java.awt.image.BufferedImage;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -42,18 +48,26 @@ public final class Batch {
     /** Pictures of a face that cannot be kept from one to the next take the steps together on any device, this many at most. */
     private static final int SIDE_BY_SIDE = 4;
 
-    /** What requests must agree in to go through the network together. */
-    public record Kind(int width, int height, int steps, Sampler sampler, IdentityLayers layers, IdentityRows rows, List<LoraUse> loras) {
+    /**
+     * What requests must agree in to go through the network together.
+     *
+     * @param strength of pictures made from others; 0: from noise
+     * @param masked   whether parts of those are kept
+     */
+    public record Kind(int width, int height, int steps, Sampler sampler, double strength, boolean masked, IdentityLayers layers, IdentityRows rows, List<LoraUse> loras) {
 
         /** @param request without anything left open; @param sampler that it asks for */
         public static Kind of(GenerationRequest request, Sampler sampler) {
-            return new Kind(request.width(), request.height(), request.steps(), sampler, request.identityLayers(), request.identityRows(),
+            Init init = request.init();
+            return new Kind(request.width(), request.height(), request.steps(), sampler, init == null ? 0 : init.strength(),
+                    init != null && init.mask() != null, request.identityLayers(), request.identityRows(),
                     request.loras());
         }
 
         @Override
         public String toString() {
-            return width + "x" + height + " pixels in " + steps + " steps of " + sampler.name() + " with identity layers " + layers
+            return width + "x" + height + " pixels in " + steps + " steps of " + sampler.name()
+                    + (strength == 0 ? "" : (masked ? " into a picture by a mask" : " from a picture") + " at strength " + strength) + " with identity layers " + layers
                     + " and identity rows " + rows + (loras.isEmpty() ? "" : " with the LoRAs " + loras);
         }
     }
@@ -84,6 +98,7 @@ public final class Batch {
     private final List<Order> orders;
     private final Map<Text, float[]> texts = new HashMap<>();
     private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
+    private final Map<Order, Original> originals = new HashMap<>();
     private final Map<Order, Person> people = new HashMap<>();
 
     private Batch(Workshop workshop, List<Order> orders) {
@@ -91,7 +106,7 @@ public final class Batch {
         this.model = workshop.model();
         this.device = model.device();
         this.kind = orders.getFirst().kind();
-        this.walk = kind.sampler.walk(model.schedule(), kind.steps, 1);
+        this.walk = kind.sampler.walk(model.schedule(), kind.steps, kind.strength == 0 ? 1 : kind.strength);
         this.orders = orders;
     }
 
@@ -156,6 +171,9 @@ public final class Batch {
                 guidance.put(order, new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
                         encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), Math.max(1, request.guidanceScale()),
                         request.guidanceRescale()));
+                if (request.init() != null) {
+                    originals.put(order, original(request.init()));
+                }
                 if (request.identityScale() != 0) {
                     Prompt caption = read("caption", request.caption(), false, order);
                     people.put(order, workshop.identities().person(request.face(), caption, request.clipSkip(),
@@ -180,6 +198,12 @@ public final class Batch {
         return UNet.joined(prompt.chunks().stream()
                 .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.textEncoder(), clipSkip)))
                 .toArray(float[][]::new));
+    }
+
+    private Original original(Init init) {
+        BufferedImage picture = Scaling.cover(init.picture(), kind.width, kind.height);
+        Mask mask = init.mask() == null ? null : new Mask(Scaling.cover(init.mask(), kind.width, kind.height));
+        return new Original(picture, mask, init.strength(), model.unet(), model.vae());
     }
 
     private List<List<Picture>> parts() {
@@ -246,13 +270,15 @@ public final class Batch {
         if (pictures.isEmpty()) {
             return;
         }
-        Latents noise = Latents.stack(pictures.stream().map(this::noise).toList()).times(walk.startScale());
+        Latents start = Latents.stack(pictures.stream().map(this::start).toList());
+        Inpainting inpainting = kind.masked ? Inpainting.stack(pictures.stream()
+                .map(picture -> originals.get(picture.order).inpainting(noise(picture))).toList()) : null;
         List<Diffusion.Guidance> ofPictures = pictures.stream().map(picture -> guidance.get(picture.order)).toList();
         List<Person> faces = pictures.stream().map(picture -> people.get(picture.order)).toList();
         double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
         Latents clean;
         try {
-            clean = workshop.identities().sample(noise, ofPictures, faces, scales, walk, fresh(pictures), kind.layers, kind.rows, inverting(pictures),
+            clean = workshop.identities().sample(start, inpainting, ofPictures, faces, scales, walk, fresh(pictures), kind.layers, kind.rows, inverting(pictures),
                     generating(pictures));
         } catch (CancellationException e) {
             return;
@@ -260,6 +286,11 @@ public final class Batch {
         for (int i = 0; i < pictures.size(); i++) {
             decode(pictures.get(i), clean.row(i));
         }
+    }
+
+    private Latents start(Picture picture) {
+        Original original = originals.get(picture.order);
+        return original == null ? noise(picture).times(walk.startScale()) : original.start(noise(picture), walk);
     }
 
     private Latents noise(Picture picture) {
@@ -274,7 +305,9 @@ public final class Batch {
 
     private void decode(Picture picture, Latents latents) {
         try {
-            picture.order.finish(picture.index, latents, Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.vae())));
+            BufferedImage painted = Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.vae()));
+            Original original = originals.get(picture.order);
+            picture.order.finish(picture.index, latents, original == null ? painted : original.finish(painted));
         } catch (CancellationException e) {
             // The order knows why.
         } catch (DeviceException e) {

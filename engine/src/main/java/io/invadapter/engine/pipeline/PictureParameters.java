@@ -36,6 +36,9 @@ public final class PictureParameters {
         }
         text.append(String.format(Locale.ROOT, "\nSteps: %d, Sampler: %s, CFG scale: %s, Seed: %d, Size: %dx%d, Model: %s",
                 made.steps(), sampler, made.guidanceScale(), made.seed() + picture, made.width(), made.height(), quoted(model)));
+        if (request.init() != null) {
+            text.append(", Denoising strength: ").append(request.init().strength());
+        }
         if (request.guidanceRescale() != 0) {
             text.append(", Guidance rescale: ").append(request.guidanceRescale());
         }

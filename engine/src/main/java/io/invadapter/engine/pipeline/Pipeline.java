@@ -14,6 +14,7 @@ import io.invadapter.engine.request.Cancellation;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.Init;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
@@ -268,7 +269,8 @@ public final class Pipeline implements AutoCloseable {
 
     /**
      * Makes the pictures of several requests, together as far as the device gains by it: other prompts, faces, seeds, guidance
-     * and identity scales, but the same size, steps, sampler, identity layers and rows. When one of them fails, the others are still
+     * and identity scales, but the same size, steps, sampler, identity layers and rows, and
+     * none or all with a picture to start from, of the same strength, and a mask. When one of them fails, the others are still
      * finished and given to their listeners.
      *
      * @return in the order of the requests
@@ -282,8 +284,8 @@ public final class Pipeline implements AutoCloseable {
         List<Order> orders = requests.stream().map(this::order).toList();
         for (Order order : orders) {
             if (!order.kind().equals(orders.getFirst().kind())) {
-                throw new InvalidRequestException("requests of one batch must agree in size, steps, sampler, identity layers, identity "
-                        + "rows and LoRAs: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
+                throw new InvalidRequestException("requests of one batch must agree in size, steps, sampler, strength, identity layers, "
+                        + "identity rows and LoRAs: one asks for " + orders.getFirst().kind() + ", another for " + order.kind());
             }
         }
         carryOut(orders, false);
@@ -297,13 +299,20 @@ public final class Pipeline implements AutoCloseable {
      */
     public Order order(GenerationRequest request) {
         GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
-        refuseOtherModels();
+        Init init = filled.init();
+        if (model().unet().config().inpainting() && (init == null || init.mask() == null)) {
+            throw new InvalidRequestException("this model is trained for inpainting: it needs a picture to start from and a mask");
+        }
         Sampler sampler = sampler(request);
-        Walk walk = sampler.walk(model().schedule(), filled.steps(), 1);
+        Walk walk = sampler.walk(model().schedule(), filled.steps(), init == null ? 1 : init.strength());
         if (filled.identityScale() != 0) {
             IdentityWalk.inversion(walk, model().schedule().prediction());
         }
         int factor = model().vae().factor();
+        if (init != null && (init.picture().getWidth() < factor || init.picture().getHeight() < factor)) {
+            throw new InvalidRequestException("the picture to start from has " + init.picture().getWidth() + " x " + init.picture().getHeight()
+                    + " pixels; expected at least " + factor + " x " + factor);
+        }
         if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
             throw new InvalidRequestException("size " + filled.width() + "x" + filled.height()
                     + ": width and height must be multiples of " + factor);
@@ -316,15 +325,12 @@ public final class Pipeline implements AutoCloseable {
         return new Order(filled, Batch.Kind.of(filled, sampler));
     }
 
-    private void refuseOtherModels() {
-        if (model().unet().config().inpainting()) {
-            throw new InvalidRequestException("this model is trained for inpainting: it needs a picture and a mask, which this version does not take");
-        }
-    }
-
     /** With the model's own numbers where {@code request} leaves them open. */
     GenerationRequest filled(GenerationRequest request) {
-        return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(), defaultWidth(), defaultHeight());
+        int factor = model().vae().factor();
+        BufferedImage init = request.init() == null ? null : request.init().picture();
+        return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(),
+                init == null ? defaultWidth() : init.getWidth() / factor * factor, init == null ? defaultHeight() : init.getHeight() / factor * factor);
     }
 
     /**
@@ -402,7 +408,6 @@ public final class Pipeline implements AutoCloseable {
         FacePicture.requireSize(face.getWidth(), face.getHeight());
         GenerationRequest.requireCharacters("caption", caption);
         GenerationRequest.requireSteps(steps);
-        refuseOtherModels();
         model().schedule().timesteps(steps);
         thread.refuseItself("invert a face");
         Cancellation interrupt = new Cancellation();

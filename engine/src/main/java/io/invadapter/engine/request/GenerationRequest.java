@@ -22,14 +22,15 @@ import java.util.Objects;
  * @param promptSyntax  whether prompt and negative prompt have stable-diffusion-webui's weights, {@code (word:1.3)} and {@code [word]},
  *                      BREAK and any length; otherwise they are read word for word and cut at 75 tokens, as the caption always is
  * @param clipSkip      the layer of the text encoder whose states are the texts, counted from the last, which is 1; 0: the model's own
- * @param width         in pixels; 0: the model's own
- * @param height        in pixels; 0: the model's own
+ * @param width         in pixels; 0: that of {@code init}, rounded down to what the model can do, else the model's own
+ * @param height        in pixels; 0: that of {@code init}, rounded down to what the model can do, else the model's own
+ * @param init          a picture to start from, or {@code null} to start from noise
  * @param loras         laid over the model for this request, beside those that the pipeline has. What the prompt asks for by a tag such
  *                      as {@code <lora:name:0.8>} must be among them: {@link io.invadapter.engine.pipeline.LoraFolder} finds it
  */
 public record GenerationRequest(String prompt, String negativePrompt, BufferedImage face, String caption, int steps,
         String sampler, double guidanceScale, double guidanceRescale, double identityScale, boolean promptSyntax, int clipSkip,
-        long seed, int count, int width, int height,
+        long seed, int count, int width, int height, Init init,
         IdentityLayers identityLayers, IdentityRows identityRows, List<LoraUse> loras, ProgressListener listener, Cancellation cancellation) {
     private static final int MAX_STEPS = 1000;
     private static final int MAX_COUNT = 1000;
@@ -41,7 +42,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
      * Refuses what no model can do; what depends on the model is found when the request is carried out.
      *
      * @throws InvalidRequestException when a number is out of range, or characters of a text were lost before it came here
-     * @throws NullPointerException    when anything but the face is {@code null}; the message says which
+     * @throws NullPointerException    when anything but the face or {@code init} is {@code null}; the message says which
      */
     public GenerationRequest {
         Objects.requireNonNull(prompt, "prompt");
@@ -70,6 +71,10 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         }
         if (width < 0 || height < 0 || width > MAX_SIZE || height > MAX_SIZE) {
             throw new InvalidRequestException("size " + width + "x" + height + ": width and height must be between 1 and " + MAX_SIZE);
+        }
+        if (init != null && (width == 0 && init.picture().getWidth() > MAX_SIZE || height == 0 && init.picture().getHeight() > MAX_SIZE)) {
+            throw new InvalidRequestException("the picture to start from has " + init.picture().getWidth() + " x " + init.picture().getHeight()
+                    + " pixels; expected at most " + MAX_SIZE + " in each direction, or a size to make");
         }
         if (!Double.isNaN(guidanceScale)) {
             requireGuidance(guidanceScale);
@@ -116,7 +121,7 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         return new GenerationRequest(prompt, negativePrompt, face, caption, steps == 0 ? ownSteps : steps, sampler,
                 Double.isNaN(guidanceScale) ? ownGuidance : guidanceScale, guidanceRescale,
                 face == null ? 0 : Double.isNaN(identityScale) ? ownIdentityScale : identityScale, promptSyntax, clipSkip, seed, count,
-                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, identityLayers, identityRows, loras,
+                width == 0 ? ownWidth : width, height == 0 ? ownHeight : height, init, identityLayers, identityRows, loras,
                 listener, cancellation);
     }
 
@@ -137,6 +142,9 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
         private int count = 1;
         private int width;
         private int height;
+        private BufferedImage init;
+        private BufferedImage mask;
+        private Double strength;
         private IdentityLayers identityLayers = IdentityLayers.BOTH;
         private IdentityRows identityRows = IdentityRows.PROMPT;
         private List<LoraUse> loras = List.of();
@@ -218,6 +226,24 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             return this;
         }
 
+        /** A picture to start from, {@link Init#picture}; {@code null}: noise. */
+        public Builder init(BufferedImage value) {
+            init = value;
+            return this;
+        }
+
+        /** What is repainted of {@link #init}, {@link Init#mask}; {@code null}: all of it. */
+        public Builder mask(BufferedImage value) {
+            mask = value;
+            return this;
+        }
+
+        /** How much {@link #init} is changed, {@link Init#strength}; when nothing is said 0.75, or 1 with a mask. */
+        public Builder strength(double value) {
+            strength = value;
+            return this;
+        }
+
         public Builder identityLayers(IdentityLayers value) {
             identityLayers = Objects.requireNonNull(value, "identityLayers");
             return this;
@@ -251,8 +277,16 @@ public record GenerationRequest(String prompt, String negativePrompt, BufferedIm
             if (guidanceScale != null) {
                 requireGuidance(guidanceScale);
             }
+            if (strength != null) {
+                Init.requireStrength(strength);
+            }
+            if (init == null && (mask != null || strength != null)) {
+                throw new InvalidRequestException((mask != null ? "a mask" : "a strength") + " says how a picture is changed, and there is no picture"
+                        + " to start from (init)");
+            }
             return new GenerationRequest(prompt, negativePrompt, face, caption, steps == null ? 0 : steps, sampler,
                     guidanceScale == null ? Double.NaN : guidanceScale, guidanceRescale, identityScale, promptSyntax, clipSkip, seed, count, width, height,
+                    init == null ? null : new Init(init, mask, strength == null ? Double.NaN : strength),
                     identityLayers, identityRows, loras, listener, cancellation);
         }
     }

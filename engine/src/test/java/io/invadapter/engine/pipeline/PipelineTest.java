@@ -416,7 +416,7 @@ class PipelineTest {
 
     @Test
     void requestsThatCannotShareABatchAreTold() {
-        assertEquals("requests of one batch must agree in size, steps, sampler, identity layers, identity rows and LoRAs: one asks for 64x64 pixels "
+        assertEquals("requests of one batch must agree in size, steps, sampler, strength, identity layers, identity rows and LoRAs: one asks for 64x64 pixels "
                 + "in 3 steps of DDIM with identity layers BOTH and identity rows PROMPT, another for 128x128 pixels in 3 steps of DDIM with identity "
                 + "layers BOTH and identity rows BOTH",
                 assertThrows(InvalidRequestException.class, () -> pipeline.generate(List.of(request(null, "a", 1).build(),

@@ -45,6 +45,25 @@ class GenerationRequestTest {
     }
 
     @Test
+    void aPictureToStartFrom() {
+        BufferedImage picture = new BufferedImage(30, 20, BufferedImage.TYPE_INT_RGB);
+        BufferedImage other = new BufferedImage(20, 30, BufferedImage.TYPE_INT_RGB);
+        assertNull(GenerationRequest.builder().build().init());
+        assertEquals(0.75, GenerationRequest.builder().init(picture).build().init().strength());
+        assertEquals(1, GenerationRequest.builder().init(picture).mask(picture).build().init().strength());
+        assertEquals(0.3, GenerationRequest.builder().init(picture).mask(picture).strength(0.3).build().init().strength());
+        for (double strength : new double[] {0, -0.5, 1.01, Double.NaN}) {
+            refused("strength must be more than 0 and at most 1, not " + strength, GenerationRequest.builder().init(picture).strength(strength));
+        }
+        refused("a mask says how a picture is changed, and there is no picture", GenerationRequest.builder().mask(picture));
+        refused("a strength says how a picture is changed", GenerationRequest.builder().strength(0.5));
+        refused("the mask has 20 x 30 pixels, the picture that it is for 30 x 20", GenerationRequest.builder().init(picture).mask(other));
+        BufferedImage wide = new BufferedImage(4104, 8, BufferedImage.TYPE_INT_RGB);
+        refused("the picture to start from has 4104 x 8 pixels; expected at most 4096", GenerationRequest.builder().init(wide));
+        GenerationRequest.builder().init(wide).size(512, 8).build();
+    }
+
+    @Test
     void whatIsMissingIsNamed() {
         for (String name : List.of("prompt", "negativePrompt", "caption", "sampler", "identityLayers", "identityRows", "loras", "listener", "cancellation")) {
             assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
@@ -55,7 +74,7 @@ class GenerationRequestTest {
     private static GenerationRequest without(String name) {
         GenerationRequest all = GenerationRequest.builder().build();
         return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
-                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, true, 0, 0, 1, 0, 0,
+                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, true, 0, 0, 1, 0, 0, null,
                 name.equals("identityLayers") ? null : all.identityLayers(),
                 name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(),
                 name.equals("listener") ? null : all.listener(),
