@@ -36,7 +36,8 @@ public final class ClipTextEncoder implements AutoCloseable {
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
     public static ClipTextEncoder load(ClipTextConfig config, WeightSource source, Device device) {
-        return Weights.load(new ExtendedVocabulary(source, config), device, w -> new ClipTextEncoder(config, w));
+        WeightSource whole = config.addedTokens() == 0 ? source : new ExtendedVocabulary(source, config);
+        return Weights.load(whole, device, w -> new ClipTextEncoder(config, w));
     }
 
     private ClipTextEncoder(ClipTextConfig config, Weights w) {
