@@ -16,31 +16,43 @@ import java.nio.file.Path;
  * What a request takes that does not say it: the numbers a model looks best with. A model folder may name them in a file
  * {@code invadapter.json}, e.g. <code>{"steps": 20, "guidance_scale": 3.5, "sampler": "DPM++ 2M Karras"}</code>.
  *
- * @param sampler empty when there is none
+ * @param namedSteps    0 when the file names none
+ * @param namedGuidance not a number when the file names none
+ * @param namedSampler  empty when the file names none
  */
-record ModelDefaults(int steps, double guidanceScale, String sampler) {
+record ModelDefaults(int namedSteps, double namedGuidance, String namedSampler) {
     private static final String FILE = "invadapter.json";
-    private static final ModelDefaults USUAL = new ModelDefaults(50, 7.5, "");
+    private static final ModelDefaults NONE = new ModelDefaults(0, Double.NaN, "");
 
     /** @throws WeightException when there is such a file that says something else */
     static ModelDefaults of(Path model) {
         Path file = model.resolve(FILE);
         if (!Files.isRegularFile(file)) {
-            return USUAL;
+            return NONE;
         }
         JsonValue json = Json.read(file);
-        ModelDefaults found = new ModelDefaults(json.find("steps").map(JsonValue::asInt).orElse(USUAL.steps),
-                json.find("guidance_scale").map(JsonValue::asDouble).orElse(USUAL.guidanceScale),
-                json.find("sampler").map(JsonValue::asString).orElse(USUAL.sampler));
+        GenerationRequest.Builder request = GenerationRequest.builder();
         try {
-            GenerationRequest.builder().steps(found.steps).guidanceScale(found.guidanceScale).build();
-            if (!found.sampler.isEmpty()) {
-                Samplers.named(found.sampler);
+            json.find("steps").map(JsonValue::asInt).ifPresent(request::steps);
+            json.find("guidance_scale").map(JsonValue::asDouble).ifPresent(request::guidanceScale);
+            GenerationRequest found = request.sampler(json.find("sampler").map(JsonValue::asString).orElse("")).build();
+            if (!found.sampler().isEmpty()) {
+                Samplers.named(found.sampler());
             }
+            return new ModelDefaults(found.steps(), found.guidanceScale(), found.sampler());
         } catch (InvalidRequestException e) {
             throw new WeightException(file + ": " + e.getMessage(), e);
         }
-        return found;
+    }
+
+    /** @param own the model's sampler: latent consistency models need few steps, and diffusers' defaults for them are taken */
+    int steps(Sampler own) {
+        return namedSteps != 0 ? namedSteps : own instanceof Lcm ? 4 : 50;
+    }
+
+    /** @param own as for {@link #steps} */
+    double guidanceScale(Sampler own) {
+        return !Double.isNaN(namedGuidance) ? namedGuidance : own instanceof Lcm ? 8.5 : 7.5;
     }
 
     /**
@@ -48,7 +60,7 @@ record ModelDefaults(int steps, double guidanceScale, String sampler) {
      * is inverted, and any other the model's own, which a model for few steps cannot do without.
      */
     Sampler sampler(GenerationRequest request, Sampler own) {
-        String name = request.sampler().isEmpty() ? sampler : request.sampler();
+        String name = request.sampler().isEmpty() ? namedSampler : request.sampler();
         if (!name.isEmpty()) {
             return Samplers.named(name);
         }

@@ -25,8 +25,8 @@ public final class PictureParameters {
      */
     public static String of(GenerationRequest request, int picture, Pipeline pipeline, String model) {
         Objects.requireNonNull(model, "model");
-        GenerationRequest made = pipeline.filled(Objects.requireNonNull(request, "request"));
-        String sampler = pipeline.sampler(request).name();
+        GenerationRequest made = pipeline.acceptance().filled(Objects.requireNonNull(request, "request"));
+        String sampler = pipeline.acceptance().sampler(request).name();
         StringBuilder text = new StringBuilder(request.prompt());
         List<String> inPrompt = LoraTags.cut(request.prompt()).tags().stream().map(LoraTags.Tag::name).toList();
         Stream.concat(pipeline.loras().stream(), request.loras().stream().filter(lora -> inPrompt.stream().noneMatch(lora.name()::equalsIgnoreCase)))

@@ -1,7 +1,6 @@
 package io.invadapter.engine.pipeline;
 
 import io.invadapter.base.InvalidRequestException;
-import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.making.Batch;
 import io.invadapter.engine.making.DeviceThread;
 import io.invadapter.engine.making.Inversion;
@@ -14,14 +13,10 @@ import io.invadapter.engine.request.Cancellation;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
-import io.invadapter.engine.request.Init;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
-import io.invadapter.engine.sampling.IdentityWalk;
-import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
-import io.invadapter.engine.sampling.Walk;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
@@ -60,8 +55,7 @@ import java.util.function.Supplier;
 public final class Pipeline implements AutoCloseable {
     private final DeviceThread thread;
     private final Workshop workshop;
-    private final EmbeddedAttentionAdapter adapter;
-    private final ModelDefaults defaults;
+    private final Acceptance acceptance;
 
     public static Builder builder() {
         return new Builder();
@@ -204,8 +198,7 @@ public final class Pipeline implements AutoCloseable {
     private Pipeline(DeviceThread thread, Workshop workshop, ModelDefaults defaults) {
         this.thread = thread;
         this.workshop = workshop;
-        this.adapter = workshop.adapter();
-        this.defaults = defaults;
+        this.acceptance = new Acceptance(workshop, defaults);
     }
 
     private StableDiffusion model() {
@@ -217,7 +210,7 @@ public final class Pipeline implements AutoCloseable {
     }
 
     public boolean hasAdapter() {
-        return adapter != null;
+        return workshop.adapter() != null;
     }
 
     /** Those that lie over the model for all requests. */
@@ -227,27 +220,27 @@ public final class Pipeline implements AutoCloseable {
 
     /** Width of the pictures the model was trained on. */
     public int defaultWidth() {
-        return model().unet().config().sampleWidth() * model().vae().factor();
+        return acceptance.width();
     }
 
     /** Height of the pictures the model was trained on. */
     public int defaultHeight() {
-        return model().unet().config().sampleHeight() * model().vae().factor();
+        return acceptance.height();
     }
 
-    /** The steps of a request that does not say: what the model's folder names in {@code invadapter.json}, or 50. */
+    /** The steps of a request that does not say: what the model's folder names in {@code invadapter.json}, or 50; of a latent consistency model 4. */
     public int defaultSteps() {
-        return defaults.steps();
+        return acceptance.steps();
     }
 
-    /** The guidance of a request that does not say: what the model's folder names in {@code invadapter.json}, or 7.5. */
+    /** The guidance of a request that does not say: what the model's folder names in {@code invadapter.json}, or 7.5; of a latent consistency model 8.5. */
     public double defaultGuidanceScale() {
-        return defaults.guidanceScale();
+        return acceptance.guidanceScale();
     }
 
     /** The adapter's recommended lambda. */
     public double defaultIdentityScale() {
-        return adapter == null ? 0 : adapter.defaultScale();
+        return acceptance.identityScale();
     }
 
     // --- generating -------------------------------------------------------------------------------------------------
@@ -281,7 +274,7 @@ public final class Pipeline implements AutoCloseable {
         if (Objects.requireNonNull(requests, "requests").isEmpty()) {
             throw new InvalidRequestException("a batch needs at least one request");
         }
-        List<Order> orders = requests.stream().map(this::order).toList();
+        List<Order> orders = requests.stream().map(acceptance::order).toList();
         for (Order order : orders) {
             if (!order.kind().equals(orders.getFirst().kind())) {
                 throw new InvalidRequestException("requests of one batch must agree in size, steps, sampler, strength, identity layers, "
@@ -290,47 +283,6 @@ public final class Pipeline implements AutoCloseable {
         }
         carryOut(orders, false);
         return orders.stream().map(Order::result).toList();
-    }
-
-    /**
-     * A request as this pipeline would carry it out.
-     *
-     * @throws InvalidRequestException when it cannot
-     */
-    public Order order(GenerationRequest request) {
-        GenerationRequest filled = filled(Objects.requireNonNull(request, "request"));
-        Init init = filled.init();
-        if (model().unet().config().inpainting() && (init == null || init.mask() == null)) {
-            throw new InvalidRequestException("this model is trained for inpainting: it needs a picture to start from and a mask");
-        }
-        Sampler sampler = sampler(request);
-        Walk walk = sampler.walk(model().schedule(), filled.steps(), init == null ? 1 : init.strength());
-        if (filled.identityScale() != 0) {
-            IdentityWalk.inversion(walk, model().schedule().prediction());
-        }
-        int factor = model().vae().factor();
-        if (init != null && (init.picture().getWidth() < factor || init.picture().getHeight() < factor)) {
-            throw new InvalidRequestException("the picture to start from has " + init.picture().getWidth() + " x " + init.picture().getHeight()
-                    + " pixels; expected at least " + factor + " x " + factor);
-        }
-        if (filled.width() < factor || filled.height() < factor || filled.width() % factor != 0 || filled.height() % factor != 0) {
-            throw new InvalidRequestException("size " + filled.width() + "x" + filled.height()
-                    + ": width and height must be multiples of " + factor);
-        }
-        model().textEncoder().config().requireClipSkip(filled.clipSkip());
-        if (request.face() != null && adapter == null) {
-            throw new InvalidRequestException("a face needs an adapter: none was given for this model");
-        }
-        LoraFolder.requireFound(request);
-        return new Order(filled, Batch.Kind.of(filled, sampler));
-    }
-
-    /** With the model's own numbers where {@code request} leaves them open. */
-    GenerationRequest filled(GenerationRequest request) {
-        int factor = model().vae().factor();
-        BufferedImage init = request.init() == null ? null : request.init().picture();
-        return request.filled(defaultSteps(), defaultGuidanceScale(), defaultIdentityScale(),
-                init == null ? defaultWidth() : init.getWidth() / factor * factor, init == null ? defaultHeight() : init.getHeight() / factor * factor);
     }
 
     /**
@@ -344,16 +296,16 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    /** @throws InvalidRequestException when there is no sampler of the name in {@code request} */
-    Sampler sampler(GenerationRequest request) {
-        return defaults.sampler(request, model().sampler());
+    /** What becomes of requests before they are carried out. */
+    Acceptance acceptance() {
+        return acceptance;
     }
 
     /**
      * @param orders  of one kind; each knows afterwards what came of it
      * @param oneTurn whether those of many pictures may stay open, to be carried on with
      */
-    public void carryOut(List<Order> orders, boolean oneTurn) {
+    void carryOut(List<Order> orders, boolean oneTurn) {
         thread.refuseItself("make pictures");
         DeviceThread.Turn<Void> turn = thread.queue(() -> {
             Batch.run(workshop, orders, oneTurn);

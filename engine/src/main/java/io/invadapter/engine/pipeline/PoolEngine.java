@@ -12,7 +12,7 @@ interface PoolEngine extends AutoCloseable {
     /** Of the device, for messages. */
     String name();
 
-    /** See {@link Pipeline#order}. */
+    /** See {@link Acceptance#order}. */
     Order order(GenerationRequest request);
 
     /** Pictures for which requests may be joined at most. */
@@ -41,7 +41,7 @@ interface PoolEngine extends AutoCloseable {
 
             @Override
             public Order order(GenerationRequest request) {
-                return pipeline.order(request);
+                return pipeline.acceptance().order(request);
             }
 
             @Override

@@ -278,8 +278,8 @@ class DeviceThreadTest {
                     cancellation.cancel();
                 }
             };
-            Order cancelled = pipeline.order(request(null, "a person", 2).cancellation(cancellation).build());
-            Order kept = pipeline.order(good);
+            Order cancelled = pipeline.acceptance().order(request(null, "a person", 2).cancellation(cancellation).build());
+            Order kept = pipeline.acceptance().order(good);
             pipeline.carryOut(List.of(cancelled, kept), false);
             assertThrows(CancellationException.class, cancelled::result);
             assertSame(expected, kept.result());

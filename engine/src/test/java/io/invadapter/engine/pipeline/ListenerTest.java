@@ -166,11 +166,11 @@ class ListenerTest {
     void oneThatFailsEndsItsOwnRequestOnly() {
         IllegalArgumentException mistake = new IllegalArgumentException("the client's own");
         Told told = new Told();
-        Order failing = pipeline.order(request(FACES.get(0), "a person", 1).listener((phase, step, steps) -> {
+        Order failing = pipeline.acceptance().order(request(FACES.get(0), "a person", 1).listener((phase, step, steps) -> {
             throw mistake;
         }).build());
         GenerationRequest.Builder other = request(FACES.get(1), "a person", 2);
-        Order good = pipeline.order(other.listener(told).build());
+        Order good = pipeline.acceptance().order(other.listener(told).build());
         pipeline.carryOut(List.of(failing, good), false);
         CancellationException end = assertThrows(CancellationException.class, failing::result);
         assertEquals(mistake, end.getCause());

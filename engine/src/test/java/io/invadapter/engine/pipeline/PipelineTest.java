@@ -261,7 +261,7 @@ class PipelineTest {
         GenerationRequest other = request(FACES.get(0), "a person", 1).build();
         List<GenerationRequest> requests = List.of(request(FACES.get(1), "a person", 2).cancellation(cancellation)
                 .listener((phase, step, steps) -> cancellation.cancel()).build(), other);
-        List<Order> orders = requests.stream().map(pipeline::order).toList();
+        List<Order> orders = requests.stream().map(pipeline.acceptance()::order).toList();
         pipeline.carryOut(orders, false);
         assertThrows(CancellationException.class, orders.get(0)::result);
         assertSame(pipeline.generate(other), orders.get(1).result());
