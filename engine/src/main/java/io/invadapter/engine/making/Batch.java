@@ -150,9 +150,11 @@ public final class Batch {
         }
     }
 
-    /** Finds out before all the steps what the last of them would: that a picture of this size cannot be decoded. */
-    private void checkRoom() {
-        long needed = model.vae().leastBytes(kind.width(), kind.height());
+    /** Finds out before all else what the first step, or the decoder after the last, would: that a picture of this size is too large. */
+    private void checkRoom(GenerationRequest request) {
+        int factor = model.vae().factor();
+        long needed = Math.max(model.vae().leastBytes(kind.width(), kind.height()),
+                model.unet().leastBytes(request.guidanceScale() > 1 ? 2 : 1, kind.height() / factor, kind.width() / factor));
         long reachable = device.reachableMemory();
         if (needed > reachable) {
             throw new OutOfDeviceMemoryException("out of memory: a picture of " + kind.width() + "x" + kind.height() + " needs more than "
@@ -161,8 +163,8 @@ public final class Batch {
     }
 
     private void prepare(Order order) {
-        checkRoom();
         GenerationRequest request = order.request();
+        checkRoom(request);
         try {
             Wanted.run(device, order::isOpen, () -> {
                 Prompt prompt = read("prompt", LoraTags.cut(request.prompt()).prompt(), request.promptSyntax(), order);

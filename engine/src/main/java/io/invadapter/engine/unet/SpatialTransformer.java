@@ -19,6 +19,12 @@ final class SpatialTransformer {
     private static final float GROUP_NORM_EPSILON = 1e-6f;
     private static final float LAYER_NORM_EPSILON = 1e-5f;
 
+    /**
+     * Maps of the input's size that {@link #forward} holds at once: in the first block's feed-forward two of the transformer, the
+     * results of both attentions, four of the gated half and the result.
+     */
+    static final int LEAST_MAPS = 9;
+
     private final Device device;
     private final int level;
     private final int groups;

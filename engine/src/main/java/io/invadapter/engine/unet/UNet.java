@@ -287,6 +287,55 @@ public final class UNet implements AutoCloseable {
         }
     }
 
+    /** Bytes that {@link #forward} holds at least at once: its maps, not what the device needs to compute them. */
+    public long leastBytes(int rows, int height, int width) {
+        long most = 0;
+        Deque<int[]> sizes = new ArrayDeque<>();
+        int h = height;
+        int w = width;
+        // In the scope of a pass every layer's result stays to its end; beside them there is what one layer needs meanwhile.
+        long all = (long) h * w * convIn.outChannels();
+        for (DownBlock block : downBlocks) {
+            for (ResnetBlock resnet : block.resnets) {
+                long in = (long) h * w * resnet.norm1().channels();
+                long out = (long) h * w * resnet.norm2().channels();
+                most = Math.max(most, all + Math.max(in + out, in == out ? 2 * out : 3 * out));
+                all += out;
+                if (!block.attentions.isEmpty()) {
+                    most = Math.max(most, all + out * SpatialTransformer.LEAST_MAPS);
+                    all += out;
+                }
+            }
+            sizes.push(new int[] {h, w});
+            if (block.downsample != null) {
+                h = (h + 1) / 2;
+                w = (w + 1) / 2;
+                all += (long) h * w * block.downsample.outChannels();
+            }
+        }
+        // Two ResNet blocks and a transformer.
+        all += 3L * h * w * middle1.norm2().channels();
+        for (UpBlock block : upBlocks) {
+            int[] size = sizes.pop();
+            for (ResnetBlock resnet : block.resnets) {
+                long in = (long) size[0] * size[1] * resnet.norm1().channels();
+                long out = (long) size[0] * size[1] * resnet.norm2().channels();
+                most = Math.max(most, all + in + Math.max(in + out, 3 * out));
+                all += out;
+                if (!block.attentions.isEmpty()) {
+                    most = Math.max(most, all + out * SpatialTransformer.LEAST_MAPS);
+                    all += out;
+                }
+            }
+            if (block.upsample != null) {
+                long out = (long) sizes.peek()[0] * sizes.peek()[1] * block.upsample.outChannels();
+                most = Math.max(most, all + 2 * out);
+                all += out;
+            }
+        }
+        return Math.max(most, all + (long) height * width * normOut.channels()) * rows * activations().bytes();
+    }
+
     /** Twice the size, or one less where the way down had halved an odd size. */
     private Tensor doubled(Tensor h, Tensor skip, Device.Convolution convolution) {
         try (Scope scope = device.scope()) {

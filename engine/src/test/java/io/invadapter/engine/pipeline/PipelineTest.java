@@ -391,7 +391,11 @@ class PipelineTest {
             String message = assertThrows(OutOfDeviceMemoryException.class, () -> watched.generate(large)).getMessage();
             assertTrue(message.matches("out of memory: a picture of 512x512 needs more than \\d+ MiB, and cpu has " + (least - 1 >> 20)
                     + " MiB left"), message);
+            // A step with guidance takes two rows of the UNet at once.
             device.reachableMemory = 2 * least;
+            assertThrows(OutOfDeviceMemoryException.class, () -> watched.generate(large));
+            watched.generate(request(null, "a", 1).size(512, 512).steps(1).guidanceScale(1).build());
+            device.reachableMemory = 4 * least;
             watched.generate(request(null, "a", 1).size(512, 512).steps(1).build());
         }
     }
