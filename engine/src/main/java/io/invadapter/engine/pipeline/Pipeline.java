@@ -262,9 +262,9 @@ public final class Pipeline implements AutoCloseable {
 
     /**
      * Makes the pictures of several requests, together as far as the device gains by it: other prompts, faces, seeds, guidance
-     * and identity scales, but the same size, steps, sampler, identity layers and rows, and
-     * none or all with a picture to start from, of the same strength, and a mask. When one of them fails, the others are still
-     * finished and given to their listeners.
+     * and identity scales, but the same size, steps, sampler, identity layers and rows, and none or all of them with a picture to
+     * start from, of one strength, and with a mask. When one of them fails, the others are still finished and given to their
+     * listeners.
      *
      * @return in the order of the requests
      * @throws InvalidRequestException when a request cannot be carried out as asked, or they do not agree

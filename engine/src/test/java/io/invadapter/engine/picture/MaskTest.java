@@ -2,8 +2,10 @@ package io.invadapter.engine.picture;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.awt.image.BufferedImage;
+import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
 class MaskTest {
@@ -60,10 +62,16 @@ class MaskTest {
         assertEquals(0xff000003, cut.getRGB(0, 0));
         assertEquals(0xff000004, cut.getRGB(1, 1));
         assertEquals(0xff000006, Scaling.cover(stripes, 6, 2).getRGB(5, 1));
-        BufferedImage larger = Scaling.cover(picture(2, 0x404040, 0x404040, 0xc0c0c0, 0xc0c0c0), 9, 27);
+        int[] rgb = new int[2 * 12];
+        Arrays.fill(rgb, 0, 12, 0x404040);
+        Arrays.fill(rgb, 12, 24, 0xc0c0c0);
+        BufferedImage larger = Scaling.cover(picture(2, rgb), 9, 27);
         assertEquals("9 x 27", larger.getWidth() + " x " + larger.getHeight());
-        assertEquals(0xff, larger.getRGB(4, 0) >>> 24);
-        assertEquals(0x404040 & 0xff, larger.getRGB(4, 2) & 0xff, 6);
-        assertEquals(0xc0, larger.getRGB(4, 24) & 0xff, 6);
+        // Of the twelve rows the six in the middle are left.
+        for (int y : new int[] {0, 5}) {
+            assertEquals(0xff404040, larger.getRGB(4, y));
+            assertEquals(0xffc0c0c0, larger.getRGB(4, 26 - y));
+        }
+        assertTrue(larger.getRGB(4, 13) != larger.getRGB(4, 5));
     }
 }
