@@ -19,7 +19,7 @@ import picocli.CommandLine.Parameters;
 /** Compares everything this engine computes with a reference implementation's outputs for the same model and inputs. */
 @Command(name = "verify", sortOptions = false, description = "Compares every result with golden data from the reference implementation.")
 final class Verify implements Callable<Integer> {
-    @Parameters(paramLabel = "DIR", description = "model folder with golden data (case.json, tokens.json, golden.safetensors, eaa.safetensors), or golden data of synthetic weights (case.json, shapes.json, golden.safetensors)")
+    @Parameters(paramLabel = "DIR", description = "model folder with golden data (case.json, tokens.json, golden.safetensors, eaa.safetensors), or golden data of synthetic weights (case.json, shapes.json, golden.safetensors) or of the case that case.json names")
     private Path folder;
 
     @Option(names = "--dump", paramLabel = "FILE", description = "writes all outputs under the golden keys")

@@ -26,6 +26,8 @@ import java.util.stream.IntStream;
 public final class EmbeddedAttentionAdapter implements AutoCloseable {
     /** Of an identity: 4096 pixels. */
     private static final int MOST_LATENT_SIZE = 512;
+    /** Of a number in the metadata. */
+    private static final int MOST = 1 << 20;
 
     private final Device device;
     private final Packer packer;
@@ -99,29 +101,30 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
             }
             layers.put(site, new Layer(place, layer.fused(channels, channels, "to_k", "to_v"), aggregation));
         }
-        double version = number(source, "version", 1);
+        double version = number(source, "version", 1, 0);
         if (version != 1) {
             throw new WeightException(source.description() + ": an adapter file of version " + version + "; this engine reads version 1");
         }
-        this.identityLatentSize = (int) number(source, "id_latent_size", fittingSize(unet.config().sampleSize()));
+        this.identityLatentSize = (int) number(source, "id_latent_size", fittingSize(unet.config().sampleSize()), 0);
         if (!fits(identityLatentSize, identityLatentSize)) {
             throw new WeightException(source.description() + ": made for another model: the aggregation matrices do not fit "
                     + "identities of " + identityLatentSize + " x " + identityLatentSize + " latents (metadata 'id_latent_size')");
         }
-        this.defaultScale = number(source, "scale", 0.6);
+        this.defaultScale = number(source, "scale", 0.6, -MOST);
     }
 
-    private static double number(WeightSource source, String key, double fallback) {
+    private static double number(WeightSource source, String key, double fallback, double least) {
         String text = source.metadata().get(key);
         try {
             double value = text == null ? fallback : Double.parseDouble(text);
-            if (value >= 0 && value <= 1 << 20) {
+            if (value >= least && value <= MOST) {
                 return value;
             }
         } catch (NumberFormatException e) {
             // The same mistake.
         }
-        throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a positive number");
+        throw new WeightException(source.description() + ": metadata '" + key + "' is '" + text + "'; expected a number"
+                + (least < 0 ? "" : " that is not negative"));
     }
 
     /** The model's own size, or where the aggregation matrices are for another, that one; for files that do not say it. */
@@ -135,7 +138,7 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
         return identityLatentSize;
     }
 
-    /** The lambda the file recommends. */
+    /** The lambda the file recommends; a negative one leads away from the identity. */
     public double defaultScale() {
         return defaultScale;
     }
