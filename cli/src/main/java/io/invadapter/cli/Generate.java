@@ -96,7 +96,7 @@ final class Generate implements Callable<Integer> {
     @Option(names = "--sampler", paramLabel = "NAME", defaultValue = "", description = "how the steps are made, by the name that stable-diffusion-webui, ComfyUI or diffusers has for it, e.g. \"DPM++ 2M Karras\" or euler_ancestral (default: DDIM with a face, else the model's own)")
     private String sampler;
 
-    @Option(names = "--plain-prompts", description = "reads prompts word for word: (word:1.3), [word] and BREAK mean nothing, and what is longer than 75 tokens is cut")
+    @Option(names = "--plain-prompts", description = "reads prompts word for word: (word:1.3), [word] and BREAK mean nothing, and what is longer than 75 tokens is cut; <lora:...> is a tag all the same")
     private boolean plainPrompts;
 
     @Option(names = "--clip-skip", paramLabel = "N", description = "the layer of the text encoder that is read, counted from the last: 1, or 2 for many anime models (default: the model's own)")

@@ -12,7 +12,7 @@ record LoraOption(Path file, double scale) {
     /** Names have colons too, that of a drive or any other: what is no number behind one is of the name, and what is there is a name. */
     static LoraOption of(String text) {
         int colon = text.lastIndexOf(':');
-        if (colon > 0 && !isThere(text)) {
+        if (colon > 0 && !isThere(text) && text.substring(colon + 1).matches("[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")) {
             try {
                 double scale = Double.parseDouble(text.substring(colon + 1));
                 if (!(Math.abs(scale) <= MAX_SCALE)) {
@@ -22,6 +22,9 @@ record LoraOption(Path file, double scale) {
             } catch (NumberFormatException e) {
                 // The colon is of the name.
             }
+        }
+        if (colon > 1 && !isThere(text) && isThere(text.substring(0, colon))) {
+            throw new TypeConversionException("'" + text + "' has the scale '" + text.substring(colon + 1) + "'; expected a number, such as 0.8");
         }
         return new LoraOption(Main.path(text), 1);
     }

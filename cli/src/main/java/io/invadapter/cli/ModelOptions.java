@@ -30,7 +30,7 @@ final class ModelOptions {
     @Option(names = "--embeddings-dir", paramLabel = "DIR", description = "a folder of such files")
     private Path embeddingsFolder;
 
-    @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 50 for others that do not say)")
+    @Option(names = "--steps", paramLabel = "N", description = "1 to 1000 (default: 20 for the bundled model, 4 for latent consistency models, 50 for others that do not say)")
     private Integer steps;
 
     boolean bundled() {
@@ -61,7 +61,12 @@ final class ModelOptions {
             Checks.exists(adapter);
         }
         loras.forEach(lora -> Checks.exists(lora.file()));
-        embeddings.forEach(Checks::exists);
+        for (Path embedding : embeddings) {
+            Checks.exists(embedding);
+            if (Files.isDirectory(embedding)) {
+                throw new InvalidRequestException("--embedding " + embedding + " is a folder; expected a file, or --embeddings-dir");
+            }
+        }
         if (embeddingsFolder != null && !Files.isDirectory(embeddingsFolder)) {
             throw new InvalidRequestException("--embeddings-dir " + embeddingsFolder + ": there is no such folder");
         }

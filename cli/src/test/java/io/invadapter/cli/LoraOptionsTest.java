@@ -87,6 +87,16 @@ class LoraOptionsTest {
     }
 
     @Test
+    void aScaleThatIsNoNumberAndAFolderOfEmbeddingsAreSaidToBe() {
+        for (String scale : new String[] {"nan", "0,8", "", "1f", "0x1p3"}) {
+            String message = message(2, "generate", "--prompt", "a", "-q", "--lora", style + ":" + scale);
+            assertTrue(message.contains("has the scale '" + scale + "'; expected a number, such as 0.8"), message);
+        }
+        String message = message(2, "generate", "--prompt", "a", "-q", "--embedding", folder);
+        assertTrue(message.contains("is a folder; expected a file, or --embeddings-dir"), message);
+    }
+
+    @Test
     void aFileThatIsThereIsAName() throws Exception {
         Path odd = Files.createFile(folder.resolve("style:2"));
         assertEquals(new LoraOption(odd, 1), LoraOption.of(odd.toString()));
