@@ -36,8 +36,12 @@ public final class ClipTextEncoder implements AutoCloseable {
      * @throws io.invadapter.weights.WeightException when one is missing or has another shape than {@code config} asks for
      */
     public static ClipTextEncoder load(ClipTextConfig config, WeightSource source, Device device) {
-        WeightSource whole = config.addedTokens() == 0 ? source : new ExtendedVocabulary(source, config);
-        return Weights.load(whole, device, w -> new ClipTextEncoder(config, w));
+        if (config.addedTokens() == 0) {
+            return Weights.load(source, device, w -> new ClipTextEncoder(config, w));
+        }
+        try (ExtendedVocabulary whole = new ExtendedVocabulary(source, config)) {
+            return Weights.load(whole, device, w -> new ClipTextEncoder(config, w));
+        }
     }
 
     private ClipTextEncoder(ClipTextConfig config, Weights w) {

@@ -9,12 +9,15 @@ import java.lang.foreign.ValueLayout;
 import java.util.Map;
 import java.util.Set;
 
-/** A text encoder's weights with the vectors of textual inversions below the embeddings of its own tokens. */
+/**
+ * A text encoder's weights with the vectors of textual inversions below the embeddings of its own tokens. Closing it frees what it has
+ * joined; the weights belong to whoever opened them.
+ */
 final class ExtendedVocabulary implements WeightSource {
     private final WeightSource source;
     private final ClipTextConfig config;
     /** Not the heap's memory: the embeddings of a whole vocabulary are large. */
-    private final Arena arena = Arena.ofAuto();
+    private final Arena arena = Arena.ofShared();
 
     ExtendedVocabulary(WeightSource source, ClipTextConfig config) {
         this.source = source;
@@ -57,6 +60,6 @@ final class ExtendedVocabulary implements WeightSource {
 
     @Override
     public void close() {
-        source.close();
+        arena.close();
     }
 }

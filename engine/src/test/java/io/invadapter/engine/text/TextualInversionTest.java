@@ -2,12 +2,23 @@ package io.invadapter.engine.text;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.kernels.Device;
+import io.invadapter.kernels.Devices;
+import io.invadapter.kernels.ForwardingDevice;
+import io.invadapter.kernels.HostTensor;
+import io.invadapter.kernels.Packer;
+import io.invadapter.kernels.Precision;
 import io.invadapter.weights.DType;
 import io.invadapter.weights.WeightException;
+import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
+import java.lang.foreign.MemorySegment;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -112,6 +123,30 @@ class TextualInversionTest {
         Path second = write("b.safetensors", "<X>", 1, 4);
         assertEquals(second + " has the placeholder <X>, as " + first + " has", refusal(first, second));
         assertEquals(1, read(first, first).size());
+    }
+
+    /** A vocabulary may have hundreds of megabytes, and LoRAs are swapped often. */
+    @Test
+    void whatIsJoinedGoesWithTheLoadingOfTheTextEncoder() {
+        List<MemorySegment> joined = new ArrayList<>();
+        try (ModelFiles files = ModelFiles.open(BundledModel.directory()); Device device = new ForwardingDevice(Devices.open("cpu", Precision.FP32, notice -> { })) {
+            @Override
+            public Packer packer() {
+                return (Packer) Proxy.newProxyInstance(Packer.class.getClassLoader(), new Class<?>[] {Packer.class}, (proxy, method, arguments) -> {
+                    if (method.getName().equals("table")) {
+                        joined.add(((HostTensor) arguments[0]).data());
+                    }
+                    return method.invoke(packer, arguments);
+                });
+            }
+
+            private final Packer packer = super.packer();
+        }) {
+            ClipTextConfig config = ClipTextConfig.of(files.textEncoderConfig(), notices::add);
+            ClipTextEncoder.load(config.with(List.of(new TextualInversion("<a>", new float[config.channels()], config.channels(), folder))),
+                    files.textEncoder(), device);
+            assertFalse(joined.getFirst().scope().isAlive());
+        }
     }
 
     // --- in texts ---------------------------------------------------------------------------------------------------
