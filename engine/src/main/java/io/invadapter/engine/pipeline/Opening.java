@@ -19,7 +19,9 @@ import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
@@ -31,10 +33,17 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddi
 
     /** Files are opened before the device, which is closed when anything fails. */
     Workshop open(Supplier<Device> devices) {
-        try (ModelFiles files = ModelFiles.open(model); Loras own = Loras.open(loras, notices)) {
+        // LoRAs are opened again with every change of them.
+        Set<String> told = new HashSet<>();
+        Consumer<String> ofLoras = notice -> {
+            if (told.add(notice)) {
+                notices.accept(notice);
+            }
+        };
+        try (ModelFiles files = ModelFiles.open(model); Loras own = Loras.open(loras, ofLoras)) {
             Device device = devices.get();
             try {
-                return open(files, own, device);
+                return open(files, own, ofLoras, device);
             } catch (RuntimeException | Error e) {
                 device.close();
                 throw e;
@@ -42,7 +51,7 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddi
         }
     }
 
-    private Workshop open(ModelFiles files, Loras own, Device device) {
+    private Workshop open(ModelFiles files, Loras own, Consumer<String> ofLoras, Device device) {
         StableDiffusion loaded = StableDiffusion.load(files, own, embeddings, device, notices, loading);
         EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
         IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(device) : identityBudget;
@@ -50,7 +59,7 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddi
         String weights = weights(files, own, budget);
         Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, notices), weights);
         int together = picturesPerBatch != 0 ? picturesPerBatch : device.prefersLargeBatches() ? LARGE_BATCH : 1;
-        return new Workshop(new LoraShelf(model, own, weights, notices), loaded, loadedAdapter, diffusion, identities, together, notices);
+        return new Workshop(new LoraShelf(model, own, weights, ofLoras), loaded, loadedAdapter, diffusion, identities, together, notices);
     }
 
     /** Only identities that outlive the process must know which weights they belong to. */

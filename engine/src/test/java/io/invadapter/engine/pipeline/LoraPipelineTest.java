@@ -21,6 +21,7 @@ import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -175,6 +176,23 @@ class LoraPipelineTest {
         assertArrayEquals(without, made(plain, List.of()));
         assertEquals(other + " does not fit", assertThrows(WeightException.class, () -> builder(IdentityBudget.NONE).lora(other, 1).open()).getMessage()
                 .replaceFirst(" the layer.*", ""));
+    }
+
+    @Test
+    void whatIsNotUsedOfALoraIsToldOnce() {
+        Path bundle = folder.resolve("bundle.safetensors");
+        try (WeightSource source = Safetensors.open(style)) {
+            SafetensorsWriter writer = new SafetensorsWriter();
+            source.names().forEach(name -> writer.add(name, source.tensor(name).shape(), source.tensor(name).toFloats()));
+            writer.add("bundle_emb.sks.string_to_param.*", new long[] {1, 4}, new float[4]).write(bundle);
+        }
+        List<String> notices = new ArrayList<>();
+        try (Pipeline own = builder(IdentityBudget.NONE).lora(bundle, 0.5).notices(notices::add).open()) {
+            for (List<LoraUse> loras : List.of(List.of(LoraUse.of(words, 1)), List.<LoraUse>of(), List.of(LoraUse.of(bundle, 0.5)))) {
+                made(own, loras);
+            }
+        }
+        assertEquals(List.of(bundle + ": the embeddings in it (sks) are left out; give them as files of their own"), notices);
     }
 
     @Test
