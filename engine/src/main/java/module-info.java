@@ -1,5 +1,5 @@
 /**
- * Stable Diffusion 1.x and Inv-Adapter on top of {@code io.invadapter.kernels}. Names no device. Nothing is {@code null} that does not
+ * Stable Diffusion 1.x and 2.x and Inv-Adapter on top of {@code io.invadapter.kernels}. Names no device. Nothing is {@code null} that does not
  * say so: anything else is refused where it is given, by a {@link NullPointerException} that names it.
  */
 // The modules that compare and measure are built later.

@@ -13,7 +13,8 @@ import java.util.Objects;
  * @param caption       describes the face's picture, for its inversion
  * @param steps         1 to 1000; 0: the model's own
  * @param sampler       by a name of stable-diffusion-webui, ComfyUI or diffusers, e.g. {@code "DPM++ 2M Karras"}; empty: DDIM, by which
- *                      a face is inverted, for a picture of a person, the model's own for others
+ *                      a face is inverted, for a picture of a person, the model's own for others and where that is LCM; before both comes
+ *                      what the model's folder names in {@code invadapter.json}
  * @param guidanceScale 0 to 100, 1 or less: no guidance; not a number: the model's own
  * @param guidanceRescale how much of the contrast that guidance adds is taken back, 0 to 1 (Lin et al. 2023, phi)
  * @param identityScale lambda, 0 to 5, of which up to about 1.2 is useful; not a number: what the adapter recommends

@@ -19,8 +19,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The noise predictor of Stable Diffusion 1.x (Rombach et al. 2022; diffusers' {@code UNet2DConditionModel}): down, middle
- * and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
+ * The network of Stable Diffusion 1.x and 2.x that predicts noise, velocity or picture (Rombach et al. 2022; diffusers'
+ * {@code UNet2DConditionModel}): down, middle and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
  */
 public final class UNet implements AutoCloseable {
     private final UNetConfig config;
@@ -247,7 +247,7 @@ public final class UNet implements AutoCloseable {
      * @param time     what the timestep adds: a row of {@link #times} for all, or one for each
      * @param text     keys and values of the text of each row
      * @param hook     what the attention layers look at besides
-     * @return the predicted noise, float32 {@code [B, h, w, out]}, in the current scope
+     * @return what the network predicts, float32 {@code [B, h, w, out]}, in the current scope
      */
     public Tensor forward(Tensor latents, Tensor time, TextFeatures text, AttentionHook hook) {
         try (Scope scope = device.scope()) {
