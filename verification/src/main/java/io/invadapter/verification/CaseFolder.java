@@ -165,8 +165,15 @@ final class CaseFolder implements AutoCloseable {
     /** The networks of files; texts are padded with {@code pad_token_id} of case.json where it says one. */
     StableDiffusion load(ModelFiles files) {
         StableDiffusion model = StableDiffusion.load(files, device, System.err::println);
-        return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(id.asInt()), model.textEncoder(),
-                model.unet(), model.vae(), model.schedule(), model.sampler())).orElse(model);
+        return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(token(id, model)),
+                model.textEncoder(), model.unet(), model.vae(), model.schedule(), model.sampler())).orElse(model);
+    }
+
+    private static int token(JsonValue id, StableDiffusion model) {
+        if (id.asInt() < 0 || id.asInt() >= model.tokenizer().vocabularySize()) {
+            throw new WeightException(id.where() + " is " + id + " where a token below " + model.tokenizer().vocabularySize() + " is expected");
+        }
+        return id.asInt();
     }
 
     EmbeddedAttentionAdapter adapter(Path file, StableDiffusion model) {

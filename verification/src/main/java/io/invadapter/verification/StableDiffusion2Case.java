@@ -45,9 +45,17 @@ final class StableDiffusion2Case implements GoldenCase {
     }
 
     private static Untold untold(JsonValue parameters) {
-        return new Untold(parameters.get("num_head_channels").asInt(), parameters.get("norm_num_groups").asInt(),
-                parameters.get("text_num_head_channels").asInt(), parameters.get("vae_norm_num_groups").asInt(),
+        return new Untold(positive(parameters, "num_head_channels"), positive(parameters, "norm_num_groups"),
+                positive(parameters, "text_num_head_channels"), positive(parameters, "vae_norm_num_groups"),
                 Optional.of(parameters.get("prediction_type").asString()));
+    }
+
+    private static int positive(JsonValue parameters, String key) {
+        JsonValue value = parameters.get(key);
+        if (value.asInt() < 1) {
+            throw new WeightException(value.where() + " is " + value + " where a positive integer is expected");
+        }
+        return value.asInt();
     }
 
     @Override
