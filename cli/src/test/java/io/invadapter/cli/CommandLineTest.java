@@ -23,13 +23,10 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.regex.Pattern;
-import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 /** What a user of the command relies on: right pictures, the same bytes again, one clear sentence for each mistake. */
@@ -278,28 +275,23 @@ class CommandLineTest {
         }
     }
 
-    @ParameterizedTest
-    @CsvSource("conv_in.weight, 64x9x3x3, in_channels, 9, this model is trained for inpainting")
-    void aModelWithOtherInputsIsRefused(String tensor, String shape, String key, int value, String problem) throws Exception {
+    @Test
+    void anInpaintingModelAsksForAPictureAndAMask() throws Exception {
         Path unet = copyOfTheModel().resolve("unet");
         Path config = unet.resolve("config.json");
-        Files.writeString(config, Json.read(config).with(key, value).toString());
+        Files.writeString(config, Json.read(config).with("in_channels", 9).toString());
         Path weights = unet.resolve("diffusion_pytorch_model.safetensors");
         SafetensorsWriter writer = new SafetensorsWriter();
         try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
-            bundled.names().stream().filter(name -> !name.equals(tensor))
+            bundled.names().stream().filter(name -> !name.equals("conv_in.weight"))
                     .forEach(name -> writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats()));
         }
-        long[] sides = Stream.of(shape.split("x")).mapToLong(Long::parseLong).toArray();
-        writer.add(tensor, sides, new float[(int) LongStream.of(sides).reduce(1, (a, b) -> a * b)]);
+        writer.add("conv_in.weight", new long[] {64, 9, 3, 3}, new float[64 * 9 * 3 * 3]);
         Files.delete(weights);
         writer.write(weights);
-        for (Object[] arguments : new Object[][] {{"generate", "--prompt", "a"}, {"invert", "--face", face()}}) {
-            Outcome outcome = run(Stream.concat(Stream.of(arguments), Stream.of("--model", unet.getParent(), "-q", "-o", folder.resolve("out.png")))
-                    .toArray());
-            assertEquals(2, outcome.code(), outcome.message());
-            assertTrue(outcome.message().lines().anyMatch(line -> line.startsWith("invadapter: " + problem)), outcome.message());
-        }
+        Outcome outcome = run("generate", "--prompt", "a", "--model", unet.getParent(), "-q", "-o", folder.resolve("out.png"));
+        assertEquals(2, outcome.code(), outcome.message());
+        assertTrue(outcome.message().lines().anyMatch(line -> line.startsWith("invadapter: this model is trained for inpainting")), outcome.message());
     }
 
     @Test
