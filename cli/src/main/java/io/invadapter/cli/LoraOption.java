@@ -1,5 +1,6 @@
 package io.invadapter.cli;
 
+import io.invadapter.engine.request.LoraUse;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -7,16 +8,15 @@ import picocli.CommandLine.TypeConversionException;
 
 /** What {@code --lora} names: a file, and behind a colon how much of it. */
 record LoraOption(Path file, double scale) {
-    private static final double MAX_SCALE = 100;
-
     /** Names have colons too, that of a drive or any other: what is no number behind one is of the name, and what is there is a name. */
     static LoraOption of(String text) {
         int colon = text.lastIndexOf(':');
         if (colon > 0 && !isThere(text) && text.substring(colon + 1).matches("[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?")) {
             try {
                 double scale = Double.parseDouble(text.substring(colon + 1));
-                if (!(Math.abs(scale) <= MAX_SCALE)) {
-                    throw new TypeConversionException("'" + text + "' has the scale " + scale + "; expected -" + (int) MAX_SCALE + " to " + (int) MAX_SCALE);
+                if (!(Math.abs(scale) <= LoraUse.MAX_SCALE)) {
+                    throw new TypeConversionException("'" + text + "' has the scale " + scale + "; expected -" + (int) LoraUse.MAX_SCALE + " to "
+                            + (int) LoraUse.MAX_SCALE);
                 }
                 return new LoraOption(Main.path(text.substring(0, colon)), scale);
             } catch (NumberFormatException e) {

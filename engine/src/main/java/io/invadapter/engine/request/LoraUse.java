@@ -12,7 +12,8 @@ import java.util.Objects;
  * @param unetScale        the same for the UNet
  */
 public record LoraUse(Path file, double textEncoderScale, double unetScale) {
-    private static final double MAX_SCALE = 100;
+    /** The most that a scale may be, in either direction. */
+    public static final double MAX_SCALE = 100;
 
     /** @throws InvalidRequestException when a scale is out of range */
     public LoraUse {
