@@ -286,7 +286,7 @@ public final class Pipeline implements AutoCloseable {
     }
 
     /**
-     * What can be found out about {@link GenerationRequest#sampler} before a pipeline is open.
+     * What can be found out about {@link GenerationRequest.Builder#sampler} before a pipeline is open.
      *
      * @throws InvalidRequestException when there is no sampler of that name; the message lists them
      */

@@ -1,16 +1,22 @@
 package io.invadapter.engine.request;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.base.InvalidRequestException;
 import java.awt.image.BufferedImage;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class GenerationRequestTest {
+    private static final BufferedImage FACE = new BufferedImage(32, 32, BufferedImage.TYPE_INT_RGB);
+
     private static void refused(String part, GenerationRequest.Builder builder) {
         String message = assertThrows(InvalidRequestException.class, builder::build).getMessage();
         assertTrue(message.contains(part), message);
@@ -64,20 +70,51 @@ class GenerationRequestTest {
     }
 
     @Test
-    void whatIsMissingIsNamed() {
-        for (String name : List.of("prompt", "negativePrompt", "caption", "sampler", "identityLayers", "identityRows", "loras", "listener", "cancellation")) {
-            assertEquals(name, assertThrows(NullPointerException.class, () -> without(name)).getMessage());
-        }
-        assertNull(without("face").face());
+    void whatNobodySaysIsTheModelsOwn() {
+        GenerationRequest filled = GenerationRequest.builder().identityScale(2).size(0, 40).build().filled(30, 7, 0.8, 64, 72);
+        assertEquals(30, filled.steps());
+        assertEquals(7, filled.guidanceScale());
+        assertEquals(0, filled.identityScale(), "without a face");
+        assertEquals(List.of(64, 40), List.of(filled.width(), filled.height()));
+        GenerationRequest.Builder said = GenerationRequest.builder().face(FACE).steps(3).guidanceScale(0).size(8, 16);
+        filled = said.build().filled(30, 7, 0.8, 64, 72);
+        assertEquals(0.8, filled.identityScale());
+        assertEquals(List.of(3, 8, 16), List.of(filled.steps(), filled.width(), filled.height()));
+        assertEquals(0, filled.guidanceScale());
+        assertEquals(0, said.identityScale(0).build().filled(30, 7, 0.8, 64, 72).identityScale());
     }
 
-    private static GenerationRequest without(String name) {
-        GenerationRequest all = GenerationRequest.builder().build();
-        return new GenerationRequest(name.equals("prompt") ? null : "", name.equals("negativePrompt") ? null : "", null,
-                name.equals("caption") ? null : "", 20, name.equals("sampler") ? null : "", 7, 0, 1, true, 0, 0, 1, 0, 0, null,
-                name.equals("identityLayers") ? null : all.identityLayers(),
-                name.equals("identityRows") ? null : all.identityRows(), name.equals("loras") ? null : all.loras(),
-                name.equals("listener") ? null : all.listener(),
-                name.equals("cancellation") ? null : all.cancellation());
+    /** Every option, wherever it is kept: a request that is filled in keeps what was said. */
+    @Test
+    void aRequestIsWhatWasSaidAndStaysSo() {
+        LoraUse lora = LoraUse.of(Path.of("style.safetensors"), 0.5);
+        Cancellation cancellation = new Cancellation();
+        ProgressListener listener = (phase, step, steps) -> { };
+        List<LoraUse> loras = new ArrayList<>(List.of(lora));
+        GenerationRequest.Builder builder = GenerationRequest.builder().prompt("a").negativePrompt("b").face(FACE).caption("c").steps(9)
+                .sampler("DPM++ 2M").guidanceScale(2).guidanceRescale(0.25).identityScale(0.75).promptSyntax(false).clipSkip(2).seed(-5).count(3)
+                .size(24, 48).init(FACE).mask(FACE).strength(0.5).identityLayers(IdentityLayers.SELF_ONLY).identityRows(IdentityRows.BOTH)
+                .loras(loras).listener(listener).cancellation(cancellation);
+        GenerationRequest built = builder.build();
+        loras.clear();
+        builder.prompt("z").negativePrompt("z").face(null).caption("z").steps(8).sampler("").guidanceScale(8).guidanceRescale(0).identityScale(0)
+                .promptSyntax(true).clipSkip(0).seed(8).count(8).size(8, 8).init(null).mask(null).identityLayers(IdentityLayers.BOTH)
+                .identityRows(IdentityRows.PROMPT).loras(List.of()).listener(ProgressListener.NONE).cancellation(new Cancellation());
+        for (GenerationRequest request : List.of(built, built.filled(30, 7, 1, 64, 64))) {
+            assertEquals(List.of("a", "b", "c", "DPM++ 2M"), List.of(request.prompt(), request.negativePrompt(), request.caption(), request.sampler()));
+            assertEquals(List.of(9, 2, 3, 24, 48), List.of(request.steps(), request.clipSkip(), request.count(), request.width(), request.height()));
+            assertEquals(List.of(2.0, 0.25, 0.75, 0.5), List.of(request.guidanceScale(), request.guidanceRescale(), request.identityScale(),
+                    request.init().strength()));
+            assertEquals(-5, request.seed());
+            assertFalse(request.promptSyntax());
+            assertSame(FACE, request.face());
+            assertSame(FACE, request.init().picture());
+            assertSame(FACE, request.init().mask());
+            assertEquals(IdentityLayers.SELF_ONLY, request.identityLayers());
+            assertEquals(IdentityRows.BOTH, request.identityRows());
+            assertEquals(List.of(lora), request.loras());
+            assertSame(listener, request.listener());
+            assertSame(cancellation, request.cancellation());
+        }
     }
 }
