@@ -9,52 +9,53 @@ import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 
 /** Tokens that are found in a text by their spelling, before it is split into words; the longest at each place. */
 final class AddedTokens {
 
-    static final AddedTokens NONE = new AddedTokens(List.of(), false);
-
-    /** @param ids what stands in its place */
-    private record Token(String spelling, int[] ids) {
+    /**
+     * @param spelling in the texts that are looked through
+     * @param ids      what stands in its place
+     * @param word     that is not found inside another word
+     */
+    private record Token(String spelling, int[] ids, boolean word) {
+        String expression() {
+            return word ? "(?<!\\p{L})" + Pattern.quote(spelling) + "(?!\\p{L})" : Pattern.quote(spelling);
+        }
     }
 
     /** The longest first: of alternatives a pattern takes the first that fits. */
     private final List<Token> tokens;
     private final Pattern pattern;
 
+    private AddedTokens(List<Token> given) {
+        tokens = given.stream().sorted(Comparator.comparing((Token token) -> token.spelling.length()).reversed()).toList();
+        String any = tokens.stream().map(token -> "(" + token.expression() + ")").collect(Collectors.joining("|"));
+        pattern = Pattern.compile(any.isEmpty() ? "(?!)" : any);
+    }
+
     /** The tokens of a vocabulary, found as they are written. */
     static AddedTokens of(Map<String, Integer> ids) {
-        return new AddedTokens(ids.entrySet().stream().map(token -> new Token(token.getKey(), new int[] {token.getValue()})).toList(), false);
+        return new AddedTokens(ids.entrySet().stream().map(token -> new Token(token.getKey(), new int[] {token.getValue()}, false)).toList());
     }
 
     /**
-     * Placeholders, found in capitals too; one that is a plain word is not found inside another word.
+     * These, which are of normalised texts, and placeholders.
      *
      * @param firstId of the first one's first vector
+     * @param asWords whether one that is a plain word is not found inside another word
      */
-    static AddedTokens placeholders(List<TextualInversion> inversions, int firstId) {
-        List<Token> tokens = new ArrayList<>();
+    AddedTokens with(List<TextualInversion> placeholders, int firstId, boolean asWords) {
+        List<Token> all = new ArrayList<>(tokens);
         int id = firstId;
-        for (TextualInversion inversion : inversions) {
-            int[] ids = new int[inversion.count()];
-            for (int i = 0; i < ids.length; i++) {
-                ids[i] = id++;
-            }
-            tokens.add(new Token(inversion.placeholder(), ids));
+        for (TextualInversion placeholder : placeholders) {
+            String spelling = NormalisedText.of(placeholder.placeholder());
+            all.add(new Token(spelling, IntStream.range(id, id + placeholder.count()).toArray(),
+                    asWords && spelling.codePoints().allMatch(Character::isLetter)));
+            id += placeholder.count();
         }
-        return new AddedTokens(tokens, true);
-    }
-
-    private AddedTokens(List<Token> given, boolean placeholders) {
-        tokens = given.stream().sorted(Comparator.comparing((Token token) -> token.spelling.length()).reversed()).toList();
-        String any = tokens.stream().map(token -> "(" + expression(token.spelling, placeholders) + ")").collect(Collectors.joining("|"));
-        pattern = Pattern.compile(any.isEmpty() ? "(?!)" : any, placeholders ? Pattern.CASE_INSENSITIVE | Pattern.UNICODE_CASE : 0);
-    }
-
-    private static String expression(String spelling, boolean placeholder) {
-        String literal = Pattern.quote(spelling);
-        return placeholder && spelling.codePoints().allMatch(Character::isLetter) ? "(?<!\\p{L})" + literal + "(?!\\p{L})" : literal;
+        return new AddedTokens(all);
     }
 
     /** Hands over the tokens, each with its spelling, and the non-empty texts between them, in their order. */

@@ -52,7 +52,8 @@ public final class ClipTokenizer {
     private final BytePairs bytePairs;
     private final AddedTokens rawTokens;
     private final AddedTokens normalisedTokens;
-    private final AddedTokens placeholders;
+    /** The same, but for placeholders that are not found inside words. */
+    private final AddedTokens normalisedWords;
     private final Marks marks;
     private final int vocabularySize;
     private final int maxLength;
@@ -77,12 +78,12 @@ public final class ClipTokenizer {
         }
     }
 
-    private ClipTokenizer(BytePairs bytePairs, AddedTokens rawTokens, AddedTokens normalisedTokens, AddedTokens placeholders, Marks marks,
+    private ClipTokenizer(BytePairs bytePairs, AddedTokens rawTokens, AddedTokens normalisedTokens, AddedTokens normalisedWords, Marks marks,
             int vocabularySize, int maxLength, boolean ownLength) {
         this.bytePairs = bytePairs;
         this.rawTokens = rawTokens;
         this.normalisedTokens = normalisedTokens;
-        this.placeholders = placeholders;
+        this.normalisedWords = normalisedWords;
         this.marks = marks;
         this.vocabularySize = vocabularySize;
         this.maxLength = maxLength;
@@ -136,7 +137,7 @@ public final class ClipTokenizer {
         if (newMaxLength < TokenizerSettings.MIN_LENGTH) {
             throw new IllegalArgumentException("a maximum length of " + newMaxLength + " has no room for the start and the end token");
         }
-        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, placeholders, marks, vocabularySize, newMaxLength, true);
+        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, normalisedWords, marks, vocabularySize, newMaxLength, true);
     }
 
     /** The same tokenizer for a text encoder with that many positions: it fills them, unless its files give it a smaller length. */
@@ -146,20 +147,21 @@ public final class ClipTokenizer {
 
     /** The same tokenizer with another id behind the end token: OpenCLIP's models, Stable Diffusion 2 among them, have 0 there. */
     public ClipTokenizer withPadding(int id) {
-        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, placeholders, new Marks(marks.start, marks.end, id, marks.comma),
+        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, normalisedWords, new Marks(marks.start, marks.end, id, marks.comma),
                 vocabularySize, maxLength, ownLength);
     }
 
     /**
-     * The same tokenizer with placeholders: wherever one occurs, in capitals too, the ids of its vectors follow each other. One that is
-     * a plain word, as a file's name may be, is not found inside another word.
+     * The same tokenizer with placeholders: where one occurs, in capitals too, the ids of its vectors follow each other. {@link #encode}
+     * finds them wherever they occur, as diffusers does; by webui's rules, which {@link Prompt#weighted} follows, one that is a plain word,
+     * as a file's name may be, is not found inside another word.
      *
      * @param inversions in the order of their ids
      * @param firstId    the number of embeddings that the text encoder has of its own
      */
     public ClipTokenizer withPlaceholders(List<TextualInversion> inversions, int firstId) {
-        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens, AddedTokens.placeholders(inversions, firstId), marks, vocabularySize,
-                maxLength, ownLength);
+        return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens.with(inversions, firstId, false),
+                normalisedWords.with(inversions, firstId, true), marks, vocabularySize, maxLength, ownLength);
     }
 
     /** The number of ids in every encoding. */
@@ -189,14 +191,17 @@ public final class ClipTokenizer {
     /** Encodes any text, also an empty one. */
     public Encoding encode(String text) {
         Room room = new Room();
-        read(text, room);
+        read(text, normalisedTokens, room);
         return room.encoding();
     }
 
-    /** The ids of a whole text, without start, end and padding: a placeholder's together, every other by itself. */
+    /**
+     * The ids of a whole text, without start, end and padding: a placeholder's together, every other by itself. A placeholder that is a
+     * plain word is not found inside another.
+     */
     List<int[]> split(String text) {
         List<int[]> tokens = new ArrayList<>();
-        read(text, new Sink() {
+        read(text, normalisedWords, new Sink() {
             @Override
             public void token(String content, int[] ids) {
                 tokens.add(ids);
@@ -228,11 +233,11 @@ public final class ClipTokenizer {
         void words(String normalised);
     }
 
-    private void read(String text, Sink sink) {
+    /** @param found in the normalised text */
+    private void read(String text, AddedTokens found, Sink sink) {
         // Half a surrogate pair is no character; on the way through UTF-16 bytes it becomes the replacement character.
         String characters = new String(text.getBytes(StandardCharsets.UTF_16), StandardCharsets.UTF_16);
-        placeholders.split(characters, sink::token, plain -> rawTokens.split(plain, sink::token,
-                between -> normalisedTokens.split(NormalisedText.of(between), sink::token, sink::words)));
+        rawTokens.split(characters, sink::token, between -> found.split(NormalisedText.of(between), sink::token, sink::words));
     }
 
     private int[] ids(MatchResult piece) {
@@ -260,7 +265,7 @@ public final class ClipTokenizer {
         Marks marks = new Marks(added.get(settings.start()), added.get(settings.end()), added.get(settings.padding()),
                 vocabulary.getOrDefault("," + BytePairs.END_OF_WORD, NO_COMMA));
         return new ClipTokenizer(new BytePairs(vocabulary, merges, added.get(settings.unknown())), AddedTokens.of(raw),
-                AddedTokens.of(normalised), AddedTokens.NONE, marks, largest + 1,
+                AddedTokens.of(normalised), AddedTokens.of(normalised), marks, largest + 1,
                 settings.maxLength().orElse(DEFAULT_LENGTH), settings.maxLength().isPresent());
     }
 
