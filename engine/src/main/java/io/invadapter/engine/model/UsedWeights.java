@@ -1,31 +1,30 @@
 package io.invadapter.engine.model;
 
+import io.invadapter.weights.ForwardingSource;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.function.Consumer;
 
 /** The weights of a network while it is made of them: remembers which were asked for, so that those left over can be told of. */
-public final class UsedWeights implements WeightSource {
+public final class UsedWeights extends ForwardingSource {
 
-    private final WeightSource source;
     private final Loading loading;
     private final Set<String> used = new HashSet<>();
 
     /** @param loading told of each tensor of the source once */
     public UsedWeights(WeightSource source, Loading loading) {
-        this.source = source;
+        super(source);
         this.loading = loading;
     }
 
     /** Tells how many tensors nobody asked for, if any, and names one. */
     public void reportOthers(Consumer<String> notices) {
-        List<String> others = source.names().stream().filter(name -> !used.contains(name)).toList();
-        report(source.description(), others, notices);
+        List<String> others = names().stream().filter(name -> !used.contains(name)).toList();
+        report(description(), others, notices);
         loading.add(others.size());
     }
 
@@ -45,36 +44,16 @@ public final class UsedWeights implements WeightSource {
     }
 
     @Override
-    public Set<String> names() {
-        return source.names();
-    }
-
-    @Override
     public WeightTensor tensor(String name) {
-        WeightTensor tensor = source.tensor(name);
+        WeightTensor tensor = target().tensor(name);
         use(name);
         return tensor;
     }
 
     @Override
     public WeightTensor tensor(String name, long... expectedShape) {
-        WeightTensor tensor = source.tensor(name, expectedShape);
+        WeightTensor tensor = target().tensor(name, expectedShape);
         use(name);
         return tensor;
-    }
-
-    @Override
-    public Map<String, String> metadata() {
-        return source.metadata();
-    }
-
-    @Override
-    public String description() {
-        return source.description();
-    }
-
-    @Override
-    public void close() {
-        source.close();
     }
 }

@@ -1,38 +1,31 @@
 package io.invadapter.engine.text;
 
 import io.invadapter.weights.DType;
+import io.invadapter.weights.ForwardingSource;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.Map;
-import java.util.Set;
 
 /**
  * A text encoder's weights with the vectors of textual inversions below the embeddings of its own tokens. Closing it frees what it has
  * joined; the weights belong to whoever opened them.
  */
-final class ExtendedVocabulary implements WeightSource {
-    private final WeightSource source;
+final class ExtendedVocabulary extends ForwardingSource {
     private final ClipTextConfig config;
     /** Not the heap's memory: the embeddings of a whole vocabulary are large. */
     private final Arena arena = Arena.ofShared();
 
     ExtendedVocabulary(WeightSource source, ClipTextConfig config) {
-        this.source = source;
+        super(source);
         this.config = config;
-    }
-
-    @Override
-    public Set<String> names() {
-        return source.names();
     }
 
     @Override
     public WeightTensor tensor(String name) {
         return name.equals(ClipTextEncoder.TOKENS) && config.addedTokens() > 0
-                ? extended(source.tensor(name, config.vocabularySize(), config.channels())) : source.tensor(name);
+                ? extended(target().tensor(name, config.vocabularySize(), config.channels())) : target().tensor(name);
     }
 
     private WeightTensor extended(WeightTensor own) {
@@ -46,16 +39,6 @@ final class ExtendedVocabulary implements WeightSource {
             at += (long) inversion.vectors().length * Float.BYTES;
         }
         return WeightTensor.of(own.name(), DType.F32, rows, shape);
-    }
-
-    @Override
-    public Map<String, String> metadata() {
-        return source.metadata();
-    }
-
-    @Override
-    public String description() {
-        return source.description();
     }
 
     @Override

@@ -1,6 +1,7 @@
 package io.invadapter.weights.model;
 
 import io.invadapter.weights.DType;
+import io.invadapter.weights.ForwardingSource;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import java.lang.foreign.MemorySegment;
@@ -9,29 +10,27 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * The weights of one part of a model with what LoRAs change in them, computed when they are asked for, float32. The last one is kept,
  * for the networks look at a weight's shape first. Closing it does nothing: the files belong to whoever opened them.
  */
-final class LoraWeights implements WeightSource {
+final class LoraWeights extends ForwardingSource {
 
     /** One LoRA in one tensor. @param scale the user's */
     record Use(LoraLayer.Change change, Optional<LoraLayer.Lengths> lengths, double scale) {
     }
 
-    private final WeightSource base;
     private final Map<String, List<Use>> changes = new LinkedHashMap<>();
     private WeightTensor last;
 
     private LoraWeights(WeightSource base) {
-        this.base = base;
+        super(base);
     }
 
     /** @param added by the names of {@code weights} */
     static WeightSource over(WeightSource weights, Map<String, Use> added) {
-        LoraWeights result = new LoraWeights(weights instanceof LoraWeights below ? below.base : weights);
+        LoraWeights result = new LoraWeights(weights instanceof LoraWeights below ? below.target() : weights);
         if (weights instanceof LoraWeights below) {
             below.changes.forEach((name, uses) -> result.changes.put(name, new ArrayList<>(uses)));
         }
@@ -41,28 +40,18 @@ final class LoraWeights implements WeightSource {
 
     /** A tensor as it is without any LoRA. */
     static WeightTensor unchanged(WeightSource weights, String name) {
-        return weights instanceof LoraWeights changed ? changed.base.tensor(name) : weights.tensor(name);
-    }
-
-    @Override
-    public Set<String> names() {
-        return base.names();
-    }
-
-    @Override
-    public boolean contains(String name) {
-        return base.contains(name);
+        return weights instanceof LoraWeights changed ? changed.target().tensor(name) : weights.tensor(name);
     }
 
     @Override
     public synchronized WeightTensor tensor(String name) {
         List<Use> uses = changes.get(name);
         if (uses == null) {
-            return base.tensor(name);
+            return target().tensor(name);
         }
         if (last == null || !last.name().equals(name)) {
             last = null;
-            WeightTensor tensor = base.tensor(name);
+            WeightTensor tensor = target().tensor(name);
             float[] values = tensor.toFloats();
             int columns = (int) (tensor.elements() / tensor.shape()[0]);
             uses.forEach(use -> apply(use, values, columns, tensor.shape()));
@@ -101,16 +90,6 @@ final class LoraWeights implements WeightSource {
 
     private static int vector(int element, LoraLayer.Lengths lengths, int columns, int kernel) {
         return lengths.ofRows() ? element / columns : element % columns / kernel;
-    }
-
-    @Override
-    public Map<String, String> metadata() {
-        return base.metadata();
-    }
-
-    @Override
-    public String description() {
-        return base.description();
     }
 
     @Override

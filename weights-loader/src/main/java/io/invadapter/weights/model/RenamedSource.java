@@ -1,5 +1,6 @@
 package io.invadapter.weights.model;
 
+import io.invadapter.weights.ForwardingSource;
 import io.invadapter.weights.Shapes;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
@@ -11,7 +12,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** One part of a model under its canonical names. Closing it does nothing: the file belongs to the {@link ModelFiles}. */
-final class RenamedSource implements WeightSource {
+final class RenamedSource extends ForwardingSource {
 
     /** Linear layers that older files store as convolutions of size 1. */
     private static final Pattern MATRIX = Pattern.compile(".*_block\\.attentions\\.\\d+\\.to_(q|k|v|out\\.0)\\.weight");
@@ -20,7 +21,6 @@ final class RenamedSource implements WeightSource {
     private static final Pattern STACKED = Pattern.compile(".*\\.attn\\.in_proj_(weight|bias)");
     private static final Pattern IN_STACK = Pattern.compile(".*\\.self_attn\\.([qkv])_proj\\..*");
 
-    private final WeightSource file;
     private final String description;
     private final Map<String, String> originalNames;
 
@@ -29,7 +29,7 @@ final class RenamedSource implements WeightSource {
      * @param originalNames the names in the file by canonical name
      */
     RenamedSource(WeightSource file, String description, Map<String, String> originalNames) {
-        this.file = file;
+        super(file);
         this.description = description;
         this.originalNames = originalNames;
     }
@@ -45,7 +45,7 @@ final class RenamedSource implements WeightSource {
         if (original == null) {
             throw new WeightException(description + " has no tensor '" + name + "'");
         }
-        WeightTensor tensor = file.tensor(original).renamed(name);
+        WeightTensor tensor = target().tensor(original).renamed(name);
         if (STACKED.matcher(original).matches()) {
             return third(tensor, original);
         }
@@ -64,11 +64,6 @@ final class RenamedSource implements WeightSource {
         shape[0] /= 3;
         long bytes = stack.data().byteSize() / 3;
         return WeightTensor.of(stack.name(), stack.dtype(), stack.data().asSlice("qkv".indexOf(place.group(1)) * bytes, bytes), shape);
-    }
-
-    @Override
-    public Map<String, String> metadata() {
-        return file.metadata();
     }
 
     @Override

@@ -1,6 +1,5 @@
 package io.invadapter.weights.model.naming;
 
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 
@@ -16,18 +15,16 @@ final class DottedNames {
     }
 
     private static final String PEFT = "base_model.model.";
-    private static final Map<String, String> PARTS = new LinkedHashMap<>();
-
-    static {
-        PARTS.put("unet.", "unet");
-        PARTS.put("text_encoder.", "text_encoder");
-        PARTS.put("text_encoder_2.", "text_encoder_2");
-        PARTS.put("transformer.", "transformer");
-        PARTS.put("diffusion_model.", "unet");
-        PARTS.put("model.diffusion_model.", "unet");
-        PARTS.put("text_encoders.clip_l.transformer.", "text_encoder");
-        PARTS.put("text_encoders.clip_g.transformer.", "text_encoder_2");
-    }
+    /** What stands in front of a layer, and the part that it means. None begins with another. */
+    private static final Map<String, String> PARTS = Map.of(
+            "unet.", "unet",
+            "diffusion_model.", "unet",
+            "model.diffusion_model.", "unet",
+            "text_encoder.", "text_encoder",
+            "text_encoders.clip_l.transformer.", "text_encoder",
+            "text_encoder_2.", "text_encoder_2",
+            "text_encoders.clip_g.transformer.", "text_encoder_2",
+            "transformer.", "transformer");
 
     private DottedNames() {
     }

@@ -1,6 +1,5 @@
 package io.invadapter.weights.model.naming;
 
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 
@@ -10,16 +9,14 @@ import java.util.Optional;
  */
 final class KohyaNames {
 
-    private static final Map<String, String> PARTS = new LinkedHashMap<>();
-
-    static {
-        PARTS.put("lora_unet_", "unet");
-        PARTS.put("lora_te_", "text_encoder");
-        PARTS.put("lora_te1_", "text_encoder");
-        PARTS.put("lora_te2_", "text_encoder_2");
-        PARTS.put("lora_transformer_", "transformer");
-        PARTS.put("lycoris_", "unet");
-    }
+    /** What stands in front of a layer, and the part that it means. None begins with another. */
+    private static final Map<String, String> PARTS = Map.of(
+            "lora_unet_", "unet",
+            "lycoris_", "unet",
+            "lora_te_", "text_encoder",
+            "lora_te1_", "text_encoder",
+            "lora_te2_", "text_encoder_2",
+            "lora_transformer_", "transformer");
 
     private KohyaNames() {
     }
