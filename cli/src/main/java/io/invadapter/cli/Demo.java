@@ -39,7 +39,7 @@ final class Demo implements Callable<Integer> {
         List<String> columns = new ArrayList<>(List.of("the face", "its reconstruction from noise"));
         PROMPTS.forEach(prompt -> columns.add("“" + prompt + "”"));
         Sheet sheet = new Sheet(columns, 2 * FACES);
-        try (Pipeline pipeline = device.open(BundledModel.directory(), BundledModel.adapter());
+        try (Pipeline pipeline = device.open(Pipeline.builder().model(BundledModel.directory()).adapter(BundledModel.adapter()));
                 Progress progress = new Progress(device.quiet())) {
             for (int i = 0; i < FACES; i++) {
                 BufferedImage face = BundledModel.faces().get(i);

@@ -2,11 +2,8 @@ package io.invadapter.cli;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.pipeline.Pipeline;
-import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Precision;
-import java.nio.file.Path;
-import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import picocli.CommandLine.Option;
@@ -36,20 +33,11 @@ final class DeviceOptions {
         return name;
     }
 
-    Pipeline open(Path model, Path adapter) {
-        return open(model, adapter, List.of(), List.of(), null);
-    }
-
-    /** @param embeddings files and folders of textual inversions; @param identities {@code null}: the pipeline's own */
-    Pipeline open(Path model, Path adapter, List<LoraOption> loras, List<Path> embeddings, IdentityBudget identities) {
+    Pipeline open(Pipeline.Builder pipeline) {
         checkDevice(device);
         Notices.to(this::warn);
         try (Progress.Loading shown = new Progress.Loading(quiet)) {
-            Pipeline.Builder pipeline = Pipeline.builder().model(model).adapter(adapter).device(device).precision(precision)
-                    .identityBudget(identities).notices(this::warn).loading(shown);
-            loras.forEach(lora -> pipeline.lora(lora.file(), lora.scale()));
-            embeddings.forEach(pipeline::embeddings);
-            return pipeline.open();
+            return pipeline.device(device).precision(precision).notices(this::warn).loading(shown).open();
         } catch (OutOfMemoryError e) {
             throw new OutOfDeviceMemoryException("out of memory while loading the model: give Java more, e.g. with "
                     + "JAVA_TOOL_OPTIONS=-Xmx8g");

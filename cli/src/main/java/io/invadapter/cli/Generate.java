@@ -53,19 +53,19 @@ final class Generate implements Callable<Integer> {
 
     @Option(names = "--face", paramLabel = "FILE", description = "picture of the person to keep, of which the middle square is used; "
             + "sample:1 to sample:5 come with this program (default: plain text to image)")
-    private Face face;
+    private PictureOption face;
 
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes the face's picture (default: ${DEFAULT-VALUE})")
     private String caption;
 
     @Option(names = "--init", paramLabel = "FILE", description = "picture to start from; scaled to cover --size, if given, and cut at the middle (default: noise)")
-    private Face init;
+    private PictureOption init;
 
     @Option(names = "--strength", paramLabel = "X", description = "how much of --init is changed, more than 0 to 1: of the steps as many are run (default: 0.75; 1 with --mask)")
     private Double strength;
 
     @Option(names = "--mask", paramLabel = "FILE", description = "picture of the size of --init: where it is white, --init is repainted, and where it is black it stays as it is")
-    private Path mask;
+    private PictureOption mask;
 
     @Option(names = {"-o", "--output"}, paramLabel = "FILE", defaultValue = "out.png", description = "PNG, JPEG or WebP, by its name; several become out-1.png, out-2.png, …; "
             + "-: standard output, as PNG (default: ${DEFAULT-VALUE})")
@@ -133,7 +133,7 @@ final class Generate implements Callable<Integer> {
             });
         }
         BufferedImage original = init == null ? null : init.readInit(device::warn);
-        BufferedImage repainted = mask == null ? null : new Face(mask, 0).readInit(device::warn);
+        BufferedImage repainted = mask == null ? null : mask.readInit(device::warn);
         List<GenerationRequest.Builder> requests = new ArrayList<>();
         LoraFolder loras = loraFolder == null ? null : new LoraFolder(loraFolder);
         boolean random = seed == null || seed == RANDOM_SEED;
@@ -143,8 +143,8 @@ final class Generate implements Callable<Integer> {
         }
         model.check(face != null);
         Output out = new Output(output, pictures(requests.size()));
-        BufferedImage person = face == null ? null : face.read(device::warn);
-        try (Pipeline pipeline = model.open(device, identities()); Progress progress = new Progress(device.quiet())) {
+        BufferedImage person = face == null ? null : face.readFace(device::warn);
+        try (Pipeline pipeline = device.open(model.pipeline().identityBudget(identities())); Progress progress = new Progress(device.quiet())) {
             int first = 0;
             for (GenerationRequest.Builder builder : requests) {
                 for (int made = 0; made < count; made += PER_REQUEST) {

@@ -18,7 +18,7 @@ import picocli.CommandLine.Option;
 final class Invert implements Callable<Integer> {
     @Option(names = "--face", paramLabel = "FILE", required = true, description = "the picture, of which the middle square is used; sample:1 to sample:5 come with "
             + "this program")
-    private Face face;
+    private PictureOption face;
 
     @Option(names = "--caption", paramLabel = "TEXT", defaultValue = "a portrait of a person", description = "describes it (default: ${DEFAULT-VALUE})")
     private String caption;
@@ -37,8 +37,8 @@ final class Invert implements Callable<Integer> {
         model.request().caption(caption).build(); // refuses what cannot be before anything is loaded
         model.check(false);
         Output out = new Output(output, 1);
-        BufferedImage picture = face.read(device::warn);
-        try (Pipeline pipeline = model.open(device); Progress progress = new Progress(device.quiet())) {
+        BufferedImage picture = face.readFace(device::warn);
+        try (Pipeline pipeline = device.open(model.pipeline()); Progress progress = new Progress(device.quiet())) {
             InversionResult result = pipeline.invert(picture, caption, model.steps(pipeline), progress);
             progress.close();
             result.warnings().forEach(device::warn);

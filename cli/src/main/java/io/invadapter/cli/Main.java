@@ -82,7 +82,7 @@ public final class Main implements Runnable {
         register(commandLine, Long.class, Long::valueOf, "a whole number of at most 64 bits");
         register(commandLine, Double.class, Double::valueOf, "a number");
         commandLine.registerConverter(Path.class, Main::path);
-        commandLine.registerConverter(Face.class, Face::of);
+        commandLine.registerConverter(PictureOption.class, PictureOption::of);
         commandLine.registerConverter(LoraOption.class, LoraOption::of);
         commandLine.setExecutionStrategy(parsed -> {
             try {

@@ -4,11 +4,9 @@ import io.invadapter.base.InvalidRequestException;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.GenerationRequest;
-import io.invadapter.engine.request.IdentityBudget;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** Which model and adapter to use, and the defaults that follow from the choice. */
@@ -75,17 +73,12 @@ final class ModelOptions {
         }
     }
 
-    Pipeline open(DeviceOptions device) {
-        return open(device, null);
-    }
-
-    /** @param identities see {@link DeviceOptions#open} */
-    Pipeline open(DeviceOptions device, IdentityBudget identities) {
-        return device.open(bundled() ? BundledModel.directory() : model, adapter == null && bundled() ? BundledModel.adapter() : adapter,
-                loras, embeddings(), identities);
-    }
-
-    private List<Path> embeddings() {
-        return embeddingsFolder == null ? embeddings : Stream.concat(embeddings.stream(), Stream.of(embeddingsFolder)).toList();
+    /** What is to be opened. */
+    Pipeline.Builder pipeline() {
+        Pipeline.Builder pipeline = Pipeline.builder().model(bundled() ? BundledModel.directory() : model)
+                .adapter(adapter == null && bundled() ? BundledModel.adapter() : adapter);
+        loras.forEach(lora -> pipeline.lora(lora.file(), lora.scale()));
+        embeddings.forEach(pipeline::embeddings);
+        return embeddingsFolder == null ? pipeline : pipeline.embeddings(embeddingsFolder);
     }
 }

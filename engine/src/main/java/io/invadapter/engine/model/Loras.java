@@ -25,7 +25,7 @@ public final class Loras implements AutoCloseable {
     private final List<Lora> files = new ArrayList<>();
 
     private Loras(List<LoraUse> uses) {
-        this.uses = uses;
+        this.uses = List.copyOf(uses);
     }
 
     /**

@@ -11,23 +11,23 @@ import io.invadapter.engine.model.Loras;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.model.UsedWeights;
 import io.invadapter.engine.request.IdentityBudget;
-import io.invadapter.engine.request.LoraUse;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
-import java.nio.file.Path;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 
-/** Takes a model, its adapter, LoRAs and textual inversions to a device; the parts are those of {@link Pipeline.Builder}. */
-record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddings, IdentityBudget identityBudget, int picturesPerBatch,
-        Consumer<String> notices, ProgressListener loading) {
+/**
+ * Takes a model, its adapter, LoRAs and textual inversions to a device.
+ *
+ * @param said where they are; does not change meanwhile
+ */
+record Opening(Pipeline.Builder said) {
     /** On a device that prefers large batches; more take memory and save little. */
     private static final int LARGE_BATCH = 8;
 
@@ -37,10 +37,10 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddi
         Set<String> told = new HashSet<>();
         Consumer<String> ofLoras = notice -> {
             if (told.add(notice)) {
-                notices.accept(notice);
+                said.notices.accept(notice);
             }
         };
-        try (ModelFiles files = ModelFiles.open(model); Loras own = Loras.open(loras, ofLoras)) {
+        try (ModelFiles files = ModelFiles.open(said.model); Loras own = Loras.open(said.loras, ofLoras)) {
             Device device = devices.get();
             try {
                 return open(files, own, ofLoras, device);
@@ -52,30 +52,31 @@ record Opening(Path model, Path adapter, List<LoraUse> loras, List<Path> embeddi
     }
 
     private Workshop open(ModelFiles files, Loras own, Consumer<String> ofLoras, Device device) {
-        StableDiffusion loaded = StableDiffusion.load(files, own, embeddings, device, notices, loading);
-        EmbeddedAttentionAdapter loadedAdapter = adapter == null ? null : loadAdapter(loaded);
-        IdentityBudget budget = identityBudget == null ? IdentityBudget.defaultFor(device) : identityBudget;
+        StableDiffusion loaded = StableDiffusion.load(files, own, said.embeddings, device, said.notices, said.loading);
+        EmbeddedAttentionAdapter loadedAdapter = said.adapter == null ? null : loadAdapter(loaded);
+        IdentityBudget budget = said.identityBudget == null ? IdentityBudget.defaultFor(device) : said.identityBudget;
         Diffusion diffusion = loaded.diffusion();
         String weights = weights(files, own, budget);
-        Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, notices), weights);
-        int together = picturesPerBatch != 0 ? picturesPerBatch : device.prefersLargeBatches() ? LARGE_BATCH : 1;
-        return new Workshop(new LoraShelf(model, own, weights, ofLoras), loaded, loadedAdapter, diffusion, identities, together, notices);
+        Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, said.notices), weights);
+        int together = said.picturesPerBatch != 0 ? said.picturesPerBatch : device.prefersLargeBatches() ? LARGE_BATCH : 1;
+        return new Workshop(new LoraShelf(said.model, own, weights, ofLoras), loaded, loadedAdapter, diffusion, identities, together,
+                said.notices);
     }
 
     /** Only identities that outlive the process must know which weights they belong to. */
     private String weights(ModelFiles files, Loras own, IdentityBudget budget) {
-        if (adapter == null || budget.folder() == null) {
+        if (said.adapter == null || budget.folder() == null) {
             return "";
         }
-        try (WeightSource source = Safetensors.open(adapter)) {
+        try (WeightSource source = Safetensors.open(said.adapter)) {
             return new Fingerprint().add(files).add(source).add(own).value();
         }
     }
 
     private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
-        try (UsedWeights source = new UsedWeights(Safetensors.open(adapter), new Loading(ProgressListener.NONE, 0))) {
+        try (UsedWeights source = new UsedWeights(Safetensors.open(said.adapter), new Loading(ProgressListener.NONE, 0))) {
             EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
-            source.reportOthers(notices);
+            source.reportOthers(said.notices);
             return result;
         }
     }

@@ -63,16 +63,17 @@ public final class Pipeline implements AutoCloseable {
 
     /** Where the parts come from. */
     public static final class Builder {
-        private Path model;
-        private Path adapter;
-        private final List<Path> embeddings = new ArrayList<>();
+        // What Opening reads; all but the device and its precision.
+        Path model;
+        Path adapter;
+        final List<LoraUse> loras = new ArrayList<>();
+        final List<Path> embeddings = new ArrayList<>();
+        IdentityBudget identityBudget;
+        int picturesPerBatch;
+        Consumer<String> notices = Log::warning;
+        ProgressListener loading = ProgressListener.NONE;
         private String device = "auto";
         private Precision precision;
-        private final List<LoraUse> loras = new ArrayList<>();
-        private IdentityBudget identityBudget;
-        private int picturesPerBatch;
-        private Consumer<String> notices = Log::warning;
-        private ProgressListener loading = ProgressListener.NONE;
 
         private Builder() {
         }
@@ -180,9 +181,7 @@ public final class Pipeline implements AutoCloseable {
             try {
                 return thread.call(() -> {
                     ModelDefaults defaults = ModelDefaults.of(model);
-                    Opening opening = new Opening(model, adapter, List.copyOf(loras), List.copyOf(embeddings), identityBudget, picturesPerBatch,
-                            notices, loading);
-                    return new Pipeline(thread, opening.open(() -> {
+                    return new Pipeline(thread, new Opening(this).open(() -> {
                         Device opened = devices.get();
                         thread.rename("invadapter " + opened.name());
                         return opened;

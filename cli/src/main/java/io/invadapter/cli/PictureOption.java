@@ -10,32 +10,32 @@ import java.util.function.Consumer;
 import picocli.CommandLine.TypeConversionException;
 
 /**
- * What {@code --face} and {@code --init} name.
+ * What {@code --face}, {@code --init} and {@code --mask} name.
  *
  * @param file   a picture, or {@code null} for a sample
  * @param sample number of a face that comes with the bundled model, from 1
  */
-record Face(Path file, int sample) {
+record PictureOption(Path file, int sample) {
     private static final String SAMPLE = "sample:";
     private static final int SAMPLES = 5;
 
-    static Face of(String text) {
+    static PictureOption of(String text) {
         if (!text.startsWith(SAMPLE)) {
-            return new Face(Main.path(text), 0);
+            return new PictureOption(Main.path(text), 0);
         }
         if (!text.matches(SAMPLE + "[1-" + SAMPLES + "]")) {
             throw new TypeConversionException("there is no '" + text + "': expected " + SAMPLE + "1 to " + SAMPLE + SAMPLES
                     + ", or a file");
         }
-        return new Face(null, text.charAt(SAMPLE.length()) - '0');
+        return new PictureOption(null, text.charAt(SAMPLE.length()) - '0');
     }
 
     /** As the face of a person. */
-    BufferedImage read(Consumer<String> warnings) {
+    BufferedImage readFace(Consumer<String> warnings) {
         return read(FacePicture::read, warnings);
     }
 
-    /** As a picture to start from. */
+    /** As a picture to start from, or its mask. */
     BufferedImage readInit(Consumer<String> warnings) {
         return read(InitPicture::read, warnings);
     }
