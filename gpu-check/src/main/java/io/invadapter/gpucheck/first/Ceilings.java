@@ -6,25 +6,16 @@ import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.io.File;
-import java.io.IOException;
-import java.net.JarURLConnection;
-import java.net.URL;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
-import java.util.stream.Stream;
-import java.util.zip.ZipEntry;
 
 /** What this chip can do at most: the measure for all other figures. */
 final class Ceilings {
-    private static final String MODULE = ".ptx.gz";
-
     private Ceilings() {
     }
 
@@ -53,9 +44,9 @@ final class Ceilings {
     }
 
     /** All beside each other, as a device loads them; the driver compiles each, for its cache is empty. */
-    private static Outcome modules(Contact contact, DataType type) throws IOException {
+    private static Outcome modules(Contact contact, DataType type) {
         KernelLibrary library = contact.kernels(type);
-        String[] names = moduleNames(type).toArray(String[]::new);
+        String[] names = KernelLibrary.operators(type).toArray(String[]::new);
         List<String> failures = new ArrayList<>();
         long start = System.nanoTime();
         library.prepare(names);
@@ -75,24 +66,6 @@ final class Ceilings {
         return Outcome.of(failures.isEmpty() && names.length > 0, failures.isEmpty()
                 ? String.format(Locale.ROOT, "%d modules in %.0f ms, the longest: %s", names.length, all, longest)
                 : String.join("; ", failures), data);
-    }
-
-    /** Of the files beside the library's class: in a folder, or in a jar. */
-    private static List<String> moduleNames(DataType type) throws IOException {
-        String folder = switch (type) {
-            case FLOAT16 -> "f16";
-            case BFLOAT16 -> "bf16";
-            default -> "f32";
-        };
-        URL url = KernelLibrary.class.getResource(folder);
-        Stream<String> files;
-        if (url.openConnection() instanceof JarURLConnection jar) {
-            files = jar.getJarFile().stream().map(ZipEntry::getName).filter(name -> name.startsWith(jar.getEntryName()));
-        } else {
-            files = Arrays.stream(new File(url.getPath()).list());
-        }
-        return files.filter(name -> name.endsWith(MODULE))
-                .map(name -> name.substring(name.lastIndexOf('/') + 1, name.length() - MODULE.length())).sorted().toList();
     }
 
     private static Outcome hostCopy(Contact contact, boolean in) {

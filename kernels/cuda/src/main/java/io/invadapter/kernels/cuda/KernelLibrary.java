@@ -10,7 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -105,20 +104,27 @@ public final class KernelLibrary {
         };
     }
 
+    /**
+     * The names of the .cu files that are compiled for a type: not all are for every type.
+     *
+     * @param type float16, bfloat16 or float32
+     */
+    public static List<String> operators(DataType type) {
+        return OPERATORS.stream().filter(operator -> KernelLibrary.class.getResource(file(type, operator)) != null).toList();
+    }
+
     /** Tells these kernels from those of another version of this library. */
     static String fingerprint() {
         CRC32 sum = new CRC32();
         for (DataType type : TYPES) {
-            // Not all are there for every type.
-            OPERATORS.forEach(operator -> compressed(type, operator).ifPresent(sum::update));
+            operators(type).forEach(operator -> sum.update(compressed(type, operator)));
         }
         return Long.toHexString(sum.getValue());
     }
 
     /** The PTX text that was compiled from {@code <operator>.cu}. */
     static String ptx(DataType type, String operator) {
-        try (InputStream in = new GZIPInputStream(new ByteArrayInputStream(compressed(type, operator).orElseThrow(
-                () -> new IllegalStateException("the kernel file " + file(type, operator) + " is missing from the library"))))) {
+        try (InputStream in = new GZIPInputStream(new ByteArrayInputStream(compressed(type, operator)))) {
             return new String(in.readAllBytes(), StandardCharsets.US_ASCII);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
@@ -129,9 +135,12 @@ public final class KernelLibrary {
         return directory(type) + "/" + operator + ".ptx.gz";
     }
 
-    private static Optional<byte[]> compressed(DataType type, String operator) {
+    private static byte[] compressed(DataType type, String operator) {
         try (InputStream in = KernelLibrary.class.getResourceAsStream(file(type, operator))) {
-            return in == null ? Optional.empty() : Optional.of(in.readAllBytes());
+            if (in == null) {
+                throw new IllegalStateException("the kernel file " + file(type, operator) + " is missing from the library");
+            }
+            return in.readAllBytes();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

@@ -11,6 +11,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -18,6 +19,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import java.util.zip.CRC32;
 import java.util.zip.GZIPInputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -34,11 +36,6 @@ class PtxBuildTest {
             Pattern.compile("(\\d+) bytes stack frame, (\\d+) bytes spill stores, (\\d+) bytes spill loads");
     private static final Pattern REGISTERS = Pattern.compile("Used (\\d+) registers");
     private static final Pattern SHARED = Pattern.compile("(\\d+) bytes smem");
-
-    /** The operators that are compiled for a type. */
-    static List<String> operators(DataType type) {
-        return operators(COMPILED.resolve(KernelLibrary.directory(type)));
-    }
 
     private static List<String> operators(Path directory) {
         try (Stream<Path> files = Files.list(directory)) {
@@ -79,18 +76,36 @@ class PtxBuildTest {
         run(directory.resolve("log"), "./build-ptx", built.toString());
         for (DataType type : KernelLibrary.TYPES) {
             Path files = built.resolve(KernelLibrary.directory(type));
-            assertEquals(operators(files), operators(type));
-            for (String operator : operators(type)) {
+            assertEquals(operators(files), KernelLibrary.operators(type));
+            for (String operator : KernelLibrary.operators(type)) {
                 assertEquals(read(files.resolve(operator + ".ptx.gz")), KernelLibrary.ptx(type, operator),
                         operator + " for " + type + " is out of date: run kernels/cuda/build-ptx");
             }
         }
     }
 
+    /** So what was chosen with other kernels is not relied on. */
+    @Test
+    void theFingerprintIsOfAllKernels() throws Exception {
+        try (Stream<Path> sources = Files.list(Path.of("src/main/cuda"))) {
+            assertEquals(sources.map(s -> s.getFileName().toString()).filter(s -> s.endsWith(".cu")).map(s -> s.replace(".cu", ""))
+                    .sorted().toList(), KernelLibrary.OPERATORS);
+        }
+        CRC32 sum = new CRC32();
+        for (String type : List.of("f16", "bf16", "f32")) {
+            try (Stream<Path> compiled = Files.list(COMPILED.resolve(type))) {
+                for (Path file : compiled.sorted(Comparator.comparing(f -> f.getFileName().toString().replace(".ptx.gz", ""))).toList()) {
+                    sum.update(Files.readAllBytes(file));
+                }
+            }
+        }
+        assertEquals(Long.toHexString(sum.getValue()), KernelLibrary.fingerprint());
+    }
+
     @Test
     void ptxLoadsOnOldDriversAndNamesNoCompiler() {
         for (DataType type : KernelLibrary.TYPES) {
-            for (String operator : operators(type)) {
+            for (String operator : KernelLibrary.operators(type)) {
                 String ptx = KernelLibrary.ptx(type, operator);
                 assertTrue(ptx.startsWith(".version 7.0\n.target sm_80\n"), operator + " starts " + ptx.substring(0, 30));
                 assertTrue(!ptx.contains("//"), operator + " has comments");
@@ -139,7 +154,7 @@ class PtxBuildTest {
         Map<String, String> used = new TreeMap<>();
         try {
             Path own = Files.createDirectories(directory.resolve(type + architecture));
-            for (String operator : operators(type)) {
+            for (String operator : KernelLibrary.operators(type)) {
                 Path ptx = own.resolve(operator + ".ptx");
                 Files.writeString(ptx, KernelLibrary.ptx(type, operator));
                 String report = run(own.resolve("log"), "ptxas", "-v", "-arch=" + architecture, ptx.toString(), "-o",

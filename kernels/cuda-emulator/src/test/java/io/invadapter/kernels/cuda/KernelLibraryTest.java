@@ -14,10 +14,7 @@ import io.invadapter.kernels.cuda.choice.ChoiceBook;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.kernels.cuda.driver.CudaException;
 import java.lang.reflect.Proxy;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -26,8 +23,6 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.stream.Stream;
-import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -67,24 +62,6 @@ class KernelLibraryTest {
                 throw new AssertionError();
             }
         };
-    }
-
-    /** So what was chosen with other kernels is not relied on. */
-    @Test
-    void theFingerprintIsOfAllKernels() throws Exception {
-        try (Stream<Path> sources = Files.list(Path.of("src/main/cuda"))) {
-            assertEquals(sources.map(s -> s.getFileName().toString()).filter(s -> s.endsWith(".cu")).map(s -> s.replace(".cu", ""))
-                    .sorted().toList(), KernelLibrary.OPERATORS);
-        }
-        CRC32 sum = new CRC32();
-        for (String type : List.of("f16", "bf16", "f32")) {
-            try (Stream<Path> compiled = Files.list(Path.of("src/main/resources/io/invadapter/kernels/cuda", type))) {
-                for (Path file : compiled.sorted(Comparator.comparing(f -> f.getFileName().toString().replace(".ptx.gz", ""))).toList()) {
-                    sum.update(Files.readAllBytes(file));
-                }
-            }
-        }
-        assertEquals(Long.toHexString(sum.getValue()), KernelLibrary.fingerprint());
     }
 
     @Test

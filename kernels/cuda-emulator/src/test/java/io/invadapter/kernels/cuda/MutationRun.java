@@ -51,7 +51,7 @@ final class MutationRun {
 
     /** Runs all cases on the shipped kernels and notes which lines of which kernels each executes. */
     MutationRun() {
-        for (String operator : PtxBuildTest.operators(DataType.FLOAT16)) {
+        for (String operator : KernelLibrary.operators(DataType.FLOAT16)) {
             List<String> lines = KernelLibrary.ptx(DataType.FLOAT16, operator).lines().toList();
             files.put(operator, lines);
             for (int i = 0; i < lines.size(); i++) {

@@ -29,7 +29,7 @@ class EveryKernelTest {
     @EnumSource
     void isLaunchedByAnOperator(Precision precision) {
         Set<String> kernels = new TreeSet<>();
-        for (String operator : PtxBuildTest.operators(precision.type())) {
+        for (String operator : KernelLibrary.operators(precision.type())) {
             ENTRY.matcher(KernelLibrary.ptx(precision.type(), operator)).results().forEach(entry -> kernels.add(entry.group(1)));
         }
         // An A100's, where two blocks of any kernel with half the rows fit.
