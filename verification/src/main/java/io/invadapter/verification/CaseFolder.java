@@ -3,10 +3,12 @@ package io.invadapter.verification;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.Shapes;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
 import io.invadapter.weights.model.ModelFiles;
@@ -84,14 +86,61 @@ final class CaseFolder implements AutoCloseable {
 
     // --- golden data ------------------------------------------------------------------------------------------------
 
-    /** All values of a golden key, in its own order. */
+    /** All values of a golden key, in its own order; none of them may be infinite or not a number. */
     float[] values(String key) {
-        return golden.tensor(key).toFloats();
+        float[] values = golden.tensor(key).toFloats();
+        for (float value : values) {
+            if (!Float.isFinite(value)) {
+                throw new WeightException(golden.description() + ": '" + key + "' holds values that are not finite");
+            }
+        }
+        return values;
+    }
+
+    /** The values of a golden key that has as many as the model gives. */
+    float[] values(String key, int count) {
+        WeightTensor tensor = golden.tensor(key);
+        if (tensor.elements() != count) {
+            throw new WeightException(golden.description() + ": '" + key + "' of shape " + Shapes.text(tensor.shape()) + " has " + tensor.elements()
+                    + " values where this model gives " + count);
+        }
+        return values(key);
+    }
+
+    /** The values of a golden key of this shape. */
+    float[] values(String key, long[] shape) {
+        long[] found = golden.tensor(key).shape();
+        if (!Arrays.equals(found, shape)) {
+            throw wrongShape(key, found, Shapes.text(shape));
+        }
+        return values(key);
     }
 
     /** Whole numbers. */
     int[] integers(String key) {
-        return Arrays.stream(golden.tensor(key).toLongs()).mapToInt(Math::toIntExact).toArray();
+        return Arrays.stream(golden.tensor(key).toLongs()).mapToInt(value -> whole(key, value, Integer.MAX_VALUE)).toArray();
+    }
+
+    /** {@code [rows, length]}: the tokens of each row. */
+    int[][] tokens(String key, ClipTokenizer tokenizer) {
+        String expected = "[rows, " + tokenizer.maxLength() + "]";
+        long[] shape = shape(key, 2, expected);
+        if (shape[1] != tokenizer.maxLength()) {
+            throw wrongShape(key, shape, expected);
+        }
+        int[] all = Arrays.stream(golden.tensor(key).toLongs()).mapToInt(value -> whole(key, value, tokenizer.vocabularySize() - 1)).toArray();
+        int[][] rows = new int[(int) shape[0]][];
+        for (int i = 0; i < rows.length; i++) {
+            rows[i] = Arrays.copyOfRange(all, i * tokenizer.maxLength(), (i + 1) * tokenizer.maxLength());
+        }
+        return rows;
+    }
+
+    private int whole(String key, long value, int largest) {
+        if (value < 0 || value > largest) {
+            throw new WeightException(golden.description() + ": '" + key + "' holds " + value + " where 0 to " + largest + " is expected");
+        }
+        return (int) value;
     }
 
     /** {@code [rows, channels, height, width]} */

@@ -98,7 +98,7 @@ final class LcmCase implements GoldenCase {
         List<Latents> latents = new ArrayList<>(List.of(start));
         try (Diffusion diffusion = new Diffusion(device, unet, vae, schedule)) {
             diffusion.generate(start, List.of(new Diffusion.Guidance(context[0], context[0], guidance.asDouble())), walk,
-                    given(folder.values(draws), draws, start), null, (done, all, x) -> latents.add(x.get()));
+                    given(draws, walk.steps().size() - 1, start), null, (done, all, x) -> latents.add(x.get()));
         }
         List<Latents> predictions = new ArrayList<>();
         for (int i = 0; i < walk.steps().size(); i++) {
@@ -109,14 +109,11 @@ final class LcmCase implements GoldenCase {
         results.put("loop.eps." + name, Latents.stack(predictions).values());
     }
 
-    private FreshNoise given(float[] noises, String draws, Latents shape) {
+    /** The rows of a golden key, one for each step but the last. */
+    private FreshNoise given(String draws, int rows, Latents shape) {
+        float[] noises = folder.values(draws, new long[] {rows, shape.channels(), shape.height(), shape.width()});
         int size = shape.values().length;
-        return step -> {
-            if ((step + 1) * size > noises.length) {
-                throw new WeightException(folder.golden().description() + ": '" + draws + "' has no row for step " + (step + 1));
-            }
-            return like(shape, Arrays.copyOfRange(noises, step * size, (step + 1) * size));
-        };
+        return step -> like(shape, Arrays.copyOfRange(noises, step * size, (step + 1) * size));
     }
 
     private static Latents like(Latents shape, float[] values) {

@@ -9,6 +9,8 @@ import io.invadapter.kernels.Precision;
  * @param absolute whether it is of the largest difference; else of the {@linkplain io.invadapter.base.RelativeError relative error}
  */
 record Limit(double most, boolean absolute) {
+    /** Of what is not computed with rounding. */
+    static final Limit EQUAL = new Limit(0, true);
 
     /** After a single pass of a network. */
     static Limit pass(Precision precision) {
