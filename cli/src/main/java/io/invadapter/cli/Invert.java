@@ -42,7 +42,7 @@ final class Invert implements Callable<Integer> {
             InversionResult result = pipeline.invert(picture, caption, model.steps(pipeline), progress);
             progress.close();
             result.warnings().forEach(device::warn);
-            out.write(result.reconstruction(), PictureParameters.of(result, caption, model.steps(pipeline), model.modelName()), 0);
+            out.write(result.reconstruction(), PictureParameters.of(result, caption, model.steps(pipeline), pipeline, model.modelName()), 0);
             out.say(String.format(Locale.ROOT, "%s: relative error of the latents %.4f", out.name(0), result.error()));
         }
         return 0;

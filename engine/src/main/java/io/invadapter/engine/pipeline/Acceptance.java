@@ -88,6 +88,11 @@ final class Acceptance {
         return defaults.guidanceScale(workshop.model().sampler());
     }
 
+    /** The text encoder's layer that is read, counted from the last, which is 1. */
+    int clipSkip() {
+        return workshop.model().textEncoder().config().clipSkip();
+    }
+
     /** The adapter's recommended lambda; 0 without. */
     double identityScale() {
         return workshop.adapter() == null ? 0 : workshop.adapter().defaultScale();

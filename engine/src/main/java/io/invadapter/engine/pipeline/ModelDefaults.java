@@ -56,13 +56,15 @@ record ModelDefaults(int namedSteps, double namedGuidance, String namedSampler) 
     }
 
     /**
-     * What samples a request: what it names, else what the model's folder does. Else a picture of a person takes DDIM, by which the face
-     * is inverted, and any other the model's own, which a model for few steps cannot do without.
+     * What samples a request: what it names, else what the model's folder does; the model's own, with the options of its file, when that has
+     * the name. Else a picture of a person takes DDIM, by which the face is inverted, and any other the model's own, which a model for few
+     * steps cannot do without.
      */
     Sampler sampler(GenerationRequest request, Sampler own) {
         String name = request.sampler().isEmpty() ? namedSampler : request.sampler();
         if (!name.isEmpty()) {
-            return Samplers.named(name);
+            Sampler named = Samplers.named(name);
+            return named.name().equals(own.name()) ? own : named;
         }
         return request.face() == null || own instanceof Lcm ? own : new Ddim();
     }

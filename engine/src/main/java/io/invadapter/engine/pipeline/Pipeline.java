@@ -56,6 +56,7 @@ public final class Pipeline implements AutoCloseable {
     private final DeviceThread thread;
     private final Workshop workshop;
     private final Acceptance acceptance;
+    private final String adapterName;
 
     public static Builder builder() {
         return new Builder();
@@ -185,7 +186,7 @@ public final class Pipeline implements AutoCloseable {
                         Device opened = devices.get();
                         thread.rename("invadapter " + opened.name());
                         return opened;
-                    }), defaults);
+                    }), defaults, adapter == null ? "" : LoraUse.nameOf(adapter));
                 }, () -> { });
             } catch (RuntimeException | Error e) {
                 thread.close(() -> { });
@@ -194,10 +195,11 @@ public final class Pipeline implements AutoCloseable {
         }
     }
 
-    private Pipeline(DeviceThread thread, Workshop workshop, ModelDefaults defaults) {
+    private Pipeline(DeviceThread thread, Workshop workshop, ModelDefaults defaults, String adapterName) {
         this.thread = thread;
         this.workshop = workshop;
         this.acceptance = new Acceptance(workshop, defaults);
+        this.adapterName = adapterName;
     }
 
     private StableDiffusion model() {
@@ -210,6 +212,11 @@ public final class Pipeline implements AutoCloseable {
 
     public boolean hasAdapter() {
         return workshop.adapter() != null;
+    }
+
+    /** The adapter's file without its ending; empty without. */
+    String adapterName() {
+        return adapterName;
     }
 
     /** Those that lie over the model for all requests. */

@@ -32,6 +32,8 @@ public final class Samplers {
             levelled(Lms::new, options -> new Lms(options.sigmas()), "LMS", "LMSDiscreteScheduler"),
             levelled(sigmas -> new DpmPlusPlusMultistep(2, false, sigmas), DpmPlusPlusMultistep::of, "DPM++ 2M", "DPMSolverMultistepScheduler"),
             levelled(sigmas -> new DpmPlusPlusMultistep(2, true, sigmas), DpmPlusPlusMultistep::of, "DPM++ 2M SDE", "dpmpp_2m_sde_gpu"),
+            levelled(sigmas -> new DpmPlusPlusMultistep(1, false, sigmas), DpmPlusPlusMultistep::of, "DPM++ 1M"),
+            levelled(sigmas -> new DpmPlusPlusMultistep(1, true, sigmas), DpmPlusPlusMultistep::of, "DPM++ 1M SDE"),
             levelled(sigmas -> new DpmPlusPlusMultistep(3, false, sigmas), DpmPlusPlusMultistep::of, "DPM++ 3M"),
             levelled(sigmas -> new DpmPlusPlusMultistep(3, true, sigmas), DpmPlusPlusMultistep::of, "DPM++ 3M SDE", "dpmpp_3m_sde_gpu"),
             levelled(DpmPlusPlusSinglestep::new, DpmPlusPlusSinglestep::of, "DPM++ 2S", "DPMSolverSinglestepScheduler"),

@@ -26,7 +26,6 @@ import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -46,8 +45,8 @@ class LoraPipelineTest {
     @BeforeAll
     static void write() {
         try (ModelFiles files = ModelFiles.open(BundledModel.directory())) {
-            style = write("style", "lora_unet_", files.unet(), ".*attn[12]\\.to_[qv]\\.weight", 1);
-            words = write("words", "lora_te_text_model_", files.textEncoder(), ".*self_attn\\.v_proj\\.weight", 2);
+            style = Pictures.lora(folder, "style", "lora_unet_", files.unet(), ".*attn[12]\\.to_[qv]\\.weight", 1);
+            words = Pictures.lora(folder, "words", "lora_te_text_model_", files.textEncoder(), ".*self_attn\\.v_proj\\.weight", 2);
         }
         plain = open(IdentityBudget.NONE);
     }
@@ -55,28 +54,6 @@ class LoraPipelineTest {
     @AfterAll
     static void close() {
         plain.close();
-    }
-
-    private static Path write(String name, String prefix, WeightSource weights, String layers, int seed) {
-        Random random = new Random(seed);
-        SafetensorsWriter writer = new SafetensorsWriter();
-        weights.names().stream().filter(tensor -> tensor.matches(layers)).forEach(tensor -> {
-            long[] shape = weights.tensor(tensor).shape();
-            String layer = prefix + tensor.replaceAll("\\.weight$", "").replace('.', '_');
-            writer.add(layer + ".lora_down.weight", new long[] {2, shape[1]}, randoms(random, 2 * shape[1]));
-            writer.add(layer + ".lora_up.weight", new long[] {shape[0], 2}, randoms(random, 2 * shape[0]));
-        });
-        Path file = folder.resolve(name + ".safetensors");
-        writer.write(file);
-        return file;
-    }
-
-    private static float[] randoms(Random random, long count) {
-        float[] values = new float[(int) count];
-        for (int i = 0; i < count; i++) {
-            values[i] = 0.2f * (float) random.nextGaussian();
-        }
-        return values;
     }
 
     private static float[] made(Pipeline pipeline, List<LoraUse> loras) {
@@ -151,15 +128,6 @@ class LoraPipelineTest {
         assertArrayEquals(made(plain, List.of(LoraUse.of(style, 0.5))), latents(plain, request(null, "a happy person<lora:style:0.5>", 1).loras(loras)));
         assertEquals("<lora:other> in the prompt asks for a LoRA, and the request has none of that name; a LoraFolder finds those that a prompt asks for",
                 assertThrows(InvalidRequestException.class, () -> plain.generate(request(null, "a <lora:other>", 1).loras(loras).build())).getMessage());
-    }
-
-    @Test
-    void thePicturesParametersAskForTheSameAgain() {
-        GenerationRequest request = request(null, "a <lora:style:0.5> person", 1).loras(List.of(LoraUse.of(style, 0.5), new LoraUse(words, 0, 1))).build();
-        assertEquals("a <lora:style:0.5> person <lora:words:0.0:1.0>", PictureParameters.of(request, 0, plain, "model").lines().findFirst().orElseThrow());
-        try (Pipeline own = builder(IdentityBudget.NONE).lora(words, 0.5).open()) {
-            assertEquals("a person <lora:words:0.5>", PictureParameters.of(request(null, "a person", 1).build(), 0, own, "model").lines().findFirst().orElseThrow());
-        }
     }
 
     @Test

@@ -57,6 +57,10 @@ class NullsTest {
             refused("listener", () -> pipeline.invert(FACE, "", 1, null));
             refused("request", () -> PictureParameters.of(null, 0, pipeline, "model"));
             refused("model", () -> PictureParameters.of(REQUEST, 0, pipeline, null));
+            refused("result", () -> PictureParameters.of(null, "", 1, pipeline, "model"));
+            InversionResult result = new InversionResult(FACE, FACE, new Latents(new float[1], 1, 1, 1, 1), 0, List.of());
+            refused("caption", () -> PictureParameters.of(result, null, 1, pipeline, "model"));
+            refused("model", () -> PictureParameters.of(result, "", 1, pipeline, null));
             try (PipelinePool pool = PipelinePool.builder().pipeline(pipeline).build()) {
                 refused("request", () -> pool.submit(null));
                 refused("client", () -> pool.submit(null, REQUEST));
@@ -95,10 +99,6 @@ class NullsTest {
         refused("picture", () -> PictureFile.write(null, null, Path.of("x.png")));
         refused("picture", () -> PictureFile.encode(null, null, PictureFile.Format.PNG));
         refused("format", () -> PictureFile.encode(FACE, null, null));
-        refused("result", () -> PictureParameters.of(null, "", 1, "model"));
-        InversionResult result = new InversionResult(FACE, FACE, new Latents(new float[1], 1, 1, 1, 1), 0, List.of());
-        refused("caption", () -> PictureParameters.of(result, null, 1, "model"));
-        refused("model", () -> PictureParameters.of(result, "", 1, null));
     }
 
     @Test

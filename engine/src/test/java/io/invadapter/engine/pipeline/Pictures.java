@@ -18,10 +18,16 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /** What the tests with the bundled model have in common. */
 public final class Pictures {
@@ -56,6 +62,43 @@ public final class Pictures {
 
     public static Pipeline open(IdentityBudget budget, WatchedDevice device) {
         return builder(budget).open(() -> device);
+    }
+
+    /** The bundled model's files, to be changed; {@code folder} is there. */
+    public static void copyOfTheModel(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
+            for (Path file : files.toList()) {
+                Path copy = folder.resolve(BundledModel.directory().relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(copy);
+                } else {
+                    Files.copy(file, copy);
+                }
+            }
+        }
+    }
+
+    /** Writes a LoRA of rank 2 for those layers of a network whose weights' names match. */
+    public static Path lora(Path folder, String name, String prefix, WeightSource weights, String layers, int seed) {
+        Random random = new Random(seed);
+        SafetensorsWriter writer = new SafetensorsWriter();
+        weights.names().stream().filter(tensor -> tensor.matches(layers)).forEach(tensor -> {
+            long[] shape = weights.tensor(tensor).shape();
+            String layer = prefix + tensor.replaceAll("\\.weight$", "").replace('.', '_');
+            writer.add(layer + ".lora_down.weight", new long[] {2, shape[1]}, randoms(random, 2 * shape[1]));
+            writer.add(layer + ".lora_up.weight", new long[] {shape[0], 2}, randoms(random, 2 * shape[0]));
+        });
+        Path file = folder.resolve(name + ".safetensors");
+        writer.write(file);
+        return file;
+    }
+
+    private static float[] randoms(Random random, long count) {
+        float[] values = new float[(int) count];
+        for (int i = 0; i < count; i++) {
+            values[i] = 0.2f * (float) random.nextGaussian();
+        }
+        return values;
     }
 
     /** A small request, smaller than the face's own picture; {@code face} may be {@code null}. */

@@ -36,7 +36,6 @@ import io.invadapter.weights.json.Json;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -241,7 +240,7 @@ class SamplingTest {
 
     @Test
     void aRequestNamesItsSamplerOrGetsTheModels(@TempDir Path folder) throws Exception {
-        copyOfTheModel(folder);
+        Pictures.copyOfTheModel(folder);
         Path config = folder.resolve("scheduler/scheduler_config.json");
         Files.writeString(config, Files.readString(config).replace("DDIMScheduler", "EulerAncestralDiscreteScheduler"));
         try (Pipeline pipeline = Pictures.builder(IdentityBudget.NONE).model(folder).open()) {
@@ -266,7 +265,7 @@ class SamplingTest {
     /** A network that takes the guidance itself needs no negative row, and each picture, and the face, has its own beside the others. */
     @Test
     void aNetworkMayTakeTheGuidanceItself(@TempDir Path folder) throws Exception {
-        copyOfTheModel(folder);
+        Pictures.copyOfTheModel(folder);
         Path config = folder.resolve("unet/config.json");
         Files.writeString(config, Json.read(config).with("time_cond_proj_dim", 8).toString());
         Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
@@ -294,19 +293,6 @@ class SamplingTest {
             float[] two = latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(2));
             assertTrue(difference(two, latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(4))) > 0.01);
             assertArrayEquals(two, latents(apart, request(null, "a person", 1).sampler("LCM").guidanceScale(2).negativePrompt("hat")));
-        }
-    }
-
-    private static void copyOfTheModel(Path folder) throws IOException {
-        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
-            for (Path file : files.toList()) {
-                Path copy = folder.resolve(BundledModel.directory().relativize(file).toString());
-                if (Files.isDirectory(file)) {
-                    Files.createDirectories(copy);
-                } else {
-                    Files.copy(file, copy);
-                }
-            }
         }
     }
 

@@ -277,9 +277,11 @@ class SamplersTest {
     @CsvSource(delimiter = '|', value = {
         "EulerDiscreteScheduler | {\"use_karras_sigmas\": true} | Euler Karras", "PNDMScheduler | {} | PNDM", "PNDMScheduler | {\"skip_prk_steps\": true} | PLMS",
         "DPMSolverMultistepScheduler | {\"algorithm_type\": \"sde-dpmsolver++\", \"use_exponential_sigmas\": true} | DPM++ 2M SDE Exponential",
+        "DPMSolverMultistepScheduler | {\"solver_order\": 1, \"algorithm_type\": \"sde-dpmsolver++\"} | DPM++ 1M SDE",
         "DPMSolverMultistepScheduler | {\"solver_order\": 3, \"lambda_min_clipped\": -Infinity} | DPM++ 3M", "DDIMParallelScheduler | {} | DDIM", "LCMScheduler | {} | LCM"})
     void theModelsOwnSampler(String scheduler, String options, String name) {
         assertEquals(name, Samplers.of(config(scheduler, Json.parse(options)), SamplersTest::unexpected).name());
+        assertEquals(name, Samplers.named(name).name(), "what a picture's parameters say can be asked for");
     }
 
     @ParameterizedTest
