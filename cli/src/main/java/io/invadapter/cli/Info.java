@@ -3,6 +3,7 @@ package io.invadapter.cli;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
+import io.invadapter.weights.model.FileKind;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import java.io.IOException;
@@ -22,7 +23,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /** What is in a weight file or a model. */
-@Command(name = "info", sortOptions = false, description = "Lists what is in a weight file or a model folder: names, types, shapes, totals.")
+@Command(name = "info", sortOptions = false, description = "Says what a weight file or a model folder is, and lists what is in it: names, types, shapes, totals.")
 final class Info implements Callable<Integer> {
     private static final Pattern NUMBER = Pattern.compile("\\d+");
 
@@ -43,7 +44,7 @@ final class Info implements Callable<Integer> {
         }
         for (Path file : files) {
             try (WeightSource source = Safetensors.open(file)) {
-                list(file.toString(), source);
+                list(file + ": " + FileKind.of(source), source);
             }
         }
         return 0;

@@ -211,7 +211,7 @@ class CommandLineTest {
             {"unet/config.json", "{\"_class_name\": \"UNet3DConditionModel\"}", "_class_name is \"UNet3DConditionModel\""},
             {"tokenizer/merges.txt", null, "merges.txt does not exist"},
             {"vae/diffusion_pytorch_model.safetensors", null, "has no weights"},
-            {"vae/diffusion_pytorch_model.safetensors", "no weights", "is a text file"},
+            {"vae/diffusion_pytorch_model.safetensors", "no weights", "is a text ('no weights')"},
             {"scheduler/scheduler_config.json", "{\"prediction_type\": \"flow\"}", "prediction_type"}}) {
             Files.delete(model.resolve(damage[0]));
             if (damage[1] != null) {

@@ -119,7 +119,7 @@ class LoraOptionsTest {
                 message(1, "generate", "--prompt", "a person", "--lora", BundledModel.adapter(), "-q", "-o", out));
         Path ofAnother = folder.resolve("xl.safetensors");
         new SafetensorsWriter().add("lora_te2_text_projection.alpha", new long[0], new float[1]).write(ofAnother);
-        assertEquals("invadapter: " + ofAnother + " is a LoRA for Stable Diffusion XL: it changes a second text encoder, which this model does not have",
+        assertEquals("invadapter: " + ofAnother + " is a LoRA for Stable Diffusion XL, not for Stable Diffusion 1.x or 2.x",
                 message(1, "generate", "--prompt", "a person", "--lora", ofAnother, "-q", "-o", out));
         assertFalse(Files.exists(out));
     }

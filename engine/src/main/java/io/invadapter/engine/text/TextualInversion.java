@@ -54,8 +54,7 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
         try (WeightSource source = Safetensors.open(file)) {
             Set<String> names = source.names();
             if (names.contains("clip_g") || names.contains("clip_l")) {
-                throw new WeightException(file + " was made for another model: its tensors " + String.join(" and ", names.stream().sorted().toList())
-                        + " are for the text encoders of Stable Diffusion XL");
+                throw new WeightException(file + " is " + FileKind.of(source) + ", not for Stable Diffusion 1.x or 2.x");
             }
             if (names.size() != 1) {
                 throw new WeightException(file + " is " + FileKind.of(source) + ", not a textual inversion, which is one tensor");
@@ -68,7 +67,7 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
                 throw new WeightException(file + " is no textual inversion: its tensor " + tensor + " is not [vectors, channels] of floating-point values");
             }
             if (shape[shape.length - 1] != channels) {
-                throw new WeightException(file + " was made for another model: its vectors have " + shape[shape.length - 1]
+                throw new WeightException(file + " is " + FileKind.of(source) + ", not for this model: its vectors have " + shape[shape.length - 1]
                         + " channels, this model's text encoder " + channels);
             }
             if (tensor.elements() / channels > room) {

@@ -78,8 +78,8 @@ class TextualInversionTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "<sks>|768|was made for another model: its vectors have 768 channels, this model's text encoder 4",
-        "clip_g|1280|was made for another model: its tensors clip_g are for the text encoders of Stable Diffusion XL"})
+        "<sks>|768|is an embedding (textual inversion) for Stable Diffusion 1.x, not for this model: its vectors have 768 channels, this model's text encoder 4",
+        "clip_g|1280|is an embedding (textual inversion) for Stable Diffusion XL, not for Stable Diffusion 1.x or 2.x"})
     void whatIsForAnotherModelIsRefused(String key, int channels, String sentence) {
         Path file = write("x.safetensors", key, 1, channels);
         assertEquals(file + " " + sentence, refusal(file));
@@ -115,7 +115,7 @@ class TextualInversionTest {
         Path other = write("c.safetensors", "<c>", 1, 8);
         Files.writeString(folder.resolve("notes.txt"), "no weights");
         assertEquals(List.of("<a>", "b"), read(folder).stream().map(TextualInversion::placeholder).toList());
-        assertEquals(List.of(other + " was made for another model: its vectors have 8 channels, this model's text encoder 4; it is passed over"), notices);
+        assertEquals(List.of(other + " is an embedding (textual inversion), not for this model: its vectors have 8 channels, this model's text encoder 4; it is passed over"), notices);
     }
 
     @Test

@@ -55,8 +55,8 @@ final class DiffusersFolder {
             throw new WeightException(folder + " looks like a model with a transformer instead of a UNet, not Stable Diffusion 1.x or 2.x");
         }
         if (!Files.isDirectory(path("unet"))) {
-            throw new WeightException(folder + " is not a diffusers model folder: model_index.json, unet, vae, text_encoder and scheduler"
-                    + " are expected in it, but " + contents(folder));
+            throw new WeightException(folder + " is " + kind(folder) + " where the folder of a whole model is expected, with model_index.json, unet, vae,"
+                    + " text_encoder and scheduler in it; " + contents(folder));
         }
         ModelFiles.Part unet = part("unet", "diffusion_pytorch_model", DiffusersNames::unet);
         requireClass(unet.config().find("_class_name"), List.of("UNet2DConditionModel"));
@@ -124,6 +124,22 @@ final class DiffusersFolder {
             throw new WeightException(file + " is not a configuration: a JSON object is expected");
         }
         return config;
+    }
+
+    /** What a folder is that has no UNet in it, by the configurations of diffusers, transformers and PEFT. */
+    private static String kind(Path folder) {
+        if (Files.exists(folder.resolve("adapter_config.json"))) {
+            return "the folder of a LoRA";
+        }
+        Path index = folder.resolve("model_index.json");
+        Path config = Files.exists(index) ? index : folder.resolve("config.json");
+        Optional<String> name = Files.exists(config) ? className(Json.read(config)) : Optional.empty();
+        return name.map(found -> "the folder of a " + found).orElse("a folder");
+    }
+
+    private static Optional<String> className(JsonValue config) {
+        return config.isObject() ? config.find("_class_name").or(() -> config.find("architectures").filter(JsonValue::isList)
+                .flatMap(list -> list.asList().stream().findFirst())).filter(JsonValue::isString).map(JsonValue::asString) : Optional.empty();
     }
 
     private static String contents(Path folder) {

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
@@ -47,12 +48,6 @@ public final class Lora implements AutoCloseable {
     /** Kinds of LyCORIS whose factors are not computed. */
     private static final Map<String, String> OTHER_KINDS = Map.of(".oft_blocks", "OFT", ".oft_diag", "OFT", ".a1.weight", "GLoRA",
             ".on_input", "IA3", ".lora_B.bias", "LoRA with a bias of its own", ".set_weight", "weights to be set");
-    /** Who has texts of that many channels. */
-    private static final Map<Long, String> MODELS = Map.of(768L, "Stable Diffusion 1.x", 1024L, "Stable Diffusion 2.x", 2048L, "Stable Diffusion XL",
-            1280L, "the refiner of Stable Diffusion XL");
-    private static final Pattern READS_TEXTS = Pattern.compile(".*attn2[._]to_[kv]");
-    private static final Pattern READS_STATES = Pattern.compile(".*layers[._]\\d+[._]self_attn[._][qkv]_proj");
-
     private final WeightSource file;
     private final Map<String, Map<String, LoraLayer>> parts = new LinkedHashMap<>();
 
@@ -89,6 +84,12 @@ public final class Lora implements AutoCloseable {
 
     private Lora(WeightSource file, Path path, Consumer<String> notices) {
         this.file = file;
+        if (!FileKind.isLora(file)) {
+            throw new WeightException(description() + " is " + FileKind.of(file) + ", not a LoRA");
+        }
+        ModelFamily.byLayers(file.names()).ifPresent(family -> {
+            throw new WeightException(description() + " is a LoRA for " + family + ", not for Stable Diffusion 1.x or 2.x");
+        });
         Map<String, Map<String, Map<String, WeightTensor>>> found = new LinkedHashMap<>();
         List<String> others = new ArrayList<>();
         for (String name : file.names()) {
@@ -103,10 +104,7 @@ public final class Lora implements AutoCloseable {
                 }
             }
         }
-        if (found.isEmpty()) {
-            throw new WeightException(description() + " is " + FileKind.of(file) + ", not a LoRA");
-        }
-        refuseOthers(found, others, notices);
+        refuseOthers(others, notices);
         found.forEach((part, layers) -> {
             LoraAlphas alphas = alphas(path, part);
             Map<String, LoraLayer> ofPart = new LinkedHashMap<>();
@@ -124,15 +122,7 @@ public final class Lora implements AutoCloseable {
         return tensor;
     }
 
-    private void refuseOthers(Map<String, ?> found, List<String> others, Consumer<String> notices) {
-        for (String part : found.keySet()) {
-            if (part.equals("text_encoder_2")) {
-                throw new WeightException(description() + " is a LoRA for Stable Diffusion XL: it changes a second text encoder, which this model does not have");
-            }
-            if (part.equals("transformer")) {
-                throw new WeightException(description() + " is a LoRA for a model with a transformer in place of a UNet, not for Stable Diffusion");
-            }
-        }
+    private void refuseOthers(List<String> others, Consumer<String> notices) {
         Set<String> embeddings = others.stream().map(EMBEDDING::matcher).filter(matcher -> matcher.matches()).map(matcher -> matcher.group(1))
                 .collect(Collectors.toCollection(TreeSet::new));
         if (!embeddings.isEmpty()) {
@@ -227,16 +217,14 @@ public final class Lora implements AutoCloseable {
 
     /** What a layer reads shows which family of models it was made for. */
     private void refuseOtherModels(Map<String, LoraLayer> layers, List<String> canonical, WeightSource weights) {
-        for (Pattern kind : List.of(READS_TEXTS, READS_STATES)) {
-            Optional<Long> own = canonical.stream().filter(layer -> kind.matcher(layer).matches()).findFirst()
-                    .map(layer -> LoraWeights.unchanged(weights, layer + ".weight").shape()).filter(shape -> shape.length > 1).map(shape -> shape[1]);
-            Optional<Long> trained = layers.entrySet().stream().filter(layer -> kind.matcher(layer.getKey()).matches())
-                    .map(layer -> layer.getValue().factors().get("down")).filter(down -> down != null && down.shape().length > 1)
-                    .findFirst().map(down -> down.shape()[1]);
-            if (own.isPresent() && trained.isPresent() && !own.equals(trained)) {
-                throw new WeightException(description() + " is a LoRA for " + MODELS.getOrDefault(trained.get(), "another model") + ", not for "
-                        + weights.description() + ": its layers read texts of " + trained.get() + " channels, the model's " + own.get());
-            }
+        OptionalLong own = canonical.stream().filter(LoraLayer::readsTexts).findFirst()
+                .map(layer -> LoraWeights.unchanged(weights, layer + ".weight").shape()).filter(shape -> shape.length > 1)
+                .map(shape -> OptionalLong.of(shape[1])).orElse(OptionalLong.empty());
+        OptionalLong trained = layers.entrySet().stream().filter(layer -> LoraLayer.readsTexts(layer.getKey()))
+                .map(layer -> LoraLayer.channelsRead(layer.getValue().factors())).filter(OptionalLong::isPresent).findFirst().orElse(OptionalLong.empty());
+        if (own.isPresent() && trained.isPresent() && !own.equals(trained)) {
+            throw new WeightException(description() + " is a LoRA for " + ModelFamily.ofTexts(trained.getAsLong()).orElse("another model") + ", not for "
+                    + weights.description() + ": its layers read texts of " + trained.getAsLong() + " channels, the model's " + own.getAsLong());
         }
     }
 
@@ -246,7 +234,8 @@ public final class Lora implements AutoCloseable {
         }
         String said = Stream.of("ss_base_model_version", "modelspec.architecture").map(file.metadata()::get).filter(Objects::nonNull).findFirst()
                 .map(base -> " (it says that it is for " + Json.quote(base) + ")").orElse("");
-        throw new WeightException(description() + (2 * unknown.size() > layers ? " is a LoRA for another model" + said + ": " : ": ")
+        throw new WeightException(description() + (2 * unknown.size() > layers ? " is a LoRA for "
+                + ModelFamily.byDepth(unknown).orElse("another model" + said) + ": " : ": ")
                 + unknown.size() + " of its " + layers + " layers are not in " + weights.description() + ", such as '" + unknown.getFirst() + "'");
     }
 

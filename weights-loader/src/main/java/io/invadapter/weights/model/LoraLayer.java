@@ -4,9 +4,12 @@ import io.invadapter.weights.Shapes;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightTensor;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import java.util.stream.LongStream;
 
 /**
@@ -24,12 +27,36 @@ record LoraLayer(String file, String name, Map<String, WeightTensor> factors, Lo
     /** Far more than any trainer writes; keeps a file from asking for more memory than a layer of it takes. */
     private static final int HIGHEST_RANK = 4096;
 
+    private static final Pattern READS_TEXTS = Pattern.compile(".*attn2[._]to_[kv]");
+    private static final Pattern READS_STATES = Pattern.compile(".*layers[._]\\d+[._]self_attn[._][qkv]_proj");
+
     /** Checked against the layer's shape. {@code rows} reads the factors when they are needed. */
     record Change(double scale, Supplier<Rows> rows) {
     }
 
     /** DoRA (Liu et al. 2024): the length that the changed weight's columns, or rows, are brought to. */
     record Lengths(boolean ofRows, WeightTensor values) {
+    }
+
+    /** Whether a layer of this name reads texts: in the UNet the text encoder's, in the text encoder its own. */
+    static boolean readsTexts(String layer) {
+        return READS_TEXTS.matcher(layer).matches() || READS_STATES.matcher(layer).matches();
+    }
+
+    /** How many channels a layer reads that has these factors, if they show it. */
+    static OptionalLong channelsRead(Map<String, WeightTensor> factors) {
+        for (String factor : List.of("down", "hada_w1_b", "diff")) {
+            if (factors.containsKey(factor)) {
+                return columns(factors.get(factor));
+            }
+        }
+        OptionalLong left = columns(factors.getOrDefault("lokr_w1", factors.get("lokr_w1_b")));
+        OptionalLong right = columns(factors.getOrDefault("lokr_w2", factors.get("lokr_w2_b")));
+        return left.isPresent() && right.isPresent() ? OptionalLong.of(left.getAsLong() * right.getAsLong()) : OptionalLong.empty();
+    }
+
+    private static OptionalLong columns(WeightTensor matrix) {
+        return matrix == null || matrix.shape().length < 2 ? OptionalLong.empty() : OptionalLong.of(matrix.shape()[1]);
     }
 
     /** Whether the weight is changed, and not the bias alone. */

@@ -19,6 +19,7 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /** Opens a checkpoint that holds the whole model in one file, with the names of the original latent-diffusion code. */
 final class SingleFile {
@@ -35,7 +36,7 @@ final class SingleFile {
     private static final int SIZE_OF_768 = 96;
 
     private static final String AVERAGED = "model_ema.";
-    private static final String EXPECTED = ", not a Stable Diffusion 1.x or 2.x checkpoint";
+    private static final String EXPECTED = "a full checkpoint of Stable Diffusion 1.x or 2.x, or the folder of such a model,";
 
     /** What some programs put in front of all names when they save a checkpoint. */
     private static final List<String> OUTER_PREFIXES = List.of("state_dict.", "model.", "module.");
@@ -66,7 +67,7 @@ final class SingleFile {
     private static ModelFiles open(WeightSource opened, OriginalConfig beside, Untold untold) {
         WeightSource file = withoutOuterPrefix(opened);
         String name = file.description();
-        refuseOtherModels(file);
+        refuseOtherFiles(file);
         boolean openClip = startsWith(file.names(), OPEN_CLIP);
         WeightSource unet = part(file, "UNet", unetNames(file, beside));
         WeightSource vae = part(file, "VAE", OriginalVaeNames.of(name, file.names(), VAE));
@@ -174,59 +175,29 @@ final class SingleFile {
         return new RenamedSource(file, file.description() + " (" + part + ")", originalNames);
     }
 
-    private static void refuseOtherModels(WeightSource file) {
+    private static void refuseOtherFiles(WeightSource file) {
         String name = file.description();
         Set<String> names = file.names();
-        if ("inv-adapter".equals(file.metadata().get("format")) || containsAny(names, ".eaa.")) {
-            throw new WeightException(name + " is an Inv-Adapter, which is used together with a model" + EXPECTED);
-        }
-        if (containsAny(names, "conditioner.embedders.", "label_emb.")) {
-            throw new WeightException(name + " looks like Stable Diffusion XL" + EXPECTED);
-        }
-        if (containsAny(names, "edm_mean", "edm_vpred.")) {
-            throw new WeightException(name + " was trained with the noise of EDM" + EXPECTED);
-        }
-        if (containsAny(names, "joint_blocks.")) {
-            throw new WeightException(name + " looks like Stable Diffusion 3" + EXPECTED);
-        }
-        if (containsAny(names, "double_blocks.")) {
-            throw new WeightException(name + " looks like Flux" + EXPECTED);
-        }
-        if (containsAny(names, "control_model.", "controlnet_")) {
-            throw new WeightException(name + " looks like a ControlNet, which is used together with a model" + EXPECTED);
-        }
-        if (!startsWith(names, UNET)) {
-            refusePartOfModel(name, names);
-        }
-        if (!startsWith(names, VAE)) {
-            throw new WeightException(name + " holds a UNet but no VAE: tensors named '" + VAE + "…' are expected; take a full checkpoint");
-        }
-        if (!startsWith(names, TEXT_ENCODER) && !startsWith(names, OPEN_CLIP)) {
-            throw new WeightException(name + " holds a UNet but no text encoder: tensors named '" + TEXT_ENCODER + "…' or '" + OPEN_CLIP
-                    + "…' are expected; take a full checkpoint");
-        }
-    }
-
-    private static void refusePartOfModel(String name, Set<String> names) {
-        if (startsWith(names, AVERAGED)) {
+        if (startsWith(names, AVERAGED) && !startsWith(names, UNET)) {
             throw new WeightException(name + " holds the UNet only as averaged by training ('model_ema.…'): tensors named '" + UNET
                     + "…' are expected; take the checkpoint that was saved for use");
         }
-        if (containsAny(names, "lora_", ".lora.", ".lora_", "lycoris_", ".hada_", ".lokr_")) {
-            throw new WeightException(name + " looks like a LoRA, a small change to a model" + EXPECTED);
+        if (!FileKind.isCheckpoint(file)) {
+            throw new WeightException(name + " is " + FileKind.of(file) + " where " + EXPECTED + " is expected");
         }
-        String folder = ": give the whole model folder, or a full checkpoint";
-        if (names.contains("conv_in.weight") && startsWith(names, "down_blocks.")) {
-            throw new WeightException(name + " looks like the UNet alone, in diffusers naming" + folder);
+        if (names.stream().anyMatch(tensor -> tensor.contains("edm_mean") || tensor.contains("edm_vpred."))) {
+            throw new WeightException(name + " was trained with the noise of EDM, which is not computed; expected a checkpoint of Stable Diffusion 1.x or 2.x");
         }
-        if (names.contains("encoder.conv_in.weight") && names.contains("decoder.conv_in.weight")) {
-            throw new WeightException(name + " looks like a VAE alone" + folder);
+        requirePart(name, names, "UNet", UNET);
+        requirePart(name, names, "VAE", VAE);
+        requirePart(name, names, "text encoder", TEXT_ENCODER, OPEN_CLIP);
+    }
+
+    private static void requirePart(String name, Set<String> names, String part, String... prefixes) {
+        if (Stream.of(prefixes).noneMatch(prefix -> startsWith(names, prefix))) {
+            throw new WeightException(name + " is a checkpoint without a " + part + ": tensors named '" + String.join("…' or '", prefixes)
+                    + "…' are expected; take a full checkpoint, or the folder of the model");
         }
-        if (names.stream().anyMatch(tensor -> tensor.endsWith("embeddings.token_embedding.weight"))) {
-            throw new WeightException(name + " looks like a text encoder alone" + folder);
-        }
-        throw new WeightException(name + " does not look like a Stable Diffusion checkpoint: tensors named '" + UNET + "…' are expected, but "
-                + (names.isEmpty() ? "it holds no tensors" : "it holds " + names.size() + " tensors such as '" + names.iterator().next() + "'"));
     }
 
     private static void requireSameText(String name, JsonValue unetConfig, JsonValue textEncoderConfig) {
@@ -236,10 +207,6 @@ final class SingleFile {
             throw new WeightException(name + " has a UNet that expects a text encoder of size " + crossAttention + " but one of size "
                     + hidden);
         }
-    }
-
-    private static boolean containsAny(Set<String> names, String... parts) {
-        return names.stream().anyMatch(name -> List.of(parts).stream().anyMatch(name::contains));
     }
 
     private static boolean startsWith(Set<String> names, String prefix) {

@@ -8,7 +8,6 @@ import io.invadapter.weights.json.JsonReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -49,21 +48,10 @@ record SafetensorsHeader(long dataStart, Map<String, Entry> entries, Map<String,
         if (file.byteSize() == 0) {
             throw new WeightException(name + " is empty");
         }
-        if (file.byteSize() < LENGTH_BYTES) {
-            throw new WeightException(otherFormat(name, file).orElse(name + " has only " + file.byteSize()
-                    + " bytes, too few for a safetensors file"));
-        }
-        long length = file.get(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
-        if (length < 0 || length > MAX_HEADER_BYTES) {
-            throw new WeightException(otherFormat(name, file).orElse(name + " is not a safetensors file: it claims a header of "
-                    + Long.toUnsignedString(length) + " bytes (limit " + MAX_HEADER_BYTES + ")"));
-        }
-        if (length > file.byteSize() - LENGTH_BYTES) {
-            throw new WeightException(otherFormat(name, file).orElse(name + " is cut short or not a safetensors file: it claims a header of "
-                    + length + " bytes but has only " + file.byteSize() + " in all"));
-        }
-        if (length == 0 || file.get(ValueLayout.JAVA_BYTE, LENGTH_BYTES) != '{') {
-            throw new WeightException(otherFormat(name, file).orElse(name + " is not a safetensors file: its header does not start with '{'"));
+        long length = file.byteSize() < LENGTH_BYTES ? 0 : file.get(ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN), 0);
+        boolean whole = length > 0 && length <= Math.min(MAX_HEADER_BYTES, file.byteSize() - LENGTH_BYTES);
+        if (!whole || file.get(ValueLayout.JAVA_BYTE, LENGTH_BYTES) != '{') {
+            throw new WeightException(name + " " + OtherFormat.of(file).map(format -> "is " + format).orElseGet(() -> problem(file.byteSize(), length)));
         }
         byte[] json = file.asSlice(LENGTH_BYTES, length).toArray(ValueLayout.JAVA_BYTE);
         SafetensorsHeader header = parse(name, json);
@@ -71,29 +59,18 @@ record SafetensorsHeader(long dataStart, Map<String, Entry> entries, Map<String,
         return header;
     }
 
-    /** What a file really is that is not safetensors, for the formats people confuse with it. */
-    private static Optional<String> otherFormat(String name, MemorySegment file) {
-        String start = new String(file.asSlice(0, Math.min(64, file.byteSize())).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.ISO_8859_1);
-        if (start.startsWith("PK\u0003\u0004") || start.length() > 2 && start.charAt(0) == 0x80 && start.charAt(1) >= 2 && start.charAt(1) <= 5) {
-            return Optional.of(name + " is a pickle file (.ckpt, .pt, .bin), which can run any code when it is loaded and is therefore"
-                    + " refused: convert it to safetensors, or take the .safetensors file of the same model");
+    /** What is wrong with the first bytes of a file that is of no known format. @param length that it claims for its header */
+    private static String problem(long bytes, long length) {
+        if (bytes < LENGTH_BYTES) {
+            return "has only " + bytes + " bytes, too few for a safetensors file";
         }
-        if (start.startsWith("version https://git-lfs")) {
-            return Optional.of(name + " is a Git LFS pointer, not the weights themselves: fetch them with 'git lfs pull'");
+        if (length < 0 || length > MAX_HEADER_BYTES) {
+            return "is not a safetensors file: it claims a header of " + Long.toUnsignedString(length) + " bytes (limit " + MAX_HEADER_BYTES + ")";
         }
-        if (start.startsWith("\u0089PNG") || start.startsWith("\u00FF\u00D8\u00FF")) {
-            return Optional.of(name + " is a picture where a safetensors file is expected");
+        if (length > bytes - LENGTH_BYTES) {
+            return "is cut short or not a safetensors file: it claims a header of " + length + " bytes but has only " + bytes + " in all";
         }
-        if (start.startsWith("GGUF")) {
-            return Optional.of(name + " is a GGUF file where a safetensors file is expected");
-        }
-        if (start.stripLeading().regionMatches(true, 0, "<!doctype html", 0, 14) || start.stripLeading().regionMatches(true, 0, "<html", 0, 5)) {
-            return Optional.of(name + " is a web page, not the weights themselves: the download went wrong");
-        }
-        if (start.length() >= LENGTH_BYTES && start.chars().allMatch(c -> c >= ' ' && c < 127 || c == '\n' || c == '\r' || c == '\t')) {
-            return Optional.of(name + " is a text file where a safetensors file is expected");
-        }
-        return Optional.empty();
+        return "is not a safetensors file: its header does not start with '{'";
     }
 
     private static SafetensorsHeader parse(String name, byte[] json) {
@@ -138,7 +115,7 @@ record SafetensorsHeader(long dataStart, Map<String, Entry> entries, Map<String,
         long covered = last == null ? 0 : last.getValue().end;
         if (covered > dataBytes) {
             throw new WeightException(name + " is cut short: its tensors need " + covered + " bytes of data, up to tensor '" + last.getKey()
-                    + "', but only " + dataBytes + " are there");
+                    + "', but only " + dataBytes + " are there; fetch it again");
         }
         if (covered < dataBytes) {
             throw new WeightException(name + " has " + (dataBytes - covered) + " bytes after its last tensor that belong to no tensor");

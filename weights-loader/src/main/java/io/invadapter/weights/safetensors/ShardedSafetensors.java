@@ -4,6 +4,7 @@ import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -31,7 +32,11 @@ public final class ShardedSafetensors implements WeightSource {
     public static ShardedSafetensors open(Path index) {
         ShardedSafetensors source = new ShardedSafetensors(Objects.requireNonNull(index, "index"));
         try {
-            Json.read(index).get("weight_map").asObject().forEach((name, shard) -> source.add(name, shard.asString()));
+            JsonValue json = Json.read(index);
+            if (!json.isObject() || json.find("weight_map").isEmpty()) {
+                throw new WeightException(index + " is a JSON file where a safetensors file, or an index of several by its \"weight_map\", is expected");
+            }
+            json.get("weight_map").asObject().forEach((name, shard) -> source.add(name, shard.asString()));
             return source;
         } catch (RuntimeException | Error e) {
             source.close();

@@ -146,7 +146,7 @@ class DiffusersFolderTest {
         Files.delete(folder.resolve("unet/diffusion_pytorch_model.safetensors"));
         Files.delete(folder.resolve("unet/config.json"));
         Files.delete(folder.resolve("unet"));
-        assertRefused("is not a diffusers model folder: model_index.json, unet, vae, text_encoder and scheduler are expected in it, but it holds"
+        assertRefused("is the folder of a StableDiffusionPipeline where the folder of a whole model is expected, with model_index.json, unet, vae, text_encoder and scheduler in it; it holds"
                 + " model_index.json, scheduler, text_encoder, tokenizer, vae");
     }
 

@@ -354,25 +354,13 @@ class SingleFileTest {
         String unet = "model.diffusion_model.input_blocks.0.0.weight";
         String vae = "first_stage_model.encoder.conv_in.weight";
         return Stream.of(
-                Arguments.of(List.of(unet, "conditioner.embedders.0.transformer.x"), "looks like Stable Diffusion XL"),
-                Arguments.of(List.of("model.diffusion_model.joint_blocks.0.x"), "looks like Stable Diffusion 3"),
-                Arguments.of(List.of("double_blocks.0.img_attn.qkv.weight"), "looks like Flux"),
-                Arguments.of(List.of("lora_unet_down_blocks_0.lora_down.weight"), "looks like a LoRA"),
-                Arguments.of(List.of("unet.down_blocks.0.attn1.to_q.lora_A.weight"), "looks like a LoRA"),
-                Arguments.of(List.of("lycoris_unet_x.hada_w1_a"), "looks like a LoRA"),
                 Arguments.of(List.of("model_ema.diffusion_modelinput_blocks00weight", vae, TEXT + "embeddings.token_embedding.weight"),
                         "holds the UNet only as averaged by training ('model_ema.…')"),
                 Arguments.of(List.of(unet, "edm_vpred.sigma_max"), "was trained with the noise of EDM"),
-                Arguments.of(List.of("down_blocks.0.attentions.0.transformer_blocks.0.attn1.eaa.to_k.weight"), "is an Inv-Adapter"),
-                Arguments.of(List.of("control_model.input_blocks.0.0.weight"), "looks like a ControlNet"),
-                Arguments.of(List.of("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight"), "looks like the UNet alone"),
-                Arguments.of(List.of("encoder.conv_in.weight", "decoder.conv_in.weight"), "looks like a VAE alone"),
-                Arguments.of(List.of("text_model.embeddings.token_embedding.weight"), "looks like a text encoder alone"),
-                Arguments.of(List.of("wte"), "does not look like a Stable Diffusion checkpoint: tensors named 'model.diffusion_model.…' are expected,"
-                        + " but it holds 1 tensors such as 'wte'"),
-                Arguments.of(List.of(), "it holds no tensors"),
-                Arguments.of(List.of(unet), "holds a UNet but no VAE"),
-                Arguments.of(List.of(unet, vae), "holds a UNet but no text encoder"));
+                Arguments.of(List.of("wte", "x"), "is a file of 2 tensors such as 'wte' where a full checkpoint of Stable Diffusion 1.x or 2.x"),
+                Arguments.of(List.of(), "is a file without tensors"),
+                Arguments.of(List.of(unet), "is a checkpoint without a VAE"),
+                Arguments.of(List.of(unet, vae), "is a checkpoint without a text encoder"));
     }
 
     @ParameterizedTest

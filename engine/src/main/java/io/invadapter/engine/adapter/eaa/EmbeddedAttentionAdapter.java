@@ -13,6 +13,7 @@ import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.FileKind;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeSet;
@@ -73,8 +74,8 @@ public final class EmbeddedAttentionAdapter implements AutoCloseable {
             }
         }
         if (named.isEmpty()) {
-            throw new WeightException(source.description() + " holds no adapter weights; expected an Inv-Adapter file with keys like "
-                    + expected.keySet().iterator().next() + ".eaa.to_k.weight");
+            throw new WeightException(source.description() + " is " + FileKind.of(source) + ", not an Inv-Adapter, which has names like '"
+                    + expected.keySet().iterator().next() + ".eaa.to_k.weight'");
         }
         for (String name : named) {
             Site site = expected.get(name);
