@@ -88,6 +88,43 @@ abstract class NormContract extends DeviceFixture {
                 device.groupNorm(put(x), norm, device.groupStatistics(put(x), groups, EPSILON), true));
     }
 
+    /** Where the deviation is a thousandth of the mean no more is lost than a unit in the last place of a mean in float32. */
+    @ParameterizedTest
+    @CsvSource({"2, 3, 5, 12, 3", "1, 37, 29, 10, 5", "2, 61, 67, 6, 2", "1, 64, 64, 64, 2", "1, 9, 7, 352, 32"})
+    void groupNormOfALargeMean(int batch, int height, int width, int channels, int groups) {
+        Values x = activations(batch, height, width, channels).map(v -> v + 1000).rounded(type);
+        assertNormed(x, groups, tolerance + 1000 * 0x1p-23);
+    }
+
+    /** As of a picture most of which has one colour: what a sum rounds off, it rounds off the same way thousands of times. */
+    @ParameterizedTest
+    @CsvSource({"64, 64, 16, 4", "128, 64, 8, 1", "72, 40, 64, 2", "48, 48, 10, 5"})
+    void groupNormOfFlatAreas(int height, int width, int channels, int groups) {
+        Values flat = floats(channels).map(v -> 1.1 + v / 64);
+        Values detail = activations(1, height, width, channels);
+        Values x = new Values(1, height, width, channels);
+        for (int i = 0; i < x.data().length; i++) {
+            boolean edge = i / channels % width < 2 || i / channels / width < 2;
+            x.data()[i] = flat.data()[i % channels] + (edge ? detail.data()[i] / 8 : 0);
+        }
+        assertNormed(x.rounded(type), groups, tolerance);
+    }
+
+    private void assertNormed(Values x, int groups, double within) {
+        Values scale = floats(x.channels());
+        Values shift = floats(x.channels());
+        Device.Norm norm = packer.norm(host(scale), host(shift));
+        for (boolean silu : new boolean[] {false, true}) {
+            Values expected = Reference.groupNorm(x, scale, shift, groups, EPSILON, silu);
+            String what = "SiLU: " + silu;
+            assertClose(what, expected, device.groupNorm(put(x), norm, groups, EPSILON, silu), type, within);
+            if (x.channels() % 8 == 0) {
+                assertClose(what + ", of statistics", expected,
+                        device.groupNorm(put(x), norm, device.groupStatistics(put(x), groups, EPSILON), silu), type, within);
+            }
+        }
+    }
+
     /** Where all values are equal the variance is zero and only the epsilon keeps the quotient finite. */
     @ParameterizedTest
     @ValueSource(floats = {1e-6f, 1e-5f, 0.5f})

@@ -420,7 +420,8 @@ final class CpuDevice implements Device {
         Tensor y = allocate(x.type(), x.shape());
         int batch = x.batch();
         int positions = x.positions();
-        if (!oneDnn.isFast("group norm", x.type(), (d, t) -> groupNorm(d, t, 1, 1024, 64, 8, epsilon, silu))) {
+        if (x.type() == DataType.FLOAT32
+                || !oneDnn.isFast("group norm", x.type(), (d, t) -> groupNorm(d, t, 1, 1024, 64, 8, epsilon, silu))) {
             PlainGroupNorm.run(this, x, w.scale(), w.shift(), groups, epsilon, silu, y);
             return y;
         }
