@@ -17,6 +17,7 @@ module io.invadapter.engine {
     // The networks and loops themselves, for those who compare and measure them.
     exports io.invadapter.engine.adapter.eaa to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.model to io.invadapter.verification, io.invadapter.timing;
+    exports io.invadapter.engine.nn to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.sampling to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.text to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.unet to io.invadapter.verification, io.invadapter.timing;

@@ -2,7 +2,10 @@ package io.invadapter.verification;
 
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.model.Loras;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.nn.Room;
+import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.Shapes;
@@ -213,9 +216,20 @@ final class CaseFolder implements AutoCloseable {
 
     /** The networks of files; texts are padded with {@code pad_token_id} of case.json where it says one. */
     StableDiffusion load(ModelFiles files) {
-        StableDiffusion model = StableDiffusion.load(files, device, System.err::println);
+        return padded(StableDiffusion.load(files, device, System.err::println));
+    }
+
+    /** Those of {@link #model()}, which are made of {@code shelf} after they have left. */
+    StableDiffusion load(StableDiffusion.Shelf shelf) {
+        try (ModelFiles files = model()) {
+            return padded(StableDiffusion.load(files, Loras.NONE, List.of(), new Room(device, System.err::println), shelf, device,
+                    System.err::println, ProgressListener.NONE));
+        }
+    }
+
+    private StableDiffusion padded(StableDiffusion model) {
         return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(token(id, model)),
-                model.textEncoder(), model.unet(), model.vae(), model.schedule(), model.sampler())).orElse(model);
+                model.texts(), model.steps(), model.pictures(), model.schedule(), model.sampler())).orElse(model);
     }
 
     private static int token(JsonValue id, StableDiffusion model) {

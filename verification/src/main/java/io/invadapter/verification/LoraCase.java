@@ -4,8 +4,10 @@ import io.invadapter.base.RelativeError;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.model.Loras;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.verification.Verification.Part;
+import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.JsonValue;
 import io.invadapter.weights.model.ModelFiles;
 import java.nio.file.Path;
@@ -13,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Function;
 
 /**
  * {@code lora}: text encoder and UNet with LoRAs laid over one loaded model, run by run. Files that hold the same update in other
@@ -20,22 +23,28 @@ import java.util.Set;
  */
 final class LoraCase implements GoldenCase {
     private final CaseFolder folder;
-    private StableDiffusion model;
+    private final StableDiffusion model;
+    private Loras loras = Loras.NONE;
 
     LoraCase(CaseFolder folder) {
         this.folder = folder;
-        this.model = folder.load();
+        this.model = folder.load(this::read);
+    }
+
+    private <N extends Network> N read(String part, Function<WeightSource, N> making) {
+        try (ModelFiles files = folder.model()) {
+            return making.apply(loras.over(files, part));
+        }
     }
 
     @Override
     public void compute(Set<Part> parts, Results results) {
-        try (ModelFiles files = folder.model()) {
-            for (JsonValue run : folder.parameters().get("runs").asList()) {
-                for (List<LoraUse> loras : variants(run.get("loras"))) {
-                    try (Loras opened = Loras.open(loras, System.err::println)) {
-                        model = model.with(opened.over(files, Loras.PARTS));
-                        compute(run.get("name").asString(), parts, results);
-                    }
+        for (JsonValue run : folder.parameters().get("runs").asList()) {
+            for (List<LoraUse> uses : variants(run.get("loras"))) {
+                try (Loras opened = Loras.open(uses, System.err::println)) {
+                    loras = opened;
+                    model.leave(Loras.PARTS);
+                    compute(run.get("name").asString(), parts, results);
                 }
             }
         }
@@ -56,7 +65,7 @@ final class LoraCase implements GoldenCase {
     }
 
     private float[][] texts() {
-        return Arrays.stream(folder.tokens("in.ids", model.tokenizer())).map(model.textEncoder()::encode).toArray(float[][]::new);
+        return Arrays.stream(folder.tokens("in.ids", model.tokenizer())).map(model.texts().use()::encode).toArray(float[][]::new);
     }
 
     /** @param result of one file; kept when it is further from the reference than those of the others */

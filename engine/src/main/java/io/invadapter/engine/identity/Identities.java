@@ -3,6 +3,7 @@ package io.invadapter.engine.identity;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Part;
 import io.invadapter.engine.picture.FacePicture;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
@@ -20,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 
 /** Pictures of people: where their keys and values come from, and what is kept of them for the next ones. */
 public final class Identities implements AutoCloseable {
@@ -29,16 +31,17 @@ public final class Identities implements AutoCloseable {
     }
 
     private final StableDiffusion model;
-    private final EmbeddedAttentionAdapter adapter;
+    private final Part<EmbeddedAttentionAdapter> adapter;
     private final Diffusion diffusion;
     private final IdentityCache cache;
-    private final String weights;
+    private final Supplier<String> weights;
 
     /**
      * @param adapter {@code null} for a model that makes pictures of nobody
-     * @param weights fingerprint of model and adapter, or what stands for it while only this process keeps identities
+     * @param weights fingerprint of model and adapter as they are now, or what stands for it while only this process keeps identities
      */
-    public Identities(StableDiffusion model, EmbeddedAttentionAdapter adapter, Diffusion diffusion, IdentityCache cache, String weights) {
+    public Identities(StableDiffusion model, Part<EmbeddedAttentionAdapter> adapter, Diffusion diffusion, IdentityCache cache,
+            Supplier<String> weights) {
         this.model = model;
         this.adapter = adapter;
         this.diffusion = diffusion;
@@ -46,14 +49,9 @@ public final class Identities implements AutoCloseable {
         this.weights = weights;
     }
 
-    /** What is kept stays; with these weights others are kept beside. The arguments are those of the constructor. */
-    public Identities with(StableDiffusion otherModel, Diffusion otherDiffusion, String otherWeights) {
-        return new Identities(otherModel, adapter, otherDiffusion, cache, otherWeights);
-    }
-
     /** Width and height, in pixels, that a face is seen in. */
     public int size() {
-        return (adapter == null ? model.unet().config().sampleSize() : adapter.identityLatentSize()) * model.vae().factor();
+        return (adapter == null ? model.unet().config().sampleSize() : adapter.network().identityLatentSize()) * model.vae().factor();
     }
 
     /**
@@ -67,7 +65,7 @@ public final class Identities implements AutoCloseable {
         int width = face.getWidth();
         // cuda:0 and cuda:1 compute the same.
         String kindOfDevice = model.device().name().split(":")[0];
-        Fingerprint key = new Fingerprint().add(weights).add(kindOfDevice).add(model.device().precision().toString())
+        Fingerprint key = new Fingerprint().add(weights.get()).add(kindOfDevice).add(model.device().precision().toString())
                 .add(face.getRGB(0, 0, width, face.getHeight(), null, 0, width))
                 .add(model.textEncoder().config().identification(caption.chunks().getFirst().ids(), clipSkip));
         // Its own row goes from level to level, whichever sampler the pictures take.
@@ -83,7 +81,8 @@ public final class Identities implements AutoCloseable {
     }
 
     private int elements() {
-        return adapter.featureElements(adapter.identityLatentSize(), adapter.identityLatentSize());
+        int size = adapter.network().identityLatentSize();
+        return adapter.network().featureElements(size, size);
     }
 
     /**
@@ -105,7 +104,7 @@ public final class Identities implements AutoCloseable {
         List<Person> people = List.copyOf(byKey.values());
         List<String> keys = List.copyOf(byKey.keySet());
         int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Sampling sampling = source -> diffusion.generate(start, inpainting, guidance, walk, fresh, new Diffusion.IdentityControl(adapter, source,
+        Sampling sampling = source -> diffusion.generate(start, inpainting, guidance, walk, fresh, new Diffusion.IdentityControl(adapter.use(), source,
                 ofPictures, scales, layers, rows), generating).latents();
         cache.beginBatch();
         if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {
@@ -131,7 +130,7 @@ public final class Identities implements AutoCloseable {
     private Latents computed(Sampling sampling, List<Person> people, Walk walk, Diffusion.StepListener inverting) {
         List<Latents> faces = new ArrayList<>();
         people.forEach(person -> faces.add(Wanted.get(model.device(), () -> inverting.wants(0),
-                () -> PictureLatents.encode(person.face, model.vae()))));
+                () -> PictureLatents.encode(person.face, model.pictures().use()))));
         List<float[]> captions = people.stream().map(Person::caption).toList();
         Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, walk, inverting);
         if (!canKeep(walk)) {

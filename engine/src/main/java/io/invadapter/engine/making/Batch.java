@@ -36,6 +36,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -75,6 +77,15 @@ public final class Batch {
     private record Text(Prompt.Chunk chunk, int clipSkip) {
     }
 
+    /**
+     * What is there of an order before its first step.
+     *
+     * @param original {@code null} for pictures from noise
+     * @param person   {@code null} for pictures of nobody
+     */
+    private record Prepared(Diffusion.Guidance guidance, Original original, Person person) {
+    }
+
     /** One picture of an order. */
     private record Picture(Order order, int index) {
         boolean isOpen() {
@@ -97,9 +108,7 @@ public final class Batch {
     private final Walk walk;
     private final List<Order> orders;
     private final Map<Text, float[]> texts = new HashMap<>();
-    private final Map<Order, Diffusion.Guidance> guidance = new HashMap<>();
-    private final Map<Order, Original> originals = new HashMap<>();
-    private final Map<Order, Person> people = new HashMap<>();
+    private final Map<Order, Prepared> prepared = new HashMap<>();
 
     private Batch(Workshop workshop, List<Order> orders) {
         this.workshop = workshop;
@@ -119,9 +128,12 @@ public final class Batch {
      * @throws DeviceException when the device fails; memory that runs out is no such failure
      */
     public static void run(Workshop workshop, List<Order> orders, boolean oneTurn) {
+        if (orders.stream().noneMatch(Order::isOpen)) {
+            return;
+        }
         try {
-            workshop.withRoom(() -> workshop.layOver(orders.getFirst().kind().loras()));
-        } catch (OutOfDeviceMemoryException | WeightException e) {
+            workshop.layOver(orders.getFirst().kind().loras());
+        } catch (WeightException e) {
             orders.forEach(order -> order.fail(e));
             return;
         }
@@ -131,7 +143,8 @@ public final class Batch {
     private void run(boolean oneTurn) {
         for (Order order : orders) {
             try {
-                workshop.withRoom(() -> prepare(order));
+                checkRoom(order.request());
+                workshop.withWholeRoom(0, () -> prepare(order));
             } catch (OutOfDeviceMemoryException e) {
                 order.fail(e);
             }
@@ -152,41 +165,48 @@ public final class Batch {
 
     /** Finds out before all else what the first step, or the decoder after the last, would: that a picture of this size is too large. */
     private void checkRoom(GenerationRequest request) {
-        int factor = model.vae().factor();
-        long needed = Math.max(model.vae().leastBytes(kind.width(), kind.height()),
-                model.unet().leastBytes(request.guidanceScale() > 1 ? 2 : 1, kind.height() / factor, kind.width() / factor));
-        long reachable = device.reachableMemory();
-        if (needed > reachable) {
-            throw new OutOfDeviceMemoryException("out of memory: a picture of " + kind.width() + "x" + kind.height() + " needs more than "
-                    + (needed >> 20) + " MiB, and " + device.name() + " has " + (reachable >> 20) + " MiB left");
-        }
+        String picture = "a picture of " + kind.width() + "x" + kind.height();
+        workshop.requireRoom(picture, stepBytes(1, request.guidanceScale() > 1), workshop.steps(request.identityScale() != 0));
+        workshop.requireRoom(picture, decodingBytes(), List.of(model.pictures()));
+    }
+
+    /** That a step of so many pictures takes at least, unless they are kept for it already. */
+    private long stepBytes(int pictures, boolean guided) {
+        int rows = guided ? 2 * pictures : pictures;
+        int height = kind.height() / model.vae().factor();
+        int width = kind.width() / model.vae().factor();
+        return workshop.diffusion().keeps(rows, height, width) ? 0 : model.unet().leastBytes(rows, height, width);
+    }
+
+    private long decodingBytes() {
+        return model.vae().leastBytes(kind.width(), kind.height());
     }
 
     private void prepare(Order order) {
         GenerationRequest request = order.request();
-        checkRoom(request);
         try {
             Wanted.run(device, order::isOpen, () -> {
                 Prompt prompt = read("prompt", LoraTags.cut(request.prompt()).prompt(), request.promptSyntax(), order);
                 Prompt negative = read("negative prompt", request.negativePrompt(), request.promptSyntax(), order);
                 int chunks = Math.max(prompt.chunks().size(), negative.chunks().size());
-                guidance.put(order, new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
+                Diffusion.Guidance guidance = new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
                         encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), Math.max(1, request.guidanceScale()),
-                        request.guidanceRescale()));
-                if (request.init() != null) {
-                    originals.put(order, original(request.init()));
-                }
-                if (request.identityScale() != 0) {
-                    Prompt caption = read("caption", request.caption(), false, order);
-                    people.put(order, workshop.identities().person(request.face(), caption, request.clipSkip(),
-                            encode(caption, request.clipSkip()), walk));
-                }
+                        request.guidanceRescale());
+                Person person = request.identityScale() == 0 ? null : person(order);
+                Original original = request.init() == null ? null : original(request.init());
+                prepared.put(order, new Prepared(guidance, original, person));
             });
         } catch (DeviceException e) {
             throw e;
         } catch (RuntimeException e) {
             order.fail(e);
         }
+    }
+
+    private Person person(Order order) {
+        GenerationRequest request = order.request();
+        Prompt caption = read("caption", request.caption(), false, order);
+        return workshop.identities().person(request.face(), caption, request.clipSkip(), encode(caption, request.clipSkip()), walk);
     }
 
     private Prompt read(String what, String text, boolean syntax, Order order) {
@@ -198,14 +218,14 @@ public final class Batch {
     /** {@code [tokens of all chunks, channels]} */
     private float[] encode(Prompt prompt, int clipSkip) {
         return UNet.joined(prompt.chunks().stream()
-                .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.textEncoder(), clipSkip)))
+                .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.texts().use(), clipSkip)))
                 .toArray(float[][]::new));
     }
 
     private Original original(Init init) {
         BufferedImage picture = Scaling.cover(init.picture(), kind.width, kind.height);
         Mask mask = init.mask() == null ? null : new Mask(Scaling.cover(init.mask(), kind.width, kind.height));
-        return new Original(picture, mask, init.strength(), model.unet(), model.vae());
+        return new Original(picture, mask, init.strength(), model.unet(), model.pictures().use());
     }
 
     private List<List<Picture>> parts() {
@@ -216,7 +236,7 @@ public final class Batch {
             }
         }
         int most = workshop.picturesPerBatch();
-        if (!people.isEmpty() && !workshop.identities().canKeep(walk)) {
+        if (prepared.values().stream().anyMatch(order -> order.person != null) && !workshop.identities().canKeep(walk)) {
             most = Math.max(most, SIDE_BY_SIDE);
         }
         List<List<Picture>> parts = new ArrayList<>();
@@ -234,32 +254,81 @@ public final class Batch {
     }
 
     private int textLength(Picture picture) {
-        return guidance.get(picture.order).prompt().length;
+        return prepared(picture).guidance.prompt().length;
     }
 
-    private static void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
-        for (int i = 0; i < pictures.size(); i += most) {
-            parts.add(pictures.subList(i, Math.min(i + most, pictures.size())));
+    private void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
+        int together = pictures.isEmpty() ? most : together(Math.min(most, pictures.size()), pictures.getFirst().isGuided());
+        for (int i = 0; i < pictures.size(); i += together) {
+            parts.add(pictures.subList(i, Math.min(i + together, pictures.size())));
         }
+    }
+
+    /** As many as there is memory for, as far as can be foreseen: beside all of the model, for one alone makes do with less. */
+    private int together(int most, boolean guided) {
+        if (!device.prefersLargeBatches()) {
+            // One goes through the network after the other.
+            return most;
+        }
+        int fitting = fitting(most, guided);
+        if (fitting < most && stepBytes(fitting, guided) != 0) {
+            workshop.keepNothing();
+            fitting = fitting(most, guided);
+        }
+        if (fitting < most) {
+            workshop.noticeSmallerBatches(device.name() + ": there is no memory for " + most + " pictures of " + kind.width() + "x" + kind.height()
+                    + " at once, so " + fitting + " at a time are made");
+        }
+        return fitting;
+    }
+
+    private int fitting(int most, boolean guided) {
+        int fitting = most;
+        while (fitting > 1 && !workshop.hasRoom(stepBytes(fitting, guided))) {
+            fitting--;
+        }
+        return fitting;
     }
 
     // --- one part ---------------------------------------------------------------------------------------------------
 
     /** In halves when there is not enough memory for all of it. */
     private void run(List<Picture> part) {
+        List<Picture> pictures = open(part);
+        if (pictures.isEmpty()) {
+            return;
+        }
+        AtomicReference<Latents> clean = new AtomicReference<>();
+        Runnable sampling = () -> clean.set(sample(pictures));
         try {
-            workshop.withRoom(() -> make(part));
-        } catch (OutOfDeviceMemoryException e) {
-            List<Picture> open = open(part);
-            if (open.size() == 1) {
-                open.getFirst().order.fail(e);
-            } else if (!open.isEmpty()) {
-                int half = open.size() / 2;
-                workshop.notice(device.name() + ": no memory for " + open.size() + " pictures at once, so they are made in two parts ("
-                        + e.getMessage() + ")");
-                run(open.subList(0, half));
-                run(open.subList(half, open.size()));
+            if (pictures.size() == 1 || !device.prefersLargeBatches()) {
+                workshop.withWholeRoom(stepBytes(1, pictures.getFirst().isGuided()), sampling);
+            } else {
+                workshop.withRoom(sampling);
             }
+        } catch (CancellationException e) {
+            return;
+        } catch (WeightException e) {
+            pictures.forEach(picture -> picture.order.fail(e));
+            return;
+        } catch (OutOfDeviceMemoryException e) {
+            inHalves(open(pictures), e);
+            return;
+        }
+        for (int i = 0; i < pictures.size(); i++) {
+            decode(pictures.get(i), clean.get().row(i));
+        }
+    }
+
+    private void inHalves(List<Picture> pictures, OutOfDeviceMemoryException reason) {
+        if (pictures.size() == 1) {
+            pictures.getFirst().order.fail(reason);
+        } else if (!pictures.isEmpty()) {
+            int half = pictures.size() / 2;
+            workshop.notice(device.name() + ": no memory for " + pictures.size() + " pictures at once, so they are made in two parts ("
+                    + reason.getMessage() + ")");
+            run(pictures.subList(0, half));
+            run(pictures.subList(half, pictures.size()));
         }
     }
 
@@ -267,31 +336,33 @@ public final class Batch {
         return part.stream().filter(Picture::isOpen).toList();
     }
 
-    private void make(List<Picture> part) {
-        List<Picture> pictures = open(part);
-        if (pictures.isEmpty()) {
-            return;
+    private Latents sample(List<Picture> pictures) {
+        if (workshop.isTight() && pictures.stream().anyMatch(picture -> picture.order.isWatched())) {
+            // For a preview that is asked for between two steps the VAE would have to come beside the UNet.
+            fitPreview(() -> pictures.stream().anyMatch(Picture::isOpen));
         }
         Latents start = Latents.stack(pictures.stream().map(this::start).toList());
         Inpainting inpainting = kind.masked ? Inpainting.stack(pictures.stream()
-                .map(picture -> originals.get(picture.order).inpainting(noise(picture))).toList()) : null;
-        List<Diffusion.Guidance> ofPictures = pictures.stream().map(picture -> guidance.get(picture.order)).toList();
-        List<Person> faces = pictures.stream().map(picture -> people.get(picture.order)).toList();
+                .map(picture -> prepared(picture).original.inpainting(noise(picture))).toList()) : null;
+        List<Diffusion.Guidance> guidance = pictures.stream().map(picture -> prepared(picture).guidance).toList();
+        List<Person> faces = pictures.stream().map(picture -> prepared(picture).person).toList();
         double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
-        Latents clean;
-        try {
-            clean = workshop.identities().sample(start, inpainting, ofPictures, faces, scales, walk, fresh(pictures), kind.layers, kind.rows, inverting(pictures),
-                    generating(pictures));
-        } catch (CancellationException e) {
-            return;
-        }
-        for (int i = 0; i < pictures.size(); i++) {
-            decode(pictures.get(i), clean.row(i));
+        return workshop.identities().sample(start, inpainting, guidance, faces, scales, walk, fresh(pictures), kind.layers, kind.rows,
+                inverting(pictures), generating(pictures));
+    }
+
+    private void fitPreview(BooleanSupplier wanted) {
+        if (!workshop.preview().isFitted()) {
+            Wanted.get(device, wanted, workshop.preview()::fit);
         }
     }
 
+    private Prepared prepared(Picture picture) {
+        return prepared.get(picture.order);
+    }
+
     private Latents start(Picture picture) {
-        Original original = originals.get(picture.order);
+        Original original = prepared(picture).original;
         return original == null ? noise(picture).times(walk.startScale()) : original.start(noise(picture), walk);
     }
 
@@ -307,11 +378,15 @@ public final class Batch {
 
     private void decode(Picture picture, Latents latents) {
         try {
-            BufferedImage painted = Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.vae()));
-            Original original = originals.get(picture.order);
-            picture.order.finish(picture.index, latents, original == null ? painted : original.finish(painted));
+            workshop.withWholeRoom(decodingBytes(), () -> {
+                BufferedImage painted = Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.pictures().use()));
+                Original original = prepared(picture).original;
+                picture.order.finish(picture.index, latents, original == null ? painted : original.finish(painted));
+            });
         } catch (CancellationException e) {
             // The order knows why.
+        } catch (OutOfDeviceMemoryException e) {
+            picture.order.fail(e);
         } catch (DeviceException e) {
             throw e;
         } catch (RuntimeException e) {
@@ -344,6 +419,7 @@ public final class Batch {
                     int[] own = IntStream.range(0, pictures.size()).filter(i -> pictures.get(i).order == order).toArray();
                     order.generating(own.length, done, steps, () -> {
                         Latents all = latents.get();
+                        fitPreview(order::isOpen);
                         return Arrays.stream(own).mapToObj(i -> workshop.preview().picture(all, i)).toList();
                     });
                 }

@@ -43,16 +43,19 @@ public final class Inversion implements Runnable {
     /** @throws CancellationException when nobody wants it any more */
     @Override
     public void run() {
+        if (!wanted.getAsBoolean()) {
+            throw new CancellationException("nobody waits for it");
+        }
         workshop.layOver(List.of());
         StableDiffusion model = workshop.model();
         BufferedImage seen = FacePicture.square(face, workshop.identities().size());
         Prompt read = Prompt.plain("caption", caption, model.tokenizer());
-        List<float[]> text = List.of(whileWanted(() -> model.textEncoder().encode(read.chunks().getFirst().ids())));
-        Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.vae()));
+        List<float[]> text = List.of(whileWanted(() -> model.texts().use().encode(read.chunks().getFirst().ids())));
+        Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.pictures().use()));
         Walk walk = workshop.diffusion().ddim(steps);
         Latents noise = workshop.diffusion().invertToNoise(clean, text, walk, phase("inverting"));
         Latents back = workshop.diffusion().denoise(noise, text, walk, phase("reconstructing"));
-        BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vae()));
+        BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.pictures().use()));
         result = new InversionResult(seen, reconstruction, noise, RelativeError.of(back.values(), clean.values()),
                 read.notices());
     }

@@ -2,31 +2,35 @@ package io.invadapter.engine.making;
 
 import io.invadapter.engine.identity.Fingerprint;
 import io.invadapter.engine.model.Loras;
+import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
-/** Which LoRAs lie over the model on the device. Used on the device's thread. */
-public final class LoraShelf {
+/** A model's files with the LoRAs that lie over them. Used on the device's thread. */
+public final class LoraShelf implements StableDiffusion.Shelf {
     private final Path model;
     private final List<LoraUse> own;
-    private final String fingerprint;
+    private final String ownFingerprint;
     private final Consumer<String> notices;
-    /** Of the last request; {@code null} when they could not be laid over the model, so that nobody knows what it is. */
+    private final OpenedFiles modelFiles = new OpenedFiles();
+    /** Of the last request. */
     private List<LoraUse> loras = List.of();
+    private OpenedFiles loraFiles;
     private Set<String> changed;
+    private String fingerprint;
 
     /**
-     * @param model       the files, which are read again when LoRAs change
-     * @param own         the pipeline's, below those of any request; they lie over the model already
+     * @param model       the files, which are read again for parts that have left the device
+     * @param own         the pipeline's, below those of any request
      * @param fingerprint of the weights with them, as {@link io.invadapter.engine.identity.Identities} keeps people under
      * @param notices     told of what is in a LoRA and is not used
      */
@@ -34,35 +38,65 @@ public final class LoraShelf {
         this.model = model;
         this.own = own.uses();
         this.changed = own.parts();
+        this.ownFingerprint = fingerprint;
         this.fingerprint = fingerprint;
         this.notices = notices;
+        modelFiles.add(model);
+        loraFiles = opened(this.own);
+    }
+
+    private static OpenedFiles opened(List<LoraUse> uses) {
+        OpenedFiles files = new OpenedFiles();
+        uses.forEach(use -> files.add(use.file()));
+        return files;
     }
 
     List<LoraUse> own() {
         return own;
     }
 
-    /**
-     * Nothing happens when these are the LoRAs that are there.
-     *
-     * @param packing takes the weights of the parts that change, and the fingerprint of the weights that there are then
-     * @throws io.invadapter.weights.WeightException when one cannot be read or was made for another model, before {@code packing}
-     */
-    void change(List<LoraUse> wanted, BiConsumer<Map<String, WeightSource>, String> packing) {
-        if (wanted.equals(loras)) {
-            return;
-        }
+    /** Of all weights as they are with the LoRAs of now. */
+    public String fingerprint() {
+        return fingerprint;
+    }
+
+    private List<LoraUse> with(List<LoraUse> ofRequest) {
         List<LoraUse> all = new ArrayList<>(own);
-        all.addAll(wanted);
+        all.addAll(ofRequest);
+        return all;
+    }
+
+    /**
+     * Lays a request's LoRAs over the model, in place of those of the one before.
+     *
+     * @return the parts whose weights are others than before: some of {@link Loras#PARTS}
+     * @throws io.invadapter.weights.WeightException when one cannot be read or was made for another model; the weights stay as they are
+     */
+    Set<String> layOver(List<LoraUse> wanted) {
+        if (wanted.equals(loras)) {
+            return Set.of();
+        }
+        modelFiles.requireUnchanged();
+        List<LoraUse> all = with(wanted);
         try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(all, notices)) {
-            Set<String> parts = new TreeSet<>(loras == null ? Loras.PARTS : changed);
+            Set<String> parts = new TreeSet<>(changed);
             parts.addAll(opened.parts());
-            Map<String, WeightSource> weights = opened.over(files, parts);
-            String changedFingerprint = wanted.isEmpty() ? fingerprint : new Fingerprint().add(fingerprint).add(opened).value();
-            loras = null;
-            packing.accept(weights, changedFingerprint);
-            loras = wanted;
+            // Refuses those of another model.
+            opened.over(files, parts);
+            fingerprint = wanted.isEmpty() ? ownFingerprint : new Fingerprint().add(ownFingerprint).add(opened).value();
+            loraFiles = opened(all);
             changed = opened.parts();
+            loras = wanted;
+            return parts;
+        }
+    }
+
+    @Override
+    public <N extends Network> N read(String part, Function<WeightSource, N> making) {
+        modelFiles.requireUnchanged();
+        loraFiles.requireUnchanged();
+        try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(with(loras), notices)) {
+            return making.apply(opened.over(files, part));
         }
     }
 }

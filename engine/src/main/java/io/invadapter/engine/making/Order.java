@@ -3,6 +3,7 @@ package io.invadapter.engine.making;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
+import io.invadapter.engine.request.ProgressListener;
 import java.awt.image.BufferedImage;
 import java.util.Arrays;
 import java.util.LinkedHashSet;
@@ -42,6 +43,11 @@ public final class Order {
 
     public Batch.Kind kind() {
         return kind;
+    }
+
+    /** Whether somebody is told how far it is. */
+    boolean isWatched() {
+        return request.listener() != ProgressListener.NONE;
     }
 
     /** On any thread: ends this order, and no other that was made of the same request. */

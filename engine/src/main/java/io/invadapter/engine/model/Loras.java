@@ -16,6 +16,7 @@ import java.util.function.Consumer;
 public final class Loras implements AutoCloseable {
     static final String UNET = "unet";
     static final String TEXT_ENCODER = "text_encoder";
+    static final String VAE = "vae";
     /** What a LoRA can change. */
     public static final Set<String> PARTS = Set.of(UNET, TEXT_ENCODER);
 
@@ -81,6 +82,16 @@ public final class Loras implements AutoCloseable {
         weights.put(UNET, over(UNET, files.unet()));
         weights.keySet().retainAll(wanted);
         return weights;
+    }
+
+    /** The same of one part, which may also be {@link #VAE}. */
+    public WeightSource over(ModelFiles files, String part) {
+        return switch (part) {
+            case TEXT_ENCODER -> over(part, files.textEncoder());
+            case UNET -> over(part, files.unet());
+            case VAE -> files.vae();
+            default -> throw new IllegalArgumentException(part);
+        };
     }
 
     public List<LoraUse> uses() {

@@ -1,5 +1,8 @@
 package io.invadapter.engine.model;
 
+import io.invadapter.engine.nn.Network;
+import io.invadapter.engine.nn.Part;
+import io.invadapter.engine.nn.Room;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.NoiseSchedule;
@@ -25,23 +28,43 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Function;
 
 /**
  * The networks of one model on one device, which may have others.
  *
- * @param sampler the model's own
+ * @param texts    the text encoder
+ * @param steps    the UNet
+ * @param pictures the VAE
+ * @param sampler  the model's own
  */
-public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae,
+public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipTextEncoder> texts, Part<UNet> steps, Part<Vae> pictures,
         NoiseSchedule schedule, Sampler sampler) implements AutoCloseable {
 
     public StableDiffusion {
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(tokenizer, "tokenizer");
-        Objects.requireNonNull(textEncoder, "textEncoder");
-        Objects.requireNonNull(unet, "unet");
-        Objects.requireNonNull(vae, "vae");
+        Objects.requireNonNull(texts, "texts");
+        Objects.requireNonNull(steps, "steps");
+        Objects.requireNonNull(pictures, "pictures");
         Objects.requireNonNull(schedule, "schedule");
         Objects.requireNonNull(sampler, "sampler");
+    }
+
+    /** Of networks that stay on the device. */
+    public StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEncoder textEncoder, UNet unet, Vae vae, NoiseSchedule schedule,
+            Sampler sampler) {
+        this(device, tokenizer, Part.of(textEncoder), Part.of(unet), Part.of(vae), schedule, sampler);
+    }
+
+    /** Where the weights of a part can be had again. */
+    public interface Shelf {
+        /**
+         * @param part   one of {@link Loras#PARTS}, or {@link Loras#VAE}
+         * @param making makes a network of its weights, with all that lies over them
+         * @throws WeightException when they cannot be read, or are not those that there were
+         */
+        <N extends Network> N read(String part, Function<WeightSource, N> making);
     }
 
     /**
@@ -56,12 +79,25 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
     }
 
     /**
+     * Networks that stay on the device.
+     *
      * @param loras      laid over the weights; may be closed afterwards too
      * @param embeddings files of textual inversions, and folders of such
      * @param listener   told how many tensors are loaded
      */
     public static StableDiffusion load(ModelFiles files, Loras loras, List<Path> embeddings, Device device, Consumer<String> notices,
             ProgressListener listener) {
+        return load(files, loras, embeddings, null, null, device, notices, listener);
+    }
+
+    /**
+     * Networks that may leave the device, and are made again when they are used next.
+     *
+     * @param room  that they share
+     * @param shelf what they are made of then
+     */
+    public static StableDiffusion load(ModelFiles files, Loras loras, List<Path> embeddings, Room room, Shelf shelf, Device device,
+            Consumer<String> notices, ProgressListener listener) {
         files.notices().forEach(notices);
         // Everything that can be refused before weights are packed.
         NoiseSchedule schedule = new NoiseSchedule(files.schedulerConfig(), notices);
@@ -93,63 +129,72 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, ClipTextEn
 
         Loading loading = new Loading(listener,
                 files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
-        Deque<Runnable> loaded = new ArrayDeque<>();
+        Deque<Part<?>> loaded = new ArrayDeque<>();
         try {
-            UsedWeights text = new UsedWeights(changed.get(Loras.TEXT_ENCODER), loading);
-            ClipTextEncoder textEncoder = ClipTextEncoder.load(textConfig, text, device);
-            loaded.push(textEncoder::close);
-            text.reportOthers(notices);
-            UsedWeights noise = new UsedWeights(changed.get(Loras.UNET), loading);
-            UNet unet = UNet.load(unetConfig, noise, device);
-            loaded.push(unet::close);
-            noise.reportOthers(notices);
-            UsedWeights pictures = new UsedWeights(files.vae(), loading);
-            Vae vae = Vae.load(vaeConfig, pictures, device);
-            loaded.push(vae::close);
-            pictures.reportOthers(notices);
+            UsedWeights ofTexts = new UsedWeights(changed.get(Loras.TEXT_ENCODER), loading);
+            Part<ClipTextEncoder> texts = part(Part.Use.TEXTS, room, shelf, Loras.TEXT_ENCODER, ofTexts,
+                    weights -> ClipTextEncoder.load(textConfig, weights, device));
+            loaded.push(texts);
+            ofTexts.reportOthers(notices);
+            UsedWeights ofSteps = new UsedWeights(changed.get(Loras.UNET), loading);
+            Part<UNet> steps = part(Part.Use.STEPS, room, shelf, Loras.UNET, ofSteps,
+                    weights -> UNet.load(unetConfig, weights, device));
+            loaded.push(steps);
+            ofSteps.reportOthers(notices);
+            UsedWeights ofPictures = new UsedWeights(files.vae(), loading);
+            Part<Vae> pictures = part(Part.Use.PICTURES, room, shelf, Loras.VAE, ofPictures,
+                    weights -> Vae.load(vaeConfig, weights, device));
+            loaded.push(pictures);
+            ofPictures.reportOthers(notices);
             UsedWeights.report(files.description(), files.otherTensors(), notices);
-            return new StableDiffusion(device, tokenizer, textEncoder, unet, vae, schedule, sampler);
+            return new StableDiffusion(device, tokenizer, texts, steps, pictures, schedule, sampler);
         } catch (RuntimeException | Error e) {
-            loaded.forEach(Runnable::run);
+            loaded.forEach(Part::close);
             throw e;
         }
     }
 
-    /**
-     * This model with other weights in some parts. The networks that they are for are freed first, so neither this nor what was made of
-     * it can be used any more; when it fails, nothing but another call of this with all of {@link Loras#PARTS} can.
-     *
-     * @param weights as {@link Loras#over(ModelFiles, Set)} gives them
-     */
-    public StableDiffusion with(Map<String, WeightSource> weights) {
-        WeightSource forTexts = weights.get(Loras.TEXT_ENCODER);
-        WeightSource forUNet = weights.get(Loras.UNET);
-        if (forTexts != null) {
-            textEncoder.close();
+    private static <N extends Network> Part<N> part(Part.Use use, Room room, Shelf shelf, String name, UsedWeights weights,
+            Function<WeightSource, N> making) {
+        N network = making.apply(weights);
+        return room == null ? Part.of(network) : Part.in(room, use, weights.usedElements(), network, () -> shelf.read(name, making));
+    }
+
+    /** For its numbers, and to compute with where networks stay on the device; elsewhere {@link #texts} is used. */
+    public ClipTextEncoder textEncoder() {
+        return texts.network();
+    }
+
+    /** As {@link #textEncoder()}, of {@link #steps}. */
+    public UNet unet() {
+        return steps.network();
+    }
+
+    /** As {@link #textEncoder()}, of {@link #pictures}. */
+    public Vae vae() {
+        return pictures.network();
+    }
+
+    /** Sends away the parts that other weights are for than those that they were made of. @param names some of {@link Loras#PARTS} */
+    public void leave(Set<String> names) {
+        if (names.contains(Loras.TEXT_ENCODER)) {
+            texts.leave();
         }
-        if (forUNet != null) {
-            unet.close();
-        }
-        ClipTextEncoder texts = forTexts == null ? textEncoder : ClipTextEncoder.load(textEncoder.config(), forTexts, device);
-        try {
-            UNet noise = forUNet == null ? unet : UNet.load(unet.config(), forUNet, device);
-            return new StableDiffusion(device, tokenizer, texts, noise, vae, schedule, sampler);
-        } catch (RuntimeException | Error e) {
-            texts.close();
-            throw e;
+        if (names.contains(Loras.UNET)) {
+            steps.leave();
         }
     }
 
     /** The loops over this model's UNet. */
     public Diffusion diffusion() {
-        return new Diffusion(device, unet, vae, schedule);
+        return new Diffusion(device, steps, pictures, schedule);
     }
 
     /** Frees the weights of all networks. What was recorded with them, as {@link Diffusion} does, is closed before. */
     @Override
     public void close() {
-        vae.close();
-        unet.close();
-        textEncoder.close();
+        pictures.close();
+        steps.close();
+        texts.close();
     }
 }

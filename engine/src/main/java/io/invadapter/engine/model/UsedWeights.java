@@ -14,6 +14,7 @@ public final class UsedWeights extends ForwardingSource {
 
     private final Loading loading;
     private final Set<String> used = new HashSet<>();
+    private long usedElements;
 
     /** @param loading told of each tensor of the source once */
     public UsedWeights(WeightSource source, Loading loading) {
@@ -28,8 +29,14 @@ public final class UsedWeights extends ForwardingSource {
         loading.add(others.size());
     }
 
-    private void use(String name) {
+    /** Of all tensors that were asked for. */
+    public long usedElements() {
+        return usedElements;
+    }
+
+    private void use(String name, WeightTensor tensor) {
         if (used.add(name)) {
+            usedElements += tensor.elements();
             loading.add(1);
         }
     }
@@ -46,14 +53,14 @@ public final class UsedWeights extends ForwardingSource {
     @Override
     public WeightTensor tensor(String name) {
         WeightTensor tensor = target().tensor(name);
-        use(name);
+        use(name, tensor);
         return tensor;
     }
 
     @Override
     public WeightTensor tensor(String name, long... expectedShape) {
         WeightTensor tensor = target().tensor(name, expectedShape);
-        use(name);
+        use(name, tensor);
         return tensor;
     }
 }

@@ -30,7 +30,7 @@ public final class Weights {
      * Makes a network of weights, which it owns: closing it closes their {@link #packer()}. When it cannot be made, what was packed
      * is freed.
      */
-    public static <N extends AutoCloseable> N load(WeightSource source, Device device, Function<Weights, N> network) {
+    public static <N extends Network> N load(WeightSource source, Device device, Function<Weights, N> network) {
         Packer packer = device.packer();
         try {
             return network.apply(new Weights(source, device, packer, ""));

@@ -5,11 +5,14 @@ import io.invadapter.engine.identity.Fingerprint;
 import io.invadapter.engine.identity.Identities;
 import io.invadapter.engine.identity.IdentityCache;
 import io.invadapter.engine.making.LoraShelf;
+import io.invadapter.engine.making.OpenedFiles;
 import io.invadapter.engine.making.Workshop;
 import io.invadapter.engine.model.Loading;
 import io.invadapter.engine.model.Loras;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.model.UsedWeights;
+import io.invadapter.engine.nn.Part;
+import io.invadapter.engine.nn.Room;
 import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
@@ -52,15 +55,18 @@ record Opening(Pipeline.Builder said) {
     }
 
     private Workshop open(ModelFiles files, Loras own, Consumer<String> ofLoras, Device device) {
-        StableDiffusion loaded = StableDiffusion.load(files, own, said.embeddings, device, said.notices, said.loading);
-        EmbeddedAttentionAdapter loadedAdapter = said.adapter == null ? null : loadAdapter(loaded);
-        IdentityBudget budget = said.identityBudget == null ? IdentityBudget.defaultFor(device) : said.identityBudget;
+        IdentityBudget given = said.identityBudget;
+        String weights = given == null ? "" : weights(files, own, given);
+        LoraShelf shelf = new LoraShelf(said.model, own, weights, ofLoras);
+        Room room = new Room(device, said.notices);
+        StableDiffusion loaded = StableDiffusion.load(files, own, said.embeddings, room, shelf, device, said.notices, said.loading);
         Diffusion diffusion = loaded.diffusion();
-        String weights = weights(files, own, budget);
-        Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, said.notices), weights);
+        Part<EmbeddedAttentionAdapter> loadedAdapter = said.adapter == null ? null : adapter(loaded, room, diffusion);
+        IdentityBudget budget = given == null ? IdentityBudget.defaultFor(device) : given;
+        Identities identities = new Identities(loaded, loadedAdapter, diffusion, new IdentityCache(device, budget, said.notices),
+                shelf::fingerprint);
         int together = said.picturesPerBatch != 0 ? said.picturesPerBatch : device.prefersLargeBatches() ? LARGE_BATCH : 1;
-        return new Workshop(new LoraShelf(said.model, own, weights, ofLoras), loaded, loadedAdapter, diffusion, identities, together,
-                said.notices);
+        return new Workshop(shelf, room, loaded, loadedAdapter, diffusion, identities, together, said.notices);
     }
 
     /** Only identities that outlive the process must know which weights they belong to. */
@@ -73,11 +79,21 @@ record Opening(Pipeline.Builder said) {
         }
     }
 
-    private EmbeddedAttentionAdapter loadAdapter(StableDiffusion loaded) {
+    private Part<EmbeddedAttentionAdapter> adapter(StableDiffusion loaded, Room room, Diffusion diffusion) {
+        OpenedFiles file = new OpenedFiles();
+        file.add(said.adapter);
         try (UsedWeights source = new UsedWeights(Safetensors.open(said.adapter), new Loading(ProgressListener.NONE, 0))) {
-            EmbeddedAttentionAdapter result = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
+            EmbeddedAttentionAdapter adapter = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
             source.reportOthers(said.notices);
-            return result;
+            Part<EmbeddedAttentionAdapter> part = Part.in(room, Part.Use.STEPS, source.usedElements(), adapter, () -> {
+                file.requireUnchanged();
+                try (WeightSource again = Safetensors.open(said.adapter)) {
+                    return EmbeddedAttentionAdapter.load(again, loaded.unet(), loaded.device());
+                }
+            });
+            // It is recorded with the UNet.
+            part.beforeLeaving(diffusion::trim);
+            return part;
         }
     }
 }

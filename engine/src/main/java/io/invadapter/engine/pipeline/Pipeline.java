@@ -374,7 +374,7 @@ public final class Pipeline implements AutoCloseable {
                 () -> !interrupt.isCancelled() && !cancellation.isCancelled() && !reports.failed());
         DeviceThread.Turn<InversionResult> turn = thread.queue(() -> {
             try {
-                workshop.withRoom(inversion);
+                workshop.withWholeRoom(0, inversion);
                 return inversion.result();
             } catch (CancellationException e) {
                 throw reports.cancelled();

@@ -3,6 +3,7 @@ package io.invadapter.engine.sampling;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.adapter.eaa.IdentityFeatures;
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Part;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.unet.UNet;
@@ -32,8 +33,8 @@ public final class Diffusion implements AutoCloseable {
     private static final int MOST_PLANS = 6;
 
     private final Device device;
-    private final UNet unet;
-    private final Vae vae;
+    private final Part<UNet> unet;
+    private final Part<Vae> vae;
     private final NoiseSchedule schedule;
     private final Map<DenoisingPlan.Shape, DenoisingPlan> plans = new LinkedHashMap<>(16, 0.75f, true);
     /** By their height and width. */
@@ -149,11 +150,17 @@ public final class Diffusion implements AutoCloseable {
     }
 
     /** @param vae makes the empty pictures that a network which is trained for inpainting is given where nothing is known */
-    public Diffusion(Device device, UNet unet, Vae vae, NoiseSchedule schedule) {
+    public Diffusion(Device device, Part<UNet> unet, Part<Vae> vae, NoiseSchedule schedule) {
         this.device = device;
         this.unet = unet;
         this.vae = vae;
         this.schedule = schedule;
+        unet.beforeLeaving(this::trim);
+    }
+
+    /** Over networks that stay. */
+    public Diffusion(Device device, UNet unet, Vae vae, NoiseSchedule schedule) {
+        this(device, Part.of(unet), Part.of(vae), schedule);
     }
 
     /** DDIM (eta 0) over the model's own noise. */
@@ -191,9 +198,10 @@ public final class Diffusion implements AutoCloseable {
     private Latents walk(Latents start, List<float[]> captions, Walk walk, StepListener listener) {
         float[] none = new float[start.batch()];
         Arrays.fill(none, 1);
+        Inpainting empty = empty(start);
         DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts(captions.stream().map(caption -> new Guidance(caption, caption, 1)).toList(),
                 row -> false), start.height(), start.width(), null, walk.registers(), false, false), null);
-        plan.startInpainting(empty(start));
+        plan.startInpainting(empty);
         plan.start(start, captions.toArray(float[][]::new), new Guided(none, new float[none.length]), walk, FreshNoise.NONE);
         return run(plan, walk, listener);
     }
@@ -223,8 +231,12 @@ public final class Diffusion implements AutoCloseable {
         boolean customised = identity != null && Arrays.stream(identity.scales).anyMatch(scale -> scale != 0);
         List<DenoisingPlan.Part> parts = parts(guidance, i -> customised && identity.scales[i] != 0);
         DenoisingPlan.People people = customised ? people(start, parts, identity) : null;
+        // These need the VAE, for which the UNet, and so the plan, may have to leave.
+        Inpainting ofPictures = inpainting == null ? empty(start) : inpainting;
+        Inpainting ofFaces = customised && identity.people instanceof Inverted inverted ? empty(inverted.noise) : null;
+        boolean blended = inpainting != null && !unet.network().config().inpainting();
         DenoisingPlan plan = plan(new DenoisingPlan.Shape(parts, start.height(), start.width(), people, walk.registers(),
-                walk.steps().stream().anyMatch(Step::noise), inpainting != null && !unet.config().inpainting()), customised ? identity.adapter : null);
+                walk.steps().stream().anyMatch(Step::noise), blended), customised ? identity.adapter : null);
         List<float[]> texts = new ArrayList<>();
         if (customised && identity.people instanceof Inverted inverted) {
             texts.addAll(inverted.captions);
@@ -233,12 +245,12 @@ public final class Diffusion implements AutoCloseable {
             Guidance own = guidance.get(row.picture);
             texts.add(row.negative ? own.negative : own.prompt);
         }
-        plan.startInpainting(inpainting == null ? empty(start) : inpainting);
+        plan.startInpainting(ofPictures);
         plan.start(start, texts.toArray(float[][]::new), guided(guidance), walk, noise);
         if (!customised) {
             return new Result(run(plan, walk, listener), null);
         }
-        startIdentities(plan, identity, IdentityWalk.beside(walk, schedule.prediction()), rows(parts));
+        startIdentities(plan, identity, ofFaces, IdentityWalk.beside(walk, schedule.prediction()), rows(parts));
         return switch (identity.people) {
             case Inverted inverted -> new Result(run(plan, walk, listener, step -> { }, step -> {
                 if (inverted.keeper != null) {
@@ -251,8 +263,8 @@ public final class Diffusion implements AutoCloseable {
 
     /** That all of the pictures is to be repainted, for a network that is trained for inpainting; {@code null} for another. */
     private Inpainting empty(Latents pictures) {
-        return unet.config().inpainting() ? Inpainting.everything(emptyPictures.computeIfAbsent(List.of(pictures.height(), pictures.width()),
-                size -> PictureLatents.empty(size.getFirst(), size.getLast(), vae)), pictures.batch()) : null;
+        return unet.network().config().inpainting() ? Inpainting.everything(emptyPictures.computeIfAbsent(List.of(pictures.height(), pictures.width()),
+                size -> PictureLatents.empty(size.getFirst(), size.getLast(), vae.use())), pictures.batch()) : null;
     }
 
     private Guided guided(List<Guidance> guidance) {
@@ -300,11 +312,11 @@ public final class Diffusion implements AutoCloseable {
 
     /** Whether the network is told the scale, and needs no negative prompt. */
     private boolean takesGuidance() {
-        return unet.config().guidanceChannels() > 0;
+        return unet.network().config().guidanceChannels() > 0;
     }
 
     private int tokens(float[] text) {
-        return text.length / unet.config().contextChannels();
+        return text.length / unet.network().config().contextChannels();
     }
 
     /** A row of the network's batch. */
@@ -342,7 +354,7 @@ public final class Diffusion implements AutoCloseable {
         };
     }
 
-    private void startIdentities(DenoisingPlan plan, IdentityControl identity, Walk walk, List<Row> rows) {
+    private void startIdentities(DenoisingPlan plan, IdentityControl identity, Inpainting inpainting, Walk walk, List<Row> rows) {
         int[] people = new int[rows.size()];
         float[] scales = new float[rows.size()];
         for (int i = 0; i < people.length; i++) {
@@ -351,10 +363,11 @@ public final class Diffusion implements AutoCloseable {
             scales[i] = row.negative && identity.rows == IdentityRows.PROMPT ? 0 : (float) identity.scales[row.picture];
         }
         Latents noise = identity.people instanceof Inverted inverted ? inverted.noise : null;
-        plan.startIdentities(noise, noise == null ? null : empty(noise), walk, people, scales);
+        plan.startIdentities(noise, inpainting, walk, people, scales);
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape, EmbeddedAttentionAdapter adapter) {
+        UNet network = unet.use();
         DenoisingPlan plan = plans.get(shape);
         if (plan != null && plan.adapter() == adapter) {
             return plan;
@@ -368,9 +381,15 @@ public final class Diffusion implements AutoCloseable {
             oldest.remove();
             unused.close();
         }
-        plan = new DenoisingPlan(device, unet, adapter, shape);
+        plan = new DenoisingPlan(device, network, adapter, shape);
         plans.put(shape, plan);
         return plan;
+    }
+
+    /** Whether the memory of a pass over so many rows of latents is kept from an earlier walk, which devices do that prefer large batches. */
+    public boolean keeps(int rows, int height, int width) {
+        return device.prefersLargeBatches() && plans.keySet().stream()
+                .anyMatch(shape -> shape.rows() == rows && shape.height() == height && shape.width() == width);
     }
 
     /** Frees what is kept for the sizes seen so far. */

@@ -1,5 +1,6 @@
 package io.invadapter.engine.text;
 
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Device.Activation;
@@ -15,7 +16,7 @@ import java.util.List;
  * CLIP's text transformer (Radford et al. 2021): causal self attention over 77 tokens. Stable Diffusion reads the hidden state after
  * the last layer, or after one before it, and the final norm.
  */
-public final class ClipTextEncoder implements AutoCloseable {
+public final class ClipTextEncoder implements Network {
     static final String TOKENS = "embeddings.token_embedding.weight";
     private static final String PROJECTION = "text_projection.weight";
 

@@ -1,6 +1,7 @@
 package io.invadapter.engine.unet;
 
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.nn.ResnetBlock;
 import io.invadapter.engine.nn.TimeProjections;
 import io.invadapter.engine.nn.Weights;
@@ -22,7 +23,7 @@ import java.util.Map;
  * The network of Stable Diffusion 1.x and 2.x that predicts noise, velocity or picture (Rombach et al. 2022; diffusers'
  * {@code UNet2DConditionModel}): down, middle and up blocks of ResNet blocks and spatial transformers, joined by skip connections.
  */
-public final class UNet implements AutoCloseable {
+public final class UNet implements Network {
     private final UNetConfig config;
     private final Device device;
     private final Packer packer;

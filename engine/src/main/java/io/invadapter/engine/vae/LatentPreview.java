@@ -1,29 +1,37 @@
 package io.invadapter.engine.vae;
 
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Part;
 import java.awt.image.BufferedImage;
 
 /**
  * Latents as a small picture, a pixel for each position: the colour is a linear function of the channels. Which one is read
- * off the VAE itself, by decoding latents of many values, when it is needed first.
+ * off the VAE itself, by decoding latents of many values.
  */
 public final class LatentPreview {
     /** Of the latents that are decoded. */
     private static final int SIDE = 16;
 
-    private final Vae vae;
+    private final Part<Vae> pictures;
     /** For red, green and blue: a factor for each channel and a constant. */
     private double[][] factors;
 
-    public LatentPreview(Vae vae) {
-        this.vae = vae;
+    public LatentPreview(Part<Vae> pictures) {
+        this.pictures = pictures;
     }
 
-    /** @param row of the batch */
+    public boolean isFitted() {
+        return factors != null;
+    }
+
+    /** Reads the function off the VAE. */
+    public LatentPreview fit() {
+        factors = fitted(pictures.use());
+        return this;
+    }
+
+    /** Once it is fitted. @param row of the batch */
     public BufferedImage picture(Latents latents, int row) {
-        if (factors == null) {
-            factors = fit();
-        }
         BufferedImage picture = new BufferedImage(latents.width(), latents.height(), BufferedImage.TYPE_INT_RGB);
         Latents own = latents.row(row);
         for (int y = 0; y < picture.getHeight(); y++) {
@@ -54,7 +62,7 @@ public final class LatentPreview {
     }
 
     /** Least squares over the positions of soft changes of all channels, decoded. */
-    private double[][] fit() {
+    private static double[][] fitted(Vae vae) {
         Latents latents = waves(vae.latentChannels());
         BufferedImage colours = PictureLatents.decode(latents, vae);
         int factor = vae.factor();

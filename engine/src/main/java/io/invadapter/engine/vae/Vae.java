@@ -1,6 +1,7 @@
 package io.invadapter.engine.vae;
 
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.nn.ResnetBlock;
 import io.invadapter.engine.nn.Weights;
 import io.invadapter.kernels.DataType;
@@ -17,7 +18,7 @@ import java.util.List;
 import java.util.Objects;
 
 /** Pictures to latents and back (Rombach et al. 2022; diffusers' {@code AutoencoderKL}). */
-public final class Vae implements AutoCloseable {
+public final class Vae implements Network {
     private static final float NORM_EPSILON = 1e-6f;
 
     private static final int IMAGE_CHANNELS = 3;

@@ -1,5 +1,6 @@
 package io.invadapter.engine.adapter.eaa;
 
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.nn.Weights;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.unet.AttentionHook;
@@ -24,7 +25,7 @@ import java.util.stream.IntStream;
  * the identity's diffusion feature {@code F_id}, the input of the same layer in the identity's own pass, into keys and
  * values {@code K' = F_id W'k, V' = F_id W'v}; in cross attention the feature is aggregated first, {@code A F_id}.
  */
-public final class EmbeddedAttentionAdapter implements AutoCloseable {
+public final class EmbeddedAttentionAdapter implements Network {
     /** Of an identity: 4096 pixels. */
     private static final int MOST_LATENT_SIZE = 512;
     /** Of a number in the metadata. */

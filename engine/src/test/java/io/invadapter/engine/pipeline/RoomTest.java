@@ -1,0 +1,296 @@
+package io.invadapter.engine.pipeline;
+
+import static io.invadapter.engine.pipeline.Pictures.FACES;
+import static io.invadapter.engine.pipeline.Pictures.assertClose;
+import static io.invadapter.engine.pipeline.Pictures.assertSame;
+import static io.invadapter.engine.pipeline.Pictures.builder;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.making.Batch;
+import io.invadapter.engine.making.Order;
+import io.invadapter.engine.making.Workshop;
+import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.GenerationResult;
+import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.LoraUse;
+import io.invadapter.engine.request.ProgressListener;
+import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
+import io.invadapter.weights.WeightException;
+import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.model.ModelFiles;
+import io.invadapter.weights.safetensors.SafetensorsWriter;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Parts of a model make room for each other where the memory does not suffice for all of it. */
+@Timeout(600)
+class RoomTest {
+    /** The weights of all but the adapter, of the UNet, and of the UNet with the adapter. */
+    private static final long MODEL = 96_900_000;
+    private static final long UNET = 59_111_440;
+    private static final long STEPS = 62_800_000;
+
+    @TempDir
+    private Path folder;
+    private final TightDevice device = new TightDevice();
+    private final List<String> notices = new ArrayList<>();
+
+    /** Nothing stays behind, wherever the parts were. */
+    @AfterEach
+    void allIsFreed() {
+        assertEquals(0, device.weights());
+        assertEquals(0, device.tensors());
+    }
+
+    private static GenerationRequest.Builder request(BufferedImage face) {
+        return Pictures.request(face, "a happy person", 1).size(96, 96).steps(2);
+    }
+
+    private Pipeline.Builder parts() {
+        return builder(IdentityBudget.NONE).notices(notices::add);
+    }
+
+    private static void assertSamePictures(GenerationResult expected, GenerationResult found) {
+        assertSame(expected, found);
+        for (int i = 0; i < expected.images().size(); i++) {
+            assertEquals(List.of(), differences(expected.images().get(i), found.images().get(i)));
+        }
+    }
+
+    private static List<String> differences(BufferedImage expected, BufferedImage found) {
+        List<String> differences = new ArrayList<>();
+        for (int y = 0; y < expected.getHeight(); y++) {
+            for (int x = 0; x < expected.getWidth(); x++) {
+                if (expected.getRGB(x, y) != found.getRGB(x, y)) {
+                    differences.add(x + "," + y);
+                }
+            }
+        }
+        return differences;
+    }
+
+    /** Twice with all the memory, then with what a request took at most but for part of the text encoder and the VAE. */
+    private void sameWithoutRoom(Pipeline pipeline, GenerationRequest request) {
+        GenerationResult expected = pipeline.generate(request);
+        device.have(TightDevice.PLENTY);
+        pipeline.generate(request);
+        assertEquals(0, device.freed(), "nothing leaves where there is room");
+        long most = device.most();
+        for (long less : new long[] {10_000_000, 35_000_000}) {
+            for (boolean tells : new boolean[] {true, false}) {
+                device.have(most - less);
+                device.tells = tells;
+                assertSamePictures(expected, pipeline.generate(request));
+                assertTrue(device.freed() > 0 || less < 20_000_000);
+                assertTrue(device.most() <= most - less);
+            }
+        }
+        assertEquals(1, notices.stream().filter(notice -> notice.startsWith("cpu: there is no memory for all of the model")).count(), notices::toString);
+        device.have(TightDevice.PLENTY);
+        device.tells = true;
+        assertSamePictures(expected, pipeline.generate(request));
+        assertEquals(0, device.freed());
+        assertTrue(device.weights() > MODEL, "all is there again");
+    }
+
+    @Test
+    void aPictureThatDidNotFitIsMade() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            sameWithoutRoom(pipeline, request(null).build());
+        }
+    }
+
+    @Test
+    void ofAPersonIntoAPicture() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            sameWithoutRoom(pipeline, request(FACES.getFirst()).init(FACES.get(1)).strength(0.7).count(2).build());
+        }
+    }
+
+    @Test
+    void withLorasAndTextualInversions() {
+        Path placeholder = folder.resolve("amber.safetensors");
+        List<LoraUse> loras;
+        try (ModelFiles files = ModelFiles.open(BundledModel.directory())) {
+            int channels = (int) files.textEncoder().tensor("final_layer_norm.weight").shape()[0];
+            new SafetensorsWriter().add("emb_params", new long[] {1, channels}, numbers(channels)).write(placeholder);
+            loras = List.of(LoraUse.of(lora("style", "lora_unet_", files.unet(), ".*attn[12]\\.to_v\\.weight"), 1),
+                    LoraUse.of(lora("words", "lora_te_text_model_", files.textEncoder(), ".*self_attn\\.v_proj\\.weight"), 1));
+        }
+        try (Pipeline pipeline = parts().lora(loras.getFirst().file(), 0.5).embeddings(placeholder).open(() -> device)) {
+            GenerationRequest plain = request(null).prompt("amber").build();
+            GenerationResult expected = pipeline.generate(plain);
+            sameWithoutRoom(pipeline, request(null).prompt("amber").loras(loras).build());
+
+            // Swapped while parts are away, and back.
+            device.have(MODEL - 30_000_000);
+            assertSamePictures(expected, pipeline.generate(plain));
+            assertTrue(device.freed() > 0);
+            pipeline.generate(request(null).prompt("amber").loras(loras).build());
+            assertSamePictures(expected, pipeline.generate(plain));
+        }
+    }
+
+    private Path lora(String name, String prefix, WeightSource weights, String layers) {
+        SafetensorsWriter writer = new SafetensorsWriter();
+        weights.names().stream().filter(tensor -> tensor.matches(layers)).forEach(tensor -> {
+            long[] shape = weights.tensor(tensor).shape();
+            String key = prefix + tensor.replaceAll("\\.weight$", "").replace('.', '_');
+            writer.add(key + ".lora_down.weight", new long[] {1, shape[1]}, numbers((int) shape[1]))
+                    .add(key + ".lora_up.weight", new long[] {shape[0], 1}, numbers((int) shape[0]));
+        });
+        Path file = folder.resolve(name + ".safetensors");
+        writer.write(file);
+        return file;
+    }
+
+    private static float[] numbers(int count) {
+        float[] numbers = new float[count];
+        for (int i = 0; i < count; i++) {
+            numbers[i] = (float) Math.sin(i) / 2;
+        }
+        return numbers;
+    }
+
+    @Test
+    void aFaceIsInvertedWithoutRoomForAll() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            float[] expected = pipeline.invert(FACES.getFirst(), "a person", 2, ProgressListener.NONE).noise().values();
+            device.have(MODEL - 30_000_000);
+            for (int i = 0; i < 2; i++) {
+                float[] found = pipeline.invert(FACES.getFirst(), "a person", 2, ProgressListener.NONE).noise().values();
+                assertEquals(0, Pictures.difference(expected, found));
+            }
+            assertTrue(device.freed() > 0);
+        }
+    }
+
+    @Test
+    void aPreviewCanBeHadWithoutRoomForAll() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            List<BufferedImage> previews = new ArrayList<>();
+            ProgressListener listener = new ProgressListener() {
+                @Override
+                public void onStep(String phase, int step, int steps) {
+                    throw new AssertionError("the other is called");
+                }
+
+                @Override
+                public void onStep(String phase, int step, int steps, Supplier<List<BufferedImage>> preview) {
+                    previews.addAll(preview.get());
+                }
+            };
+            device.have(MODEL - 30_000_000);
+            pipeline.generate(request(null).listener(listener).build());
+            device.have(TightDevice.PLENTY);
+            pipeline.generate(request(null).listener(listener).build());
+            assertEquals(4, previews.size());
+            assertEquals(List.of(), differences(previews.get(0), previews.get(2)));
+        }
+    }
+
+    // --- files ------------------------------------------------------------------------------------------------------
+
+    private Path copy() throws IOException {
+        Path model = folder.resolve("model");
+        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
+            for (Path file : files.toList()) {
+                Files.copy(file, model.resolve(BundledModel.directory().relativize(file).toString()));
+            }
+        }
+        return model;
+    }
+
+    @Test
+    void filesThatAreGoneOrOthersAreSaidToBe() throws IOException {
+        Path model = copy();
+        Path vae = model.resolve("vae/diffusion_pytorch_model.safetensors");
+        try (Pipeline pipeline = Pipeline.builder().model(model).device("cpu").notices(notices::add).open(() -> device)) {
+            GenerationResult expected = pipeline.generate(request(null).build());
+            device.have(STEPS + 15_000_000);
+            FileTime written = Files.getLastModifiedTime(vae);
+            Files.setLastModifiedTime(vae, FileTime.fromMillis(written.toMillis() + 5000));
+            String rest = " since it was opened, and is read again to change LoRAs or because memory is short: open the model anew";
+            assertEquals(vae + " has changed" + rest, assertThrows(WeightException.class, () -> pipeline.generate(request(null).build())).getMessage());
+            Files.move(vae, folder.resolve("elsewhere"));
+            assertEquals(vae + " is gone" + rest, assertThrows(WeightException.class, () -> pipeline.generate(request(null).build())).getMessage());
+            Files.move(folder.resolve("elsewhere"), vae);
+            Files.setLastModifiedTime(vae, written);
+            assertSamePictures(expected, pipeline.generate(request(null).build()));
+        }
+    }
+
+    // --- estimates --------------------------------------------------------------------------------------------------
+
+    @Test
+    void onlyWhatCannotFitBesideThePartsInUseIsRefused() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            GenerationRequest request = request(null).build();
+            device.have(STEPS + 4_000_000);
+            pipeline.generate(request);
+            device.have(STEPS - 3_000_000);
+            String message = assertThrows(OutOfDeviceMemoryException.class, () -> pipeline.generate(request)).getMessage();
+            assertTrue(message.matches("out of memory: a picture of 96x96 needs more than \\d MiB, and cpu has 0 MiB left"), message);
+            assertEquals(0, device.freed(), "nothing is made room for what cannot be");
+            // A step with guidance takes two rows of the UNet at once.
+            device.have(UNET + 4_500_000);
+            GenerationRequest guided = request(null).size(192, 192).steps(1).build();
+            assertThrows(OutOfDeviceMemoryException.class, () -> pipeline.generate(guided));
+            assertEquals(0, device.freed());
+            pipeline.generate(request(null).size(192, 192).steps(1).guidanceScale(1).build());
+        }
+    }
+
+    @Test
+    void aBatchIsAsLargeAsTheMemory() {
+        device.prefersLargeBatches = true;
+        GenerationRequest.Builder request = request(null).count(6);
+        GenerationResult expected;
+        try (Pipeline pipeline = Pictures.open(IdentityBudget.NONE)) {
+            expected = pipeline.generate(request.build());
+        }
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            device.have(TightDevice.PLENTY);
+            pipeline.generate(request(null).count(3).build());
+            device.have(device.most() + 500_000);
+            for (int i = 0; i < 2; i++) {
+                assertClose(expected, pipeline.generate(request.build()));
+            }
+            assertEquals(List.of("cpu: there is no memory for 6 pictures of 96x96 at once, so 3 at a time are made"), notices);
+            assertEquals(0, device.freed());
+        }
+    }
+
+    // --- order ------------------------------------------------------------------------------------------------------
+
+    @Test
+    void forWhatNobodyWantsNothingIsLoaded() {
+        try (Workshop workshop = new Opening(parts()).open(() -> device)) {
+            GenerationRequest request = request(null).loras(List.of(LoraUse.of(folder.resolve("no.safetensors"), 1))).build();
+            Order order = new Order(request, Batch.Kind.of(request, Samplers.named("ddim")));
+            order.cancel();
+            Batch.run(workshop, List.of(order), false);
+            assertThrows(CancellationException.class, order::result);
+            Order wanted = new Order(request, Batch.Kind.of(request, Samplers.named("ddim")));
+            Batch.run(workshop, List.of(wanted), false);
+            assertThrows(WeightException.class, wanted::result);
+            assertEquals(0, device.freed());
+        }
+    }
+}
