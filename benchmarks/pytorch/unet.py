@@ -7,6 +7,7 @@ On a GPU, beside "denoise" of a plain request of one picture in "invadapter benc
 python unet.py --device cuda --precision fp16 --batch 2 --steps 50 [--compile]
 """
 import argparse
+import math
 import time
 
 import torch
@@ -109,7 +110,7 @@ class UNet(nn.Module):
         self.conv_out = nn.Conv2d(c, 4, 3, padding=1)
 
     def forward(self, x, timestep, context):
-        angles = timestep * torch.exp(-torch.arange(160) * (torch.log(torch.tensor(10000.0)) / 160))
+        angles = timestep * torch.exp(-torch.arange(160, device=x.device) * (math.log(10000) / 160))
         time = torch.cat([angles.cos(), angles.sin()])[None].to(x.dtype)
         time = self.time2(F.silu(self.time1(time)))
         h = self.conv_in(x)
@@ -155,11 +156,12 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     dtype = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}[options.precision]
-    torch.set_default_device(options.device)
-    base = UNet().eval().to(dtype)
+    # Only while these are made: torch.compile cuts the graph where a default device is set, and leaves what is made there on the CPU.
+    with torch.device(options.device):
+        base = UNet().eval().to(dtype)
+        x = torch.randn(options.batch, 4, 64, 64).to(dtype)
+        context = torch.randn(options.batch, 77, 768).to(dtype)
     assert sum(p.numel() for p in base.parameters()) == 859520964
-    x = torch.randn(options.batch, 4, 64, 64).to(dtype)
-    context = torch.randn(options.batch, 77, 768).to(dtype)
     if options.onnx:
         names = {'input_names': ['latents', 'timestep', 'context'], 'output_names': ['noise']}
         with torch.inference_mode():
