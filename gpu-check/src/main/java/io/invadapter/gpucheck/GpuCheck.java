@@ -38,7 +38,8 @@ public final class GpuCheck {
               --checkout DIR  a checkout of the sources, for the small trained model; found by itself above this folder
               --json FILE     where the results go (default: gpu-check.json)
               --skip WORD     leaves out the steps whose names contain it; may be repeated (kernels, golden, bench, fp32, ...)
-              --minutes N     begins nothing new after that time (default: 9; with --first 4.6, all of it)
+              --minutes N     begins nothing new after that time (default: 9; with --first 4.6, all of it); where it is more, each step
+                              may take more
               --first         the first contact with a GPU: all that can be known of it in that time, each result at once
               --out DIR       where the first contact goes (default: first-contact), with no results in it yet; nothing is written
                               elsewhere
@@ -279,12 +280,17 @@ public final class GpuCheck {
             }
             List<String> arguments = new ArrayList<>(List.of(kind, precision.name()));
             folder.ifPresent(path -> arguments.add(path.toString()));
-            Outcome outcome = ChildProcess.run(arguments, Math.min(seconds, left));
+            Outcome outcome = ChildProcess.run(arguments, Math.min(longest(seconds, minutes), left));
             if (kind.equals("bench") && outcome.data() instanceof Map<?, ?> data) {
                 table = System.lineSeparator() + data.remove("table") + System.lineSeparator();
             }
             return outcome;
         }));
+    }
+
+    /** Seconds after which a step is ended that takes some at most as a rule: who has more time has a reason, such as a slow tool around it. */
+    static long longest(long seconds, double minutes) {
+        return Math.round(seconds * Math.max(1, minutes / MINUTES));
     }
 
     private List<Path> checkouts() {

@@ -102,6 +102,13 @@ class GpuCheckTest {
     }
 
     @Test
+    void whoHasMoreTimeWaitsLonger() {
+        assertEquals(150, GpuCheck.longest(150, 9));
+        assertEquals(150, GpuCheck.longest(150, 0.5));
+        assertEquals(1500, GpuCheck.longest(150, 90));
+    }
+
+    @Test
     void whatCannotBeAskedForIsRefused() throws Exception {
         for (String minutes : List.of("0", "-1", "NaN", "Infinity", "1e300", "-0.0")) {
             assertMistake("--minutes takes a number above 0", "--minutes", minutes);

@@ -2,17 +2,11 @@ package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DataType;
-import io.invadapter.kernels.DeviceException;
-import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.blas.Blas;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import java.time.Duration;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 
 /** What this chip can do at most: the measure for all other figures. */
 final class Ceilings {
@@ -21,9 +15,6 @@ final class Ceilings {
 
     static void run(Contact contact) {
         double limit = contact.sizes().limit();
-        for (DataType type : Proofs.TYPES) {
-            contact.item("modules, " + Proofs.name(type), 2 * limit, () -> modules(contact, type));
-        }
         contact.item("copy within the device", limit, () -> {
             long bytes = contact.sizes().copied();
             CudaDriver driver = contact.driver();
@@ -41,31 +32,6 @@ final class Ceilings {
             int side = contact.sizes().product();
             contact.item("product of " + side + ", " + Proofs.name(type), limit, () -> product(contact, type, side));
         }
-    }
-
-    /** All beside each other, as a device loads them; the driver compiles each, for its cache is empty. */
-    private static Outcome modules(Contact contact, DataType type) {
-        KernelLibrary library = contact.kernels(type);
-        String[] names = KernelLibrary.operators(type).toArray(String[]::new);
-        List<String> failures = new ArrayList<>();
-        long start = System.nanoTime();
-        library.prepare(names);
-        for (String name : names) {
-            try {
-                library.require(name);
-            } catch (DeviceException e) {
-                failures.add(e.getMessage());
-            }
-        }
-        double all = (System.nanoTime() - start) / 1e6;
-        Map<String, Duration> times = library.loadTimes();
-        Map<String, Object> data = new TreeMap<>();
-        times.forEach((module, time) -> data.put(module, time.toNanos() / 1e6));
-        String longest = times.entrySet().stream().max(Map.Entry.comparingByValue())
-                .map(slowest -> slowest.getKey() + " " + slowest.getValue().toMillis() + " ms").orElse("none");
-        return Outcome.of(failures.isEmpty() && names.length > 0, failures.isEmpty()
-                ? String.format(Locale.ROOT, "%d modules in %.0f ms, the longest: %s", names.length, all, longest)
-                : String.join("; ", failures), data);
     }
 
     private static Outcome hostCopy(Contact contact, boolean in) {

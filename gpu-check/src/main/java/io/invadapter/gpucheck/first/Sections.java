@@ -7,7 +7,8 @@ public final class Sections {
     public static final List<Section> ALL = List.of(
             new Section("machine", 8, Machine::run),
             new Section("proofs", 20, Proofs::run),
-            new Section("ceilings", 20, Ceilings::run),
+            new Section("modules", 30, Modules::run),
+            new Section("ceilings", 10, Ceilings::run),
             new Section("convolutions", 60, Convolutions::run),
             new Section("products", 30, LinearProducts::run),
             new Section("attention", 10, Attentions::run),

@@ -24,21 +24,20 @@ import java.util.function.IntPredicate;
  * @param manySteps   more, to time a replayed one
  * @param requests    what is benchmarked
  * @param limit       seconds of an item that takes a second at most when all is well
- * @param timing      of operators
+ * @param timing      of operators and of steps
  */
 public record Sizes(Structure structure, int picture, long copied, int product, IntPredicate cases, Callable<List<Path>> goldens, Set<Part> parts,
         int fewSteps, int manySteps, GenerationBench.Options requests, double limit, Timing timing) {
 
     /**
-     * How an operator is timed.
+     * How an operator is timed, and requests for the time of a step.
      *
      * @param calls   in one recording
      * @param warmUp  milliseconds of replays before any counts: a chip that was idle runs slowly at first
-     * @param samples replays, of which the least counts
+     * @param samples replays or requests, of which the least counts
      */
     public record Timing(int calls, double warmUp, int samples) {
     }
-
 
     /** Stable Diffusion 1.5 with pictures of 512 x 512. */
     public static Sizes real(Callable<List<Path>> goldens) {

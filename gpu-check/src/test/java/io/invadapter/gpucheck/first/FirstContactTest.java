@@ -12,14 +12,12 @@ import io.invadapter.gpucheck.Outcome;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
-import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.cuda.EmulatedGpu;
 import io.invadapter.kernels.cuda.Faults;
-import io.invadapter.kernels.cuda.choice.Candidate;
+import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.choice.Way;
 import io.invadapter.kernels.cuda.dnn.Dnn;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
-import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import io.invadapter.timing.GenerationBench;
 import io.invadapter.timing.Structure;
 import io.invadapter.verification.Verification.Part;
@@ -28,19 +26,18 @@ import io.invadapter.weights.json.JsonValue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.io.UncheckedIOException;
-import java.lang.reflect.Proxy;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
@@ -64,71 +61,13 @@ class FirstContactTest {
     private Path folder;
     private final ByteArrayOutputStream people = new ByteArrayOutputStream();
 
-    /** An emulated GPU, with failures to order. */
-    private record Emulated(Consumer<Faults> order) implements Gpu {
-        private static final Map<CudaDriver, EmulatedGpu> OPEN = new IdentityHashMap<>();
-
-        @Override
-        public void mustBeThere() {
-            // It is.
-        }
-
-        @Override
-        public List<String> report() {
-            return List.of("an emulated GPU");
-        }
-
-        @Override
-        public CudaDriver driver() {
-            EmulatedGpu gpu = EmulatedGpu.fast();
-            order.accept(gpu.faults());
-            OPEN.put(gpu.driver(), gpu);
-            return gpu.driver();
-        }
-
-        @Override
-        public CudaLibraries libraries(CudaDriver driver) {
-            return OPEN.get(driver).libraries();
-        }
-    }
-
-    /** Sections on threads of this process. */
-    private static Children threads(List<Section> sections, Gpu gpu, Sizes sizes) {
-        return (arguments, work, log) -> {
-            int[] code = {-1};
-            Thread thread = Thread.ofPlatform().start(() -> {
-                try {
-                    code[0] = FirstChild.run(arguments, sections, gpu, sizes);
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
-                }
-            });
-            return new Children.Child() {
-                @Override
-                public boolean isAlive() {
-                    return thread.isAlive();
-                }
-
-                @Override
-                public int exitCode() {
-                    return code[0];
-                }
-
-                @Override
-                public void kill() {
-                    try {
-                        thread.join();
-                    } catch (InterruptedException e) {
-                        throw new IllegalStateException(e);
-                    }
-                }
-            };
-        };
-    }
-
     private int contact(double seconds, double startLimit, List<Section> sections, Children children) throws IOException {
         return new FirstContact(folder.resolve("out"), seconds, startLimit, sections, children,
                 new PrintStream(people, true, StandardCharsets.UTF_8)).run();
+    }
+
+    private static List<Section> sections(String name) {
+        return Sections.ALL.stream().filter(section -> section.name().equals(name)).toList();
     }
 
     private List<JsonValue> lines() throws IOException {
@@ -145,7 +84,7 @@ class FirstContactTest {
 
     @Test
     void everySectionRunsToItsEnd() throws Exception {
-        int code = contact(600, 60, Sections.ALL, threads(Sections.ALL, new Emulated(faults -> { }), SMALL));
+        int code = contact(600, 60, Sections.ALL, Fakes.threads(Sections.ALL, Fakes.gpu(), SMALL));
         assertEquals(0, code, told());
         assertEquals(Sections.ALL.stream().map(Section::name).toList(),
                 lines("done").stream().map(line -> line.get("section").asString()).toList());
@@ -171,8 +110,8 @@ class FirstContactTest {
                 new boolean[] {true}, new int[] {2}, new int[] {1}, 24, 8, 1e-5f, true, 0), TINY.textEncoder(), TINY.vae());
         Sizes sizes = new Sizes(wider, SMALL.picture(), SMALL.copied(), SMALL.product(), SMALL.cases(), SMALL.goldens(), SMALL.parts(),
                 SMALL.fewSteps(), SMALL.manySteps(), SMALL.requests(), SMALL.limit(), SMALL.timing());
-        List<Section> sections = Sections.ALL.stream().filter(section -> section.name().equals("operators")).toList();
-        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), sizes)), told());
+        List<Section> sections = sections("operators");
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, Fakes.gpu(), sizes)), told());
         Map<String, String> verdicts = new TreeMap<>();
         lines("end").forEach(line -> verdicts.put(line.get("item").asString(), line.get("verdict").asString()));
         for (String operator : List.of("group norm and SiLU", "group norm and SiLU of two maps side by side", "layer norm",
@@ -209,17 +148,17 @@ class FirstContactTest {
         "ceilings, PRODUCT", "ceilings, LOST", "convolutions, CONVOLUTION", "convolutions, LOST", "products, PRODUCT", "products, LOST", "operators, LAUNCH",
         "operators, LOST", "cases, ALLOCATION", "cases, LAUNCH", "cases, LOST", "step, LOST", "requests, LOST"})
     void aFaultInASectionCostsNothingElse(String name, Fault fault) throws Exception {
-        Section faulty = Sections.ALL.stream().filter(section -> section.name().equals(name)).findFirst().orElseThrow();
+        Section faulty = sections(name).getFirst();
         List<String> items = new ArrayList<>();
         List<Section> sections = List.of(new Section("before", 1, contact -> { }), faulty,
                 new Section("after", 1, contact -> contact.item("last", 60, () -> Outcome.of(true, "", null))));
         AtomicInteger opened = new AtomicInteger();
-        Gpu gpu = new Emulated(faults -> {
+        Gpu gpu = Fakes.faulty(faults -> {
             if (opened.getAndIncrement() == 0) {
                 fault.order.accept(faults);
             }
         });
-        assertEquals(1, contact(600, 60, sections, threads(sections, gpu, SMALL)), told());
+        assertEquals(1, contact(600, 60, sections, Fakes.threads(sections, gpu, SMALL)), told());
         lines("begin").stream().filter(line -> line.get("section").asString().equals(name))
                 .forEach(line -> items.add(line.get("item").asString()));
         long failed = lines("end").stream().filter(line -> line.get("verdict").asString().equals("FAILED")).count();
@@ -288,27 +227,8 @@ class FirstContactTest {
     /** A process that writes that it is done, and stays. */
     @Test
     void whoIsDoneAndDoesNotEndCostsNoMoreThanTheTime() throws Exception {
-        boolean[] killed = {false};
         List<Section> sections = List.of(new Section("stays", 1, contact -> { }));
-        assertEquals(1, contact(0.5, 5, sections, (arguments, work, log) -> {
-            Files.writeString(Path.of(arguments.get(1)), "{\"event\": \"done\", \"item\": \"\", \"left_out\": 0}\n");
-            return new Children.Child() {
-                @Override
-                public boolean isAlive() {
-                    return !killed[0];
-                }
-
-                @Override
-                public int exitCode() {
-                    return 137;
-                }
-
-                @Override
-                public void kill() {
-                    killed[0] = true;
-                }
-            };
-        }));
+        assertEquals(1, contact(0.5, 5, sections, Fakes.done(137, true)));
         assertEquals(List.of("the whole time was up, killed"),
                 lines("died").stream().map(line -> line.get("how").asString()).toList(), told());
     }
@@ -318,25 +238,7 @@ class FirstContactTest {
     @CsvSource({"134, killed by signal 6", "1, ended with exit code 1"})
     void whoIsDoneAndEndsBadlyIsNamed(int exitCode, String how) throws Exception {
         List<Section> sections = List.of(new Section("ends", 1, contact -> { }));
-        assertEquals(1, contact(60, 5, sections, (arguments, work, log) -> {
-            Files.writeString(Path.of(arguments.get(1)), "{\"event\": \"done\", \"item\": \"\", \"left_out\": 0}\n");
-            return new Children.Child() {
-                @Override
-                public boolean isAlive() {
-                    return false;
-                }
-
-                @Override
-                public int exitCode() {
-                    return exitCode;
-                }
-
-                @Override
-                public void kill() {
-                    // It is gone.
-                }
-            };
-        }));
+        assertEquals(1, contact(60, 5, sections, Fakes.done(exitCode, false)));
         assertEquals(List.of(how), lines("died").stream().map(line -> line.get("how").asString()).toList(), told());
         assertEquals(1, lines("done").size());
     }
@@ -386,98 +288,70 @@ class FirstContactTest {
 
     @Test
     void aProcessLoadsEachModuleOnce() throws Exception {
-        Emulated emulated = new Emulated(faults -> { });
         List<String> loaded = new ArrayList<>();
-        Map<CudaDriver, CudaDriver> inner = new IdentityHashMap<>();
-        Gpu gpu = new Gpu() {
-            @Override
-            public void mustBeThere() {
-                // It is.
+        Gpu gpu = Fakes.overheard((arguments, result) -> {
+            if (result instanceof CudaDriver.Module) {
+                loaded.add(String.valueOf(arguments[0]));
             }
-
-            @Override
-            public List<String> report() {
-                return List.of();
-            }
-
-            @Override
-            public CudaDriver driver() {
-                CudaDriver driver = emulated.driver();
-                CudaDriver overheard = Listening.to(CudaDriver.class, driver, (arguments, result) -> {
-                    if (result instanceof CudaDriver.Module) {
-                        loaded.add(String.valueOf(arguments[0]));
-                    }
-                });
-                inner.put(overheard, driver);
-                return overheard;
-            }
-
-            @Override
-            public CudaLibraries libraries(CudaDriver driver) {
-                return emulated.libraries(inner.get(driver));
-            }
-        };
-        List<Section> sections = Sections.ALL.stream().filter(section -> section.name().equals("products")).toList();
-        assertEquals(0, contact(600, 60, sections, threads(sections, gpu, SMALL)), told());
+        });
+        List<Section> sections = sections("products");
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, gpu, SMALL)), told());
         assertEquals(List.of("f16/add"), loaded);
     }
 
-    /** Its candidates take 100 ms each to prepare. */
-    private record Slow(String label, List<String> names) implements Trials.Subject<Way> {
-        @Override
-        public String key() {
-            return label;
-        }
-
-        @Override
-        public long timesPerStep() {
-            return 1;
-        }
-
-        @Override
-        public double operations() {
-            return 1;
-        }
-
-        @Override
-        public List<Candidate<Way>> candidates() {
-            return names.stream().map(name -> (Candidate<Way>) new SlowCandidate(name)).toList();
-        }
-
-        @Override
-        public Trials.Operands<Way> operands() {
-            throw new IllegalStateException();
-        }
-    }
-
-    private record SlowCandidate(String name) implements Candidate<Way> {
-        @Override
-        public Way prepare() {
-            try {
-                Thread.sleep(100);
-            } catch (InterruptedException e) {
-                throw new IllegalStateException(e);
+    /** The driver takes seconds for some: in a section that has its own time for it, before any other needs one. */
+    @Test
+    void everyModuleIsCompiledBeforeASectionUsesOne() throws Exception {
+        AtomicReference<String> current = new AtomicReference<>();
+        Map<String, Set<String>> loaded = new ConcurrentHashMap<>();
+        Gpu gpu = Fakes.overheard((arguments, result) -> {
+            if (result instanceof CudaDriver.Module) {
+                loaded.computeIfAbsent(current.get(), name -> ConcurrentHashMap.newKeySet()).add(String.valueOf(arguments[0]));
             }
-            throw new DeviceException("refused here");
-        }
+        });
+        List<Section> sections = Sections.ALL.subList(0, 4).stream().map(section -> new Section(section.name(), section.seconds(), contact -> {
+            current.set(section.name());
+            section.work().run(contact);
+        })).toList();
+        assertEquals(List.of("machine", "proofs", "modules", "ceilings"), sections.stream().map(Section::name).toList());
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, gpu, SMALL)), told());
+        assertEquals(Set.of("proofs", "modules"), loaded.keySet());
+        assertEquals(Set.of("proof"), loaded.get("proofs"), "one of its own");
+        assertEquals(Proofs.TYPES.stream().mapToInt(type -> KernelLibrary.operators(type).size()).sum(), loaded.get("modules").size());
     }
 
-    private List<String> triedOf(double seconds, List<Slow> subjects) throws Exception {
+    /** What is timed neither plans nor records: one step's graph for the bits, and one that all that is timed replays. */
+    @Test
+    void aTimedStepIsReplayed() throws Exception {
+        List<Integer> nodes = new ArrayList<>();
+        Gpu gpu = Fakes.overheard((arguments, result) -> {
+            if (result instanceof CudaDriver.Graph graph) {
+                nodes.add(graph.nodes());
+            }
+        });
+        List<Section> sections = sections("step");
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, gpu, SMALL)), told());
+        // The others are of the ways that are tried, a call each.
+        int step = nodes.stream().mapToInt(Integer::intValue).max().orElseThrow();
+        assertEquals(2, nodes.stream().filter(count -> count == step).count(), nodes::toString);
+    }
+
+    private List<String> triedOf(double seconds, List<Fakes.Subject> subjects) throws Exception {
         List<Section> sections = List.of(new Section("trials", 1, contact -> new Trials<Way>(contact).all(subjects, 1)));
-        assertEquals(1, contact(seconds, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertEquals(1, contact(seconds, 60, sections, Fakes.threads(sections, Fakes.gpu(), SMALL)), told());
         return lines("end").stream().map(line -> line.get("item").asString()).toList();
     }
 
     @Test
     void everySubjectHasItsBestCandidateTriedBeforeAnyHasItsNext() throws Exception {
         assertEquals(List.of("one: a", "two: b", "one: c", "two: d", "one: e", "one: chosen", "two: chosen"),
-                triedOf(600, List.of(new Slow("one", List.of("a", "c", "e")), new Slow("two", List.of("b", "d")))));
+                triedOf(600, List.of(Fakes.slow("one", "a", "c", "e"), Fakes.slow("two", "b", "d"))));
     }
 
     @Test
     void whatWasChosenIsSaidWhenNoTimeIsLeft() throws Exception {
         List<String> names = IntStream.range(0, 100).mapToObj(i -> "engine " + i).toList();
-        List<String> items = triedOf(1.5, List.of(new Slow("one", names)));
+        List<String> items = triedOf(1.5, List.of(Fakes.slow("one", names.toArray(String[]::new))));
         assertEquals("one: chosen", items.getLast());
         assertTrue(items.size() < 50, items.toString());
     }
@@ -489,88 +363,9 @@ class FirstContactTest {
             names.add("graph, engine 1 k2=" + i + " k13=0");
             names.add("graph, engine 11");
         }
-        List<String> items = triedOf(600, List.of(new Slow("one", names.stream().distinct().toList())));
+        List<String> items = triedOf(600, List.of(Fakes.slow("one", names.stream().distinct().toArray(String[]::new))));
         assertEquals(List.of("one: graph, engine 1 k2=0 k13=0", "one: graph, engine 11", "one: graph, engine 1 k2=1 k13=0",
                 "one: graph, engine 1 k2=2 k13=0", "one: graph, engine 1 k2=3 k13=0", "one: chosen"), items);
-    }
-
-    /** Two ways to copy; tells when its operands are made and closed. */
-    private record Copying(String label, Contact contact, boolean[] full, Consumer<String> told) implements Trials.Subject<Way> {
-        @Override
-        public String key() {
-            return label;
-        }
-
-        @Override
-        public long timesPerStep() {
-            return 1;
-        }
-
-        @Override
-        public double operations() {
-            return 1;
-        }
-
-        @Override
-        public List<Candidate<Way>> candidates() {
-            return List.of(new CopyingWay("a"), new CopyingWay("b"));
-        }
-
-        @Override
-        public Trials.Operands<Way> operands() {
-            if (full[0]) {
-                full[0] = false;
-                throw new OutOfDeviceMemoryException("full");
-            }
-            told.accept(label + " made");
-            OnDevice memory = new OnDevice(contact.driver());
-            long from = memory.known(1, DataType.FLOAT32, 4);
-            long to = memory.room(16);
-            return new Trials.Operands<>() {
-                @Override
-                public void spoil() {
-                    memory.spoil(to, 16);
-                }
-
-                @Override
-                public void run(Way way, long workspace, CudaDriver.Stream stream) {
-                    contact.driver().copy(to, from, 16, stream);
-                }
-
-                @Override
-                public double error() {
-                    return memory.read(DataType.FLOAT32, to, 1)[0] - OnDevice.known(1, 0);
-                }
-
-                @Override
-                public byte[] result() {
-                    return memory.bytes(to, 16);
-                }
-
-                @Override
-                public void close() {
-                    told.accept("closed");
-                    memory.close();
-                }
-            };
-        }
-    }
-
-    private record CopyingWay(String name) implements Candidate<Way>, Way {
-        @Override
-        public Way prepare() {
-            return this;
-        }
-
-        @Override
-        public long workspaceBytes() {
-            return 0;
-        }
-
-        @Override
-        public void close() {
-            // It has nothing.
-        }
     }
 
     @ParameterizedTest
@@ -578,8 +373,8 @@ class FirstContactTest {
     void operandsAreMadeOnceWhileThereIsMemory(boolean full, String expected) throws Exception {
         List<String> told = new ArrayList<>();
         List<Section> sections = List.of(new Section("trials", 1, contact -> new Trials<Way>(contact).all(List.of(
-                new Copying("one", contact, new boolean[1], told::add), new Copying("two", contact, new boolean[] {full}, told::add)), 1e-6)));
-        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+                Fakes.copying("one", contact, false, told::add), Fakes.copying("two", contact, full, told::add)), 1e-6)));
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, Fakes.gpu(), SMALL)), told());
         assertEquals(expected, String.join(";", told));
     }
 
@@ -600,7 +395,7 @@ class FirstContactTest {
         Dnn.AttentionShape shape = new Dnn.AttentionShape(DataType.FLOAT16, 2, 2, 48, 48, 16, 0.25f, strides, strides, strides, strides);
         List<Section> sections = List.of(new Section("attention", 1, contact -> new Trials<Dnn.AttentionPlan>(contact).all(
                 List.of(new Attentions.Large(contact, shape)), OnDevice.limit(DataType.FLOAT16))));
-        assertEquals(0, contact(600, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, Fakes.gpu(), SMALL)), told());
         assertTrue(told().contains("attention, 2 x 2 heads of 16, 48 x 48: own kernel "), told());
         assertEquals(2, lines("end").size(), told());
     }
@@ -615,7 +410,7 @@ class FirstContactTest {
                 });
             }
         }), new Section("next", 1, contact -> contact.item("its own time", 60, () -> Outcome.of(true, "", null))));
-        assertEquals(1, contact(1.2, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)));
+        assertEquals(1, contact(1.2, 60, sections, Fakes.threads(sections, Fakes.gpu(), SMALL)));
         JsonValue done = lines("done").getFirst();
         assertTrue(done.get("left_out").asInt() >= 1, told());
         assertTrue(told().contains("cut short: no time for " + done.get("left_out").asInt() + " items"), told());
@@ -625,16 +420,14 @@ class FirstContactTest {
     @Test
     void withoutAGpuNothingStaysBehind() throws Exception {
         List<Section> sections = List.of(new Section("machine", 1, contact -> { }));
-        Gpu none = (Gpu) Proxy.newProxyInstance(Gpu.class.getClassLoader(), new Class<?>[] {Gpu.class}, (proxy, method, arguments) -> {
-            throw new DeviceException("there is none");
-        });
+        Gpu none = Fakes.noGpu("there is none");
         assertEquals("there is none", assertThrows(DeviceException.class,
-                () -> contact(60, 60, sections, threads(sections, none, SMALL))).getMessage());
+                () -> contact(60, 60, sections, Fakes.threads(sections, none, SMALL))).getMessage());
         assertFalse(Files.exists(folder.resolve("out")));
         // What lies there from before stays.
         Files.createDirectories(folder.resolve("out/work"));
         Files.writeString(folder.resolve("out/work/mine"), "{}");
-        assertThrows(DeviceException.class, () -> contact(60, 60, sections, threads(sections, none, SMALL)));
+        assertThrows(DeviceException.class, () -> contact(60, 60, sections, Fakes.threads(sections, none, SMALL)));
         assertEquals("{}", Files.readString(folder.resolve("out/work/mine")));
         assertEquals(List.of("work"), names(folder.resolve("out")));
     }
@@ -646,7 +439,7 @@ class FirstContactTest {
             Files.createDirectories(folder.resolve("out").resolve(work));
             Files.writeString(folder.resolve("out").resolve(work).resolve("01-machine.jsonl"), "{\"event\": \"no gpu\", \"why\": \"old\"}\n");
         }
-        assertEquals(0, contact(60, 60, sections, threads(sections, new Emulated(faults -> { }), SMALL)), told());
+        assertEquals(0, contact(60, 60, sections, Fakes.threads(sections, Fakes.gpu(), SMALL)), told());
         assertEquals(List.of("begin", "end", "done"), lines().stream().map(line -> line.get("event").asString()).toList());
         assertEquals(List.of("first.jsonl", "first.md", "work", "work-1"), names(folder.resolve("out")));
         assertEquals(List.of("01-machine.jsonl"), names(folder.resolve("out/work")));

@@ -1,8 +1,6 @@
 package io.invadapter.gpucheck.first;
 
 import io.invadapter.gpucheck.Outcome;
-import io.invadapter.kernels.cuda.driver.CudaDriver;
-import io.invadapter.kernels.cuda.libraries.CudaLibraries;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -36,29 +34,7 @@ final class TroubledProcess {
         }
         FirstChild.endWithParent();
         journal = Path.of(arguments[1]);
-        System.exit(FirstChild.run(List.of(arguments), arguments[0].equals("patient") ? PATIENT : SECTIONS, new NoGpu(), null));
-    }
-
-    private static final class NoGpu implements Gpu {
-        @Override
-        public void mustBeThere() {
-            // Nobody uses it.
-        }
-
-        @Override
-        public List<String> report() {
-            return List.of();
-        }
-
-        @Override
-        public CudaDriver driver() {
-            throw new IllegalStateException();
-        }
-
-        @Override
-        public CudaLibraries libraries(CudaDriver driver) {
-            throw new IllegalStateException();
-        }
+        System.exit(FirstChild.run(List.of(arguments), arguments[0].equals("patient") ? PATIENT : SECTIONS, Fakes.gpu(), null));
     }
 
     private static void good(Contact contact, String name) {
