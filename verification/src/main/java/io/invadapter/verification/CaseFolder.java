@@ -37,10 +37,13 @@ final class CaseFolder implements AutoCloseable {
     private final CaseFolder inputs;
     private final WeightSource golden;
 
+    /** @throws io.invadapter.base.InvalidRequestException when case.json names a case that is not known */
     CaseFolder(Path path, Device device) {
         this.path = path;
         this.device = device;
         this.parameters = Json.read(path.resolve("case.json"));
+        // Before any of its files: those of other cases are named otherwise.
+        Cases.requireKnown(parameters);
         Optional<JsonValue> same = parameters.find("same_as");
         if (same.isPresent()) {
             Path other = file(same.get());
@@ -153,6 +156,11 @@ final class CaseFolder implements AutoCloseable {
             throw wrongShape(key, shape, "[rows, " + channels + ", height, width]");
         }
         return new Latents(values(key), (int) shape[0], channels, (int) shape[2], (int) shape[3]);
+    }
+
+    /** The same with any number of channels. */
+    Latents latents(String key) {
+        return latents(key, (int) shape(key, 4, "[rows, channels, height, width]")[1]);
     }
 
     /** {@code [rows, tokens, channels]}: the text of each row. */

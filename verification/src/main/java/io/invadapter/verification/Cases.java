@@ -26,21 +26,20 @@ final class Cases {
         return cases;
     }
 
-    /**
-     * The case of a folder; without a name, a model's or that of synthetic weights.
-     *
-     * @throws InvalidRequestException when the name is none of these
-     */
+    /** @throws InvalidRequestException when case.json names none of these */
+    static void requireKnown(JsonValue parameters) {
+        parameters.find("case").filter(name -> !BY_NAME.containsKey(name.asString())).ifPresent(name -> {
+            throw new InvalidRequestException(name.where() + " is " + name + ", which this version does not compute; expected "
+                    + String.join(", ", BY_NAME.keySet()) + ", or no \"case\" for a model folder or synthetic weights");
+        });
+    }
+
+    /** The case of a folder; without a name, a model's or that of synthetic weights. */
     static GoldenCase of(CaseFolder folder) {
         Optional<JsonValue> name = folder.parameters().find("case");
         if (name.isEmpty()) {
             return Files.exists(folder.path().resolve("shapes.json")) ? new SyntheticCase(folder) : new ModelCase(folder);
         }
-        Function<CaseFolder, GoldenCase> found = BY_NAME.get(name.get().asString());
-        if (found == null) {
-            throw new InvalidRequestException(name.get().where() + " is " + name.get() + ", which this version does not compute; expected "
-                    + String.join(", ", BY_NAME.keySet()) + ", or no \"case\" for a model folder or synthetic weights");
-        }
-        return found.apply(folder);
+        return BY_NAME.get(name.get().asString()).apply(folder);
     }
 }

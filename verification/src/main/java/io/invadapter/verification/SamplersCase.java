@@ -82,10 +82,9 @@ final class SamplersCase implements GoldenCase {
         if (!parts.contains(Part.SCHEDULE) && !parts.contains(Part.LOOPS)) {
             return;
         }
-        int channels = (int) folder.golden().tensor("in.x").shape()[1];
-        Latents noise = folder.latents("in.x", channels);
-        Latents picture = folder.latents("in.x0", channels);
-        Latents draws = folder.latents("in.noises", channels);
+        Latents noise = folder.latents("in.x");
+        Latents picture = like(noise, "in.x0");
+        Latents draws = like(noise, "in.noises");
         for (JsonValue run : folder.parameters().get("runs").asList()) {
             String key = run.get("key").asString();
             String scheduler = run.get("class").asString();
@@ -109,6 +108,16 @@ final class SamplersCase implements GoldenCase {
                 results.put(key + ".samples", samples(walk, start, draws, IN_SIGMA.contains(scheduler)));
             }
         }
+    }
+
+    /** Latents of the same size. */
+    private Latents like(Latents noise, String key) {
+        Latents latents = folder.latents(key, noise.channels());
+        if (latents.height() != noise.height() || latents.width() != noise.width()) {
+            throw new WeightException(folder.golden().description() + ": '" + key + "' is of " + latents.height() + " x " + latents.width()
+                    + " where 'in.x' is of " + noise.height() + " x " + noise.width());
+        }
+        return latents;
     }
 
     private static float[] floats(List<Double> values) {

@@ -1,5 +1,6 @@
 package io.invadapter.verification;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.base.RelativeError;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightException;
@@ -82,7 +83,11 @@ public final class Verification {
          */
         public Verification compare(Set<Part> parts) {
             Results results = new Results();
-            golds.compute(parts, results);
+            try {
+                golds.compute(parts, results);
+            } catch (InvalidRequestException e) {
+                throw new WeightException(folder.inputs().parameters().where() + ": " + e.getMessage(), e);
+            }
             return new Verification(folder, golds, results, parts.containsAll(EnumSet.allOf(Part.class)));
         }
 
@@ -96,7 +101,7 @@ public final class Verification {
     /**
      * Loads a folder's model.
      *
-     * @throws io.invadapter.base.InvalidRequestException when case.json names a case that is not known
+     * @throws InvalidRequestException when case.json names a case that is not known
      * @throws WeightException                       when a file is missing or is not what it should be
      * @throws io.invadapter.kernels.DeviceException when the device fails
      */
@@ -107,7 +112,7 @@ public final class Verification {
     /**
      * Computes everything of {@code parts} that the golden data has, which must not be nothing.
      *
-     * @throws io.invadapter.base.InvalidRequestException when case.json names a case that is not known
+     * @throws InvalidRequestException when case.json names a case that is not known
      * @throws WeightException                       when a file is missing or is not what it should be
      * @throws io.invadapter.kernels.DeviceException when the device fails
      */

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
@@ -25,8 +26,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -153,6 +156,30 @@ class CasesTest {
         refused(example, golden, "golden.safetensors", "'" + key + "'", "[1]");
         golden.put(key, values.startingWith(Float.POSITIVE_INFINITY));
         refused(example, golden, "golden.safetensors", "'" + key + "'", "not finite");
+    }
+
+    @Test
+    void aCaseThatIsNotKnownIsRefusedWhateverFilesItHas(@TempDir Path other) throws IOException {
+        Files.writeString(other.resolve("case.json"), "{\"case\": \"sdxl\"}");
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
+            String message = assertThrows(InvalidRequestException.class, () -> Verification.load(other, device)).getMessage();
+            assertTrue(message.startsWith(other.resolve("case.json") + ": case is \"sdxl\", which this version does not compute; expected img2img-inpaint, "),
+                    message);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"sd2, '\"steps\": 2', '\"steps\": 1001', 'steps must be between 1 and 1000, not 1001'",
+        "samplers, '\"strength\": 0.5', '\"strength\": 0.1', 'a strength of 0.1 leaves none of 4 steps'",
+        "img2img-inpaint, '[0.5]', '[0.1]', 'a strength of 0.1 leaves none of 2 steps'"})
+    void aNumberThatCannotBeIsRefusedWithItsFile(String name, String right, String wrong, String problem) throws IOException {
+        Example example = Examples.all().filter(each -> each.toString().equals(name)).findFirst().orElseThrow();
+        Map<String, Values> golden = finished(example);
+        Path file = folder(example).resolve("case.json");
+        String parameters = Files.readString(file);
+        Files.writeString(file, parameters.replace(right.replace(" ", ""), wrong).replace(right, wrong));
+        refused(example, golden, file + ": " + problem);
+        Files.writeString(file, parameters);
     }
 
     /** Those that nobody reads may be missing. */

@@ -8,6 +8,7 @@ import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -18,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.UnaryOperator;
+import javax.imageio.ImageIO;
 
 /**
  * A folder of golden data on the bundled model: case.json, the files that it names, inputs of seeded numbers, and the keys of all
@@ -90,6 +92,12 @@ final class Example {
             Files.createDirectories(folder.resolve(path).getParent());
             Files.writeString(folder.resolve(path), text);
         });
+        return this;
+    }
+
+    /** A PNG. */
+    Example file(String path, BufferedImage picture) {
+        files.add(folder -> ImageIO.write(picture, "png", folder.resolve(path).toFile()));
         return this;
     }
 

@@ -7,7 +7,9 @@ import io.invadapter.engine.making.Workshop;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.Init;
+import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.IdentityWalk;
+import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Walk;
 import java.awt.image.BufferedImage;
@@ -55,6 +57,12 @@ final class Acceptance {
         }
         LoraFolder.requireFound(request);
         return new Order(filled, Batch.Kind.of(filled, sampler));
+    }
+
+    /** @throws InvalidRequestException when no face can be turned into noise in that many steps, and back */
+    void requireInversion(int steps) {
+        NoiseSchedule schedule = workshop.model().schedule();
+        IdentityWalk.inversion(new Ddim().walk(schedule, steps, 1), schedule.prediction());
     }
 
     /** With the model's own numbers where {@code request} leaves them open. */

@@ -355,8 +355,8 @@ public final class Pipeline implements AutoCloseable {
      * @param steps        of the inversion, and of the way back
      * @param listener     told of the phases {@code "inverting"} and {@code "reconstructing"}
      * @param cancellation ends it from any thread
-     * @throws InvalidRequestException when there are no such steps, the face is too small, or characters of the caption were lost
-     *                                 before it came here
+     * @throws InvalidRequestException when there are no such steps, the network cannot turn a picture back into noise, the face is too
+     *                                 small, or characters of the caption were lost before it came here
      * @throws CancellationException   and the others of {@link #generate(GenerationRequest)}
      */
     public InversionResult invert(BufferedImage face, String caption, int steps, ProgressListener listener, Cancellation cancellation) {
@@ -366,7 +366,7 @@ public final class Pipeline implements AutoCloseable {
         FacePicture.requireSize(face.getWidth(), face.getHeight());
         GenerationRequest.requireCharacters("caption", caption);
         GenerationRequest.requireSteps(steps);
-        model().schedule().timesteps(steps);
+        acceptance.requireInversion(steps);
         thread.refuseItself("invert a face");
         Cancellation interrupt = new Cancellation();
         Reports reports = new Reports(Objects.requireNonNull(listener, "listener"));

@@ -40,11 +40,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -260,6 +262,43 @@ class SamplingTest {
         Files.writeString(folder.resolve("invadapter.json"), "{\"sampler\": \"Oiler\"}");
         Exception e = assertThrows(RuntimeException.class, () -> Pictures.builder(IdentityBudget.NONE).model(folder).open());
         assertTrue(e.getMessage().contains("invadapter.json: there is no sampler \"Oiler\""), e.getMessage());
+    }
+
+    /** From a picture without any noise nothing leads back to noise that such a network would predict. */
+    @Test
+    void aFaceThatCannotBeInvertedIsRefusedBeforeAnythingIsComputed(@TempDir Path folder) throws Exception {
+        Pictures.copyOfTheModel(folder);
+        Path config = folder.resolve("scheduler/scheduler_config.json");
+        Files.writeString(config, Json.read(config).with("prediction_type", "sample").with("set_alpha_to_one", true).toString());
+        WatchedDevice device = new WatchedDevice();
+        try (Pipeline pipeline = Pictures.builder(IdentityBudget.NONE).model(folder).open(() -> device)) {
+            device.calls.clear();
+            for (Executable asked : List.<Executable>of(() -> pipeline.generate(request(FACES.get(0), "a", 1).build()),
+                    () -> pipeline.invert(FACES.get(0), "a", 3, (phase, done, steps) -> { }))) {
+                String message = assertThrows(InvalidRequestException.class, asked).getMessage();
+                assertTrue(message.startsWith("a network that predicts the picture cannot turn one without any noise back into noise"), message);
+            }
+            assertEquals(Map.of(), device.calls);
+        }
+    }
+
+    /** Prompts of one chunk and of two, captions of which one is cut: on a device that takes all rows together as well as one by one. */
+    @Test
+    void facesGoTogetherWhateverTheLengthOfTheirTexts() {
+        String lengthy = "a person, " + "very ".repeat(90) + "happy";
+        List<GenerationRequest> requests = List.of(request(FACES.get(0), "a happy person", 1).caption("a portrait").size(0, 0).build(),
+                request(FACES.get(1), lengthy, 2).caption(lengthy).size(0, 0).build(),
+                request(FACES.get(2), "a person", 3).negativePrompt(lengthy).caption("").size(0, 0).build());
+        WatchedDevice batching = new WatchedDevice();
+        batching.prefersLargeBatches = true;
+        try (Pipeline apart = open(IdentityBudget.NONE); Pipeline together = open(IdentityBudget.NONE, batching)) {
+            for (List<GenerationRequest> batch : List.of(requests, requests.subList(1, 3), requests.reversed())) {
+                List<GenerationResult> beside = together.generate(batch);
+                for (int i = 0; i < batch.size(); i++) {
+                    Pictures.assertClose(apart.generate(batch.get(i)), beside.get(i));
+                }
+            }
+        }
     }
 
     /** A network that takes the guidance itself needs no negative row, and each picture, and the face, has its own beside the others. */

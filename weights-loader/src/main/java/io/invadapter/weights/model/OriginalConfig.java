@@ -113,10 +113,8 @@ final class OriginalConfig {
     private void requireNoise(JsonValue model) {
         only(params, "given_betas");
         only(params, "cosine_s", 0.008);
-        params.asObject().forEach((key, value) -> {
-            if (ZERO_TERMINAL_SNR.matcher(key).matches() && !value.isNull() && !value.equals(JsonValue.of(false, key))) {
-                throw new WeightException(value.where() + " is " + value + ": " + Prediction.NO_TIMESTEPS);
-            }
+        zeroTerminalSnr().filter(value -> !same(value, true)).ifPresent(value -> {
+            throw refused(value, "true or false");
         });
         Optional<JsonValue> start = params.find("linear_start");
         Optional<JsonValue> end = params.find("linear_end");
@@ -172,6 +170,12 @@ final class OriginalConfig {
     /** What the network predicts, if it is said. */
     Optional<JsonValue> parameterization() {
         return params.find("parameterization");
+    }
+
+    /** What says that the network was trained to zero terminal SNR, under whatever name a program gives that. */
+    Optional<JsonValue> zeroTerminalSnr() {
+        return params.asObject().entrySet().stream().filter(entry -> ZERO_TERMINAL_SNR.matcher(entry.getKey()).matches()).map(Map.Entry::getValue)
+                .filter(value -> !value.isNull() && !same(value, false)).findFirst();
     }
 
     /** Whether the UNet is meant as averaged by training, where the file holds both. */

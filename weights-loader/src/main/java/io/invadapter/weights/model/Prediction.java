@@ -17,13 +17,6 @@ final class Prediction {
     static final String EPSILON = "epsilon";
     static final String VELOCITY = "v_prediction";
 
-    /**
-     * Why a network that was trained down to pure noise (Lin et al. 2023) is refused: programs differ in the timesteps they sample such
-     * a file at, and a folder says them.
-     */
-    static final String NO_TIMESTEPS = "it was trained to zero terminal SNR, and a single file does not say at which timesteps that is"
-            + " sampled; convert it to a diffusers folder whose scheduler_config.json has rescale_betas_zero_snr and timestep_spacing";
-
     /** Keys of metadata with the name of what is predicted. */
     private static final List<String> NAMED = List.of("modelspec.prediction_type", "modelspec.predict_key");
 
@@ -36,16 +29,10 @@ final class Prediction {
      * A {@code prediction_type} of diffusers, where anything says it. A tensor {@code v_pred}, usually empty, is how the programs that
      * made the checkpoint mark it.
      *
-     * @throws WeightException when its sources say different things, or that it was trained to zero terminal SNR
+     * @throws WeightException when its sources say different things
      */
     static Optional<String> said(WeightSource file, OriginalConfig beside) {
         String name = file.description();
-        if (file.contains("ztsnr")) {
-            throw new WeightException(name + ": its tensor 'ztsnr' says that " + NO_TIMESTEPS);
-        }
-        if (FileMetadata.flag(file, "ss_zero_terminal_snr").orElse(false)) {
-            throw new WeightException(name + ": its metadata 'ss_zero_terminal_snr' says that " + NO_TIMESTEPS);
-        }
         Map<String, String> said = new LinkedHashMap<>();
         if (file.contains("v_pred")) {
             said.put(name + ": its tensor 'v_pred'", VELOCITY);
@@ -69,6 +56,31 @@ final class Prediction {
             }
         });
         return first.map(Map.Entry::getValue);
+    }
+
+    /**
+     * The configuration of a network that was trained down to pure noise (zero terminal SNR, Lin et al. 2023), where anything says that
+     * it was; else {@code scheduler}. Programs differ in the timesteps they sample such a file at: taken are those of the paper, which
+     * begin at the pure noise.
+     *
+     * @param scheduler with what the network predicts
+     * @throws WeightException when that is noise, of which nothing could be taken away at its first step
+     */
+    static JsonValue withTerminalSnr(JsonValue scheduler, WeightSource file, OriginalConfig beside, List<String> notices) {
+        String name = file.description();
+        Optional<String> said = file.contains("ztsnr") ? Optional.of(name + ": its tensor 'ztsnr'")
+                : FileMetadata.flag(file, "ss_zero_terminal_snr").orElse(false) ? Optional.of(name + ": its metadata 'ss_zero_terminal_snr'")
+                : beside.zeroTerminalSnr().map(JsonValue::where);
+        if (said.isEmpty()) {
+            return scheduler;
+        }
+        if (scheduler.get("prediction_type").asString().equals(EPSILON)) {
+            throw new WeightException(said.get() + " says that it was trained to zero terminal SNR, where no network predicts noise; expected"
+                    + " beside it a tensor 'v_pred', or a .yaml with parameterization: \"v\"");
+        }
+        notices.add(said.get() + " says that it was trained to zero terminal SNR; its timesteps are taken as \"trailing\"; a diffusers folder"
+                + " says others by the timestep_spacing of its scheduler_config.json");
+        return scheduler.with("rescale_betas_zero_snr", true).with("timestep_spacing", "trailing");
     }
 
     /**

@@ -88,8 +88,10 @@ final class SingleFile {
         requireSameText(name, unetConfig, textEncoderConfig);
         FileMetadata.refuseOtherModels(file, second);
         beside.checkTextEncoder(textEncoderConfig, openClip);
-        if (FileMetadata.encoderLayer(file) > (second ? 2 : 1)) {
-            textEncoderConfig = textEncoderConfig.with("clip_skip", FileMetadata.encoderLayer(file));
+        // The layer is counted in all blocks; Stable Diffusion 2.x has those before the last here, so that its 2 is their last.
+        int layer = FileMetadata.encoderLayer(file) - (second && !beside.runsLastBlock() ? 1 : 0);
+        if (layer > 1) {
+            textEncoderConfig = textEncoderConfig.with("clip_skip", layer);
         }
         List<String> notices = new ArrayList<>();
         Optional<String> said = untold.prediction().or(() -> Prediction.said(file, beside));
@@ -98,7 +100,8 @@ final class SingleFile {
             // The .yaml that is published with these says 64.
             unetConfig = unetConfig.with("sample_size", SIZE_OF_768);
         }
-        JsonValue scheduler = withNoiseTable(beside.scheduler(InferredConfig.scheduler(name, prediction)), file);
+        JsonValue scheduler = withNoiseTable(Prediction.withTerminalSnr(beside.scheduler(InferredConfig.scheduler(name, prediction)), file, beside, notices),
+                file);
         return new ModelFiles(name, new ModelFiles.Part(unet, unetConfig), new ModelFiles.Part(vae, vaeConfig),
                 new ModelFiles.Part(textEncoder, textEncoderConfig), scheduler, Optional.empty(), otherTensors(file), notices, List.of(opened));
     }
@@ -145,9 +148,12 @@ final class SingleFile {
         return file;
     }
 
-    /** What the training left of its noise schedule is no configuration, but shows whether the one that is computed with is right. */
+    /**
+     * What the training left of its noise schedule is no configuration, but shows whether the one that is computed with is right; in a
+     * file of zero terminal SNR it may be the table before or after that was made.
+     */
     private static JsonValue withNoiseTable(JsonValue scheduler, WeightSource file) {
-        if (!file.contains(NOISE_TABLE) || file.tensor(NOISE_TABLE).elements() < 2) {
+        if (scheduler.find("rescale_betas_zero_snr").isPresent() || !file.contains(NOISE_TABLE) || file.tensor(NOISE_TABLE).elements() < 2) {
             return scheduler;
         }
         float[] alphas = file.tensor(NOISE_TABLE).toFloats();

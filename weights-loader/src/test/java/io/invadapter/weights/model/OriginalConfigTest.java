@@ -200,7 +200,7 @@ class OriginalConfigTest {
         "linear_start: 0.00085, linear_start: x, 'linear_start is \"x\" where a number is expected'", "timesteps: 1000, timesteps: 1000.5, 'timesteps is 1000.5 where an integer is expected'",
         "timesteps: 1000, timesteps: 1, 'timesteps is 1, which is not computed; expected a number from 2 to 100000'", "use_ema: False, beta_schedule: sqrt, 'beta_schedule is \"sqrt\", which is not computed'",
         "use_ema: False, 'given_betas: [0.1, 0.2]', 'given_betas is [0.1, 0.2], which is not computed; expected null'", "use_ema: False, cosine_s: 0.1, 'cosine_s is 0.1, which'",
-        "use_ema: False, zero_terminal_snr: true, 'model.params.zero_terminal_snr is true: it was trained to zero terminal SNR'", "use_ema: False, scale_by_std: true, 'scale_by_std is true, which'",
+        "use_ema: False, zero_terminal_snr: true, 'model.params.zero_terminal_snr says that it was trained to zero terminal SNR, where no network predicts noise'", "use_ema: False, scale_by_std: true, 'scale_by_std is true, which'",
         "scale_factor: 0.18215, scale_factor: 0, 'scale_factor is 0, which is not computed; expected a positive number'", "conditioning_key: crossattn, conditioning_key: hybrid, 'conditioning_key is \"hybrid\", but the weights beside it say \"crossattn\"'",
         "num_heads: 1, num_heads: 5, 'num_heads is 5, which is not computed; expected a number that divides each of [2, 3, 4, 4] channels'", "use_spatial_transformer: True, use_spatial_transformer: False, 'use_spatial_transformer is false'",
         "legacy: False, num_classes: 10, 'num_classes is 10, which is not computed; expected null'", "legacy: False, use_scale_shift_norm: true, 'use_scale_shift_norm is true'",

@@ -288,7 +288,7 @@ class SingleFileTest {
     @CsvSource({
         "modelspec.prediction_type, flow, 'modelspec.prediction_type'' is \"flow\" where epsilon, v or sample is expected'",
         "ss_v_parameterization, maybe, 'ss_v_parameterization'' is \"maybe\" where True or False is expected'",
-        "ss_zero_terminal_snr, True, 'ss_zero_terminal_snr'' says that it was trained to zero terminal SNR'",
+        "ss_zero_terminal_snr, True, 'ss_zero_terminal_snr'' says that it was trained to zero terminal SNR, where no network predicts noise'",
         "ss_v2, True, 'ss_v2'' is \"True\", but its tensors are those of Stable Diffusion 1.x'",
         "modelspec.architecture, stable-diffusion-xl-v1-base, 'modelspec.architecture'' is \"stable-diffusion-xl-v1-base\", but its tensors are'",
         "modelspec.architecture, stable-diffusion-v2-768-v, 'modelspec.architecture'' is \"stable-diffusion-v2-768-v\", but'",
@@ -326,11 +326,36 @@ class SingleFileTest {
     }
 
     @Test
-    void zeroTerminalSnrIsRefusedForTheFileDoesNotSayItsTimesteps() {
+    void zeroTerminalSnrIsInTheConfigurationAndItsTimestepsAreToldOf() {
+        assertZeroTerminalSnr(": its tensor 'ztsnr' says", marked("v_pred", "ztsnr"));
+        assertZeroTerminalSnr(": its metadata 'ss_zero_terminal_snr' says", marked("v_pred").metadata("ss_zero_terminal_snr", "True"));
+        // The noise before it was made.
+        assertZeroTerminalSnr(": its tensor 'ztsnr' says", marked("v_pred", "ztsnr").add("alphas_cumprod", new long[] {2}, new float[] {0.9f, 0.1f}));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {zero_terminal_snr: true, linear_start: 0.00085, linear_end: 0.012, parameterization: v}}\n");
+        assertZeroTerminalSnr("model.params.zero_terminal_snr says", SmallModel.sd15Like().checkpoint(TEXT));
+        SmallModel.writeFile(folder.resolve("model.yaml"), "model: {params: {zero_terminal_snr: false, linear_start: 0.00085, linear_end: 0.012, parameterization: v}}\n");
+        SmallModel.sd15Like().checkpoint(TEXT).write(folder.resolve("model.safetensors"));
+        try (ModelFiles files = ModelFiles.open(folder.resolve("model.safetensors"))) {
+            assertEquals("leading", files.schedulerConfig().get("timestep_spacing").asString());
+            assertEquals(List.of(), files.notices());
+        }
+    }
+
+    private void assertZeroTerminalSnr(String said, SafetensorsWriter writer) {
         Path path = folder.resolve("model.safetensors");
-        marked("v_pred", "ztsnr").write(path);
-        String message = assertThrows(WeightException.class, () -> ModelFiles.open(path)).getMessage();
-        assertTrue(message.startsWith(path + ": its tensor 'ztsnr' says"), message);
+        writer.write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertTrue(files.schedulerConfig().get("rescale_betas_zero_snr").asBoolean());
+            assertEquals("trailing", files.schedulerConfig().get("timestep_spacing").asString());
+            assertEquals("v_prediction", files.schedulerConfig().get("prediction_type").asString());
+            assertEquals(Optional.empty(), files.schedulerConfig().find("alphas_cumprod"));
+            assertTrue(files.notices().getFirst().contains(said), files.notices()::toString);
+        }
+    }
+
+    @Test
+    void zeroTerminalSnrOfANetworkThatPredictsNoiseIsRefused() {
+        assertRefused(marked("ztsnr"), ": its tensor 'ztsnr' says that it was trained to zero terminal SNR, where no network predicts noise");
     }
 
     private static SafetensorsWriter marked(String... names) {

@@ -150,6 +150,16 @@ class StableDiffusion2FileTest {
         }
     }
 
+    /** Counted in all blocks: the last but one is the last that is run. */
+    @ParameterizedTest
+    @CsvSource({"1, ''", "2, ''", "3, 2", "4, 3"})
+    void theLayerOfTheTextEncoderIsCountedFromTheBlockThatIsNotRun(String said, String clipSkip) {
+        checkpoint(5, 0).metadata("modelspec.encoder_layer", said).write(path);
+        try (ModelFiles files = ModelFiles.open(path)) {
+            assertEquals(clipSkip, files.textEncoderConfig().find("clip_skip").map(Object::toString).orElse(""));
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({"modelspec.architecture, stable-diffusion-v1", "ss_v2, False", "ss_base_model_version, sd_v1"})
     void metadataOfStableDiffusion1IsRefused(String key, String value) {
