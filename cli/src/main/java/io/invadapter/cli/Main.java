@@ -128,9 +128,9 @@ public final class Main implements Runnable {
         }
     }
 
-    /** A value or a name in it may have line breaks. */
+    /** A value or a name in it may have line breaks, or what would move the cursor of a terminal. */
     private static String onOneLine(String message) {
-        return message.replaceAll("\\R", " ");
+        return message.replaceAll("\\R|\\p{Cntrl}", " ");
     }
 
     private static String sentence(ParameterException e) {

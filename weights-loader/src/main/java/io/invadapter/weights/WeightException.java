@@ -19,6 +19,11 @@ public final class WeightException extends InvAdapterException {
         super(message, cause);
     }
 
+    /** For a tensor that is not {@link WeightTensor#isFinite}. @param source what messages call its file */
+    public static WeightException notFinite(String source, WeightTensor tensor) {
+        return new WeightException(source + ": tensor '" + tensor.name() + "' holds values that are not finite (NaN or infinite)");
+    }
+
     /** For a file that is expected and not there; a link without a file, as a Hugging Face cache may hold, is called what it is. */
     public static WeightException missing(Path file) {
         if (!Files.isSymbolicLink(file)) {

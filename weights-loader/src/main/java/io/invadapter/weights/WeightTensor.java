@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
 import java.util.Objects;
+import java.util.stream.LongStream;
 
 /**
  * A named tensor whose bytes stay where they are, as a rule in a memory-mapped file. Immutable and safe to share between
@@ -132,6 +133,17 @@ public final class WeightTensor {
         long[] longs = new long[arrayLength()];
         readLongs(0, longs, longs.length);
         return longs;
+    }
+
+    /** Whether no element is NaN, infinite or, of F64, too large for a float. Reads them all. */
+    public boolean isFinite() {
+        return switch (dtype) {
+            case F16 -> LongStream.range(0, elements).parallel().noneMatch(i -> (data.getAtIndex(LE_SHORT, i) & 0x7C00) == 0x7C00);
+            case BF16 -> LongStream.range(0, elements).parallel().noneMatch(i -> (data.getAtIndex(LE_SHORT, i) & 0x7F80) == 0x7F80);
+            case F32 -> LongStream.range(0, elements).parallel().allMatch(i -> Float.isFinite(data.getAtIndex(LE_FLOAT, i)));
+            case F64 -> LongStream.range(0, elements).parallel().allMatch(i -> Float.isFinite((float) data.getAtIndex(LE_DOUBLE, i)));
+            case I64, I32, I16, I8, U8, BOOL -> true;
+        };
     }
 
     /**

@@ -1,6 +1,7 @@
 package io.invadapter.engine.nn;
 
 import io.invadapter.weights.WeightException;
+import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
 import java.util.Collection;
 import java.util.HashSet;
@@ -21,9 +22,6 @@ import java.util.stream.Stream;
  * it is accepted only where it means something.
  */
 public final class Config {
-    /** Characters of a value in a message. */
-    private static final int MOST_SHOWN = 80;
-
     private final JsonValue file;
     private final Map<String, JsonValue> members;
     private final Set<String> known = new HashSet<>();
@@ -153,19 +151,14 @@ public final class Config {
     public void report(Consumer<String> notices) {
         members.forEach((key, value) -> {
             if (!known.contains(key) && !key.startsWith("_") && !value.isNull()) {
-                notices.accept(value.where() + " is " + shown(value) + ", which this engine does not know: the pictures may not be what was meant");
+                notices.accept(value.where() + " is " + Json.shortened(value.toString()) + ", which this engine does not know: the pictures may not be what was meant");
             }
         });
     }
 
     /** The refusal of a value. */
     public static WeightException refused(JsonValue value, String expected) {
-        return new WeightException(value.where() + " is " + shown(value) + ", which this engine does not compute; expected " + expected);
-    }
-
-    private static String shown(JsonValue value) {
-        String text = value.toString();
-        return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "…";
+        return new WeightException(value.where() + " is " + Json.shortened(value.toString()) + ", which this engine does not compute; expected " + expected);
     }
 
     public void positive(String name, int... values) {

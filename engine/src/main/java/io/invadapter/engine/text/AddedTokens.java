@@ -58,6 +58,10 @@ final class AddedTokens {
         return new AddedTokens(all);
     }
 
+    boolean contains(String spelling) {
+        return tokens.stream().anyMatch(token -> token.spelling.equals(spelling));
+    }
+
     /** Hands over the tokens, each with its spelling, and the non-empty texts between them, in their order. */
     void split(String text, BiConsumer<String, int[]> token, Consumer<String> between) {
         Matcher matcher = pattern.matcher(text);

@@ -24,6 +24,7 @@ import java.util.regex.MatchResult;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -41,6 +42,8 @@ public final class ClipTokenizer {
     /** The number of positions of CLIP's text encoder. */
     private static final int DEFAULT_LENGTH = 77;
     private static final int NO_COMMA = -1;
+    /** Far more than any vocabulary; what is larger would ask for a table of embeddings that no memory holds. */
+    private static final int LARGEST_ID = 1 << 24;
 
     /**
      * The pieces of a normalised text; the white space between them is dropped. A special token matches here only when it
@@ -158,8 +161,15 @@ public final class ClipTokenizer {
      *
      * @param inversions in the order of their ids
      * @param firstId    the number of embeddings that the text encoder has of its own
+     * @throws WeightException when a placeholder is found as a special token before
      */
     public ClipTokenizer withPlaceholders(List<TextualInversion> inversions, int firstId) {
+        for (TextualInversion inversion : inversions) {
+            if (rawTokens.contains(inversion.placeholder())) {
+                throw new WeightException(inversion.file() + " names " + Json.quote(inversion.placeholder())
+                        + " as its placeholder, which is a token of the model's own");
+            }
+        }
         return new ClipTokenizer(bytePairs, rawTokens, normalisedTokens.with(inversions, firstId, false),
                 normalisedWords.with(inversions, firstId, true), marks, vocabularySize, maxLength, ownLength);
     }
@@ -261,6 +271,11 @@ public final class ClipTokenizer {
                 raw.put(content, id);
             }
         });
+        Stream.of(vocabulary, added).flatMap(ids -> ids.entrySet().stream()).filter(token -> token.getValue() < 0 || token.getValue() > LARGEST_ID)
+                .findFirst().ifPresent(token -> {
+                    throw new WeightException(where + ": the id of the token " + Json.quote(token.getKey()) + " is " + token.getValue()
+                            + " where a number from 0 to " + LARGEST_ID + " is expected");
+                });
         int largest = Math.max(Collections.max(added.values()), vocabulary.isEmpty() ? 0 : Collections.max(vocabulary.values()));
         Marks marks = new Marks(added.get(settings.start()), added.get(settings.end()), added.get(settings.padding()),
                 vocabulary.getOrDefault("," + BytePairs.END_OF_WORD, NO_COMMA));

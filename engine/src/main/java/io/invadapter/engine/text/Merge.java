@@ -44,7 +44,7 @@ record Merge(String left, String right, Supplier<String> where) {
     private static Merge of(String symbols, Supplier<String> where) {
         int space = symbols.indexOf(' ');
         if (space <= 0 || space == symbols.length() - 1 || symbols.indexOf(' ', space + 1) >= 0) {
-            throw new WeightException(where.get() + " is " + Json.quote(symbols) + " where two symbols with a space between are expected");
+            throw new WeightException(where.get() + " is " + Json.shortened(Json.quote(symbols)) + " where two symbols with a space between are expected");
         }
         return new Merge(symbols.substring(0, space), symbols.substring(space + 1), where);
     }

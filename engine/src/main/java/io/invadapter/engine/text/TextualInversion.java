@@ -77,13 +77,10 @@ public record TextualInversion(String placeholder, float[] vectors, int channels
             if (placeholder.isBlank()) {
                 throw new WeightException(file + " names " + Json.quote(placeholder) + " as its placeholder, which no text can hold");
             }
-            float[] values = tensor.toFloats();
-            for (float value : values) {
-                if (!Float.isFinite(value)) {
-                    throw new WeightException(file + " holds values that are not finite: " + tensor);
-                }
+            if (!tensor.isFinite()) {
+                throw WeightException.notFinite(file.toString(), tensor);
             }
-            return new TextualInversion(placeholder, values, channels, file);
+            return new TextualInversion(placeholder, tensor.toFloats(), channels, file);
         }
     }
 

@@ -62,8 +62,8 @@ public final class PictureLatents {
                 for (int c = 0; c < 3; c++) {
                     float v = values[((index * 3 + c) * height + y) * width + x];
                     if (Float.isNaN(v)) {
-                        throw new WeightException("the picture came out as not-a-number: the weights of the model, the adapter or a LoRA are "
-                                + "damaged, a scale is far too large, or the precision is too low (try fp32)");
+                        throw new WeightException("the picture came out as not-a-number: the weights of the model are damaged, "
+                                + "a scale is far too large, or the precision is too low (try fp32)");
                     }
                     rgb = rgb << 8 | Math.clamp(Math.round((v + 1) * 127.5f), 0, 255);
                 }

@@ -18,6 +18,9 @@ public final class Json {
     /** Far more than any configuration or vocabulary; keeps a wrong path from filling the memory. */
     private static final long MAX_FILE_BYTES = 32L << 20;
 
+    /** Characters of a value in a message. */
+    private static final int MOST_SHOWN = 80;
+
     private Json() {
     }
 
@@ -65,6 +68,11 @@ public final class Json {
         Object value = reader.value();
         reader.end();
         return new JsonValue(value, null, name);
+    }
+
+    /** As much of a text as a message shows: whoever wrote the file decides how long it is. */
+    public static String shortened(String text) {
+        return text.length() <= MOST_SHOWN ? text : text.substring(0, MOST_SHOWN) + "…";
     }
 
     /** The text as a JSON string, with its quotation marks. */

@@ -191,7 +191,7 @@ public final class JsonValue {
     }
 
     private WeightException wrong(String expected) {
-        String found = isObject() ? "an object" : isList() ? "an array" : text(value);
+        String found = isObject() ? "an object" : isList() ? "an array" : Json.shortened(text(value));
         return new WeightException(where() + " is " + found + " where " + expected + " is expected");
     }
 

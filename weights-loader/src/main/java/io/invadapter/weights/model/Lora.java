@@ -179,7 +179,8 @@ public final class Lora implements AutoCloseable {
      * @param part    {@code unet} or {@code text_encoder}
      * @param weights of this part, under canonical names as {@link ModelFiles} gives them; other LoRAs may be laid over them already
      * @param scale   how much of the change; 1: as it was trained
-     * @throws WeightException if a layer of it is not in the model or has another shape there
+     * @throws WeightException if a layer of it is not in the model or has another shape there, or a factor is not finite; a tensor that is
+     *     asked for later throws it when the change makes it larger than float16 holds
      */
     public WeightSource over(String part, WeightSource weights, double scale) {
         Map<String, LoraLayer> layers = parts.getOrDefault(Objects.requireNonNull(part, "part"), Map.of());
@@ -196,17 +197,21 @@ public final class Lora implements AutoCloseable {
             String name = spellings.layer(spelling).orElseThrow();
             if (layer.changesWeight()) {
                 long[] shape = LoraWeights.unchanged(weights, name + ".weight").shape();
-                put(changes, name + ".weight", new LoraWeights.Use(layer.weight(shape), layer.lengths(shape), scale));
+                put(changes, name + ".weight", new LoraWeights.Use(description(), layer.weight(shape), layer.lengths(shape), scale));
             }
             if (layer.changesBias()) {
                 if (!weights.contains(name + ".bias")) {
                     throw new WeightException(description() + " changes the bias of '" + spelling + "', which has none in this model");
                 }
                 long[] shape = LoraWeights.unchanged(weights, name + ".bias").shape();
-                put(changes, name + ".bias", new LoraWeights.Use(layer.bias(shape), Optional.empty(), scale));
+                put(changes, name + ".bias", new LoraWeights.Use(description(), layer.bias(shape), Optional.empty(), scale));
             }
         });
-        return scale == 0 ? weights : LoraWeights.over(weights, changes);
+        if (scale == 0) {
+            return weights;
+        }
+        layers.values().forEach(LoraLayer::requireFinite);
+        return LoraWeights.over(weights, changes);
     }
 
     private void put(Map<String, LoraWeights.Use> changes, String name, LoraWeights.Use use) {

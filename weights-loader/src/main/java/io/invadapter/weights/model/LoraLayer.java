@@ -64,6 +64,13 @@ record LoraLayer(String file, String name, Map<String, WeightTensor> factors, Lo
         return factors.keySet().stream().anyMatch(factor -> !factor.equals("diff_b"));
     }
 
+    /** @throws WeightException when a factor is not finite; reads them all */
+    void requireFinite() {
+        factors.values().stream().filter(factor -> !factor.isFinite()).findFirst().ifPresent(factor -> {
+            throw WeightException.notFinite(file, factor);
+        });
+    }
+
     boolean changesBias() {
         return factors.containsKey("diff_b");
     }
@@ -98,6 +105,9 @@ record LoraLayer(String file, String name, Map<String, WeightTensor> factors, Lo
 
     /** @param shape as in {@link #weight} */
     Optional<Lengths> lengths(long[] shape) {
+        if (shape.length < 2 && (has("magnitude") || has("dora_scale"))) {
+            throw wrong("it has lengths of rows, and its weight " + Shapes.text(shape) + " is no matrix");
+        }
         if (has("magnitude")) {
             return Optional.of(new Lengths(true, sized("magnitude", shape[0])));
         }

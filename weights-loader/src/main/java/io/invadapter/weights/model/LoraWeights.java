@@ -2,6 +2,7 @@ package io.invadapter.weights.model;
 
 import io.invadapter.weights.DType;
 import io.invadapter.weights.ForwardingSource;
+import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import java.lang.foreign.MemorySegment;
@@ -17,9 +18,12 @@ import java.util.Optional;
  */
 final class LoraWeights extends ForwardingSource {
 
-    /** One LoRA in one tensor. @param scale the user's */
-    record Use(LoraLayer.Change change, Optional<LoraLayer.Lengths> lengths, double scale) {
+    /** One LoRA in one tensor. @param file of the LoRA, for messages @param scale the user's */
+    record Use(String file, LoraLayer.Change change, Optional<LoraLayer.Lengths> lengths, double scale) {
     }
+
+    /** Of float16. No network has weights near it, so what is larger is a mistake in other types too. */
+    private static final float LARGEST = 65504;
 
     private final Map<String, List<Use>> changes = new LinkedHashMap<>();
     private WeightTensor last;
@@ -54,10 +58,28 @@ final class LoraWeights extends ForwardingSource {
             WeightTensor tensor = target().tensor(name);
             float[] values = tensor.toFloats();
             int columns = (int) (tensor.elements() / tensor.shape()[0]);
-            uses.forEach(use -> apply(use, values, columns, tensor.shape()));
+            boolean usual = largest(values) <= LARGEST;
+            for (Use use : uses) {
+                apply(use, values, columns, tensor.shape());
+                float now = largest(values);
+                if (usual && !(now <= LARGEST)) {
+                    throw new WeightException(use.file + ": at the scale " + use.scale + " it makes values of up to " + now + " in '" + name
+                            + "', where " + (int) LARGEST + " is the most that float16 holds");
+                }
+            }
             last = WeightTensor.of(name, DType.F32, MemorySegment.ofArray(values), tensor.shape());
         }
         return last;
+    }
+
+    /** The largest magnitude; NaN where there is one. */
+    private static float largest(float[] values) {
+        int largest = 0;
+        for (float value : values) {
+            // Magnitudes are in the order of their bits, and NaN is behind them all.
+            largest = Math.max(largest, Float.floatToRawIntBits(value) & Integer.MAX_VALUE);
+        }
+        return Float.intBitsToFloat(largest);
     }
 
     private static void apply(Use use, float[] values, int columns, long[] shape) {

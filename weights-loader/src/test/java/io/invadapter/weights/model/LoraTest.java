@@ -15,6 +15,7 @@ import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -535,6 +536,37 @@ class LoraTest {
         }));
         assertEquals("lora.safetensors: tensor '" + layer + ".alpha' is I64 where floating-point numbers are expected (F16, BF16, F32 or F64)",
                 refusal(writer -> writer.add(layer + ".alpha", new long[] {1}, new long[] {4})));
+    }
+
+    @Test
+    void whatIsNotFiniteIsNamed() {
+        String layer = "lora_unet_mid_block_attentions_0_proj_in";
+        for (DType type : List.of(DType.F16, DType.BF16, DType.F32, DType.F64)) {
+            for (float value : new float[] {Float.NaN, Float.NEGATIVE_INFINITY}) {
+                float[] up = new float[12];
+                up[7] = value;
+                assertEquals("lora.safetensors: tensor '" + layer + ".lora_up.weight' holds values that are not finite (NaN or infinite)", refusal(writer ->
+                        writer.add(layer + ".lora_down.weight", new long[] {2, 6}, new float[12]).add(layer + ".lora_up.weight", type, new long[] {6, 2}, up)));
+            }
+        }
+    }
+
+    @Test
+    void whatFloat16DoesNotHoldIsBlamedOnTheLoraThatMakesIt() {
+        String layer = "mid_block.attentions.0.proj_in";
+        Path usual = write(writer -> plain(writer, "unet." + layer.replace('.', '_'), 6, 6));
+        Path file = folder.resolve("large.safetensors");
+        float[] ones = new float[12];
+        Arrays.fill(ones, 200);
+        String written = "lora_unet_" + layer.replace('.', '_');
+        new SafetensorsWriter().add(written + ".lora_down.weight", new long[] {2, 6}, ones).add(written + ".lora_up.weight", new long[] {6, 2}, ones).write(file);
+        try (Lora first = Lora.open(usual, notices::add); Lora second = Lora.open(file, notices::add)) {
+            assertTrue(second.over("unet", first.over("unet", unet, 1), 0.8).tensor(layer + ".weight").isFinite());
+            WeightSource tooLarge = second.over("unet", first.over("unet", unet, 1), 1);
+            String message = assertThrows(WeightException.class, () -> tooLarge.tensor(layer + ".weight")).getMessage();
+            assertTrue(message.matches(".*/large.safetensors: at the scale 1.0 it makes values of up to 8000[01].* in '" + layer + ".weight', "
+                    + "where 65504 is the most that float16 holds"), message);
+        }
     }
 
     @Test

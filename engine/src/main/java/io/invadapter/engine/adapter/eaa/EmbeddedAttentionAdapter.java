@@ -55,7 +55,7 @@ public final class EmbeddedAttentionAdapter implements Network {
     /**
      * @param source keys {@code <layer>.eaa.to_k.weight}, {@code .to_v.weight [D, D]}, {@code .aggregate.weight [L', L]}
      *               (cross attention only; absent: no aggregation)
-     * @throws WeightException when it is no adapter, or was made for another model
+     * @throws WeightException when it is no adapter, was made for another model, or is not finite
      */
     public static EmbeddedAttentionAdapter load(WeightSource source, UNet unet, Device device) {
         return Weights.load(source, device, w -> new EmbeddedAttentionAdapter(source, unet, w));
@@ -72,6 +72,9 @@ public final class EmbeddedAttentionAdapter implements Network {
             int end = name.indexOf(".eaa.");
             if (end >= 0) {
                 named.add(name.substring(0, end));
+                if (!source.tensor(name).isFinite()) {
+                    throw WeightException.notFinite(source.description(), source.tensor(name));
+                }
             }
         }
         if (named.isEmpty()) {
