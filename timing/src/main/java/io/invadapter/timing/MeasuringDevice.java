@@ -2,10 +2,12 @@ package io.invadapter.timing;
 
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.ForwardingDevice;
+import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -16,13 +18,10 @@ import java.util.stream.Stream;
  * Stands in front of a device and adds up calls, time, operations and bytes of each operator, by the device's own marks.
  * Operations are those of the matrix products: linear layers, convolutions and attention. Padding counts as if it were
  * multiplied, as is usual; norms, activations and sums are left out. Bytes are those of operands, weights and results, each
- * once. While it measures, nothing is recorded: every operator is called.
+ * once. While it measures, nothing is recorded: every operator is called. What it is in another precision adds to the same sums.
  */
 public final class MeasuringDevice extends ForwardingDevice {
-    private final Map<String, Total> totals = new TreeMap<>();
-    private final List<Timed> pending = new ArrayList<>();
-    private boolean measuring = true;
-    private int attendingRows;
+    private final Tally tally;
 
     /**
      * What one kind of operator took since the last {@link #reset}.
@@ -38,32 +37,47 @@ public final class MeasuringDevice extends ForwardingDevice {
     private record Timed(String name, Mark before, Mark after, double operations, double bytes) {
     }
 
+    /** What the device has in common in all its precisions. */
+    private static final class Tally {
+        private final Map<Precision, MeasuringDevice> devices = new EnumMap<>(Precision.class);
+        private final Map<String, Total> totals = new TreeMap<>();
+        private final List<Timed> pending = new ArrayList<>();
+        private boolean measuring = true;
+        private int attendingRows;
+    }
+
     /** Measures from the start. */
     public MeasuringDevice(Device target) {
+        this(target, new Tally());
+    }
+
+    private MeasuringDevice(Device target, Tally tally) {
         super(target);
+        this.tally = tally;
+        tally.devices.put(target.precision(), this);
     }
 
     /** Begins or stops measuring; where it does not, calls go straight through. */
     public void measure(boolean on) {
-        measuring = on;
+        tally.measuring = on;
     }
 
     /** How many rows of the batches to come have an identity of a strength other than 0: only those are counted as work. */
     public void attendingRows(int rows) {
-        attendingRows = rows;
+        tally.attendingRows = rows;
     }
 
     /** By the operator's name; waits for the device. */
     public Map<String, Total> totals() {
-        for (Timed timed : pending) {
+        for (Timed timed : tally.pending) {
             double seconds = timed.after.millisecondsSince(timed.before) / 1e3;
-            totals.merge(timed.name, new Total(1, seconds, timed.operations, timed.bytes),
+            tally.totals.merge(timed.name, new Total(1, seconds, timed.operations, timed.bytes),
                     (total, one) -> total.plus(one.seconds, one.operations, one.bytes));
             timed.before.close();
             timed.after.close();
         }
-        pending.clear();
-        return totals;
+        tally.pending.clear();
+        return tally.totals;
     }
 
     /** Operations of all operators since the last {@link #reset}. */
@@ -74,12 +88,18 @@ public final class MeasuringDevice extends ForwardingDevice {
     /** Forgets what was added up. */
     public void reset() {
         totals();
-        totals.clear();
+        tally.totals.clear();
+    }
+
+    @Override
+    public Device as(Precision precision) {
+        MeasuringDevice known = tally.devices.get(precision);
+        return known == null ? new MeasuringDevice(target().as(precision), tally) : known;
     }
 
     @Override
     public Recording record(Runnable work) {
-        return measuring ? unrecorded(work) : super.record(work);
+        return tally.measuring ? unrecorded(work) : super.record(work);
     }
 
     @Override
@@ -92,14 +112,14 @@ public final class MeasuringDevice extends ForwardingDevice {
 
     @Override
     protected <T> T compute(String operator, Supplier<T> work, Object... operands) {
-        if (!measuring) {
+        if (!tally.measuring) {
             return work.get();
         }
         Mark before = mark();
         T result = work.get();
         boolean several = sources(operands).size() > 1;
-        pending.add(new Timed(several ? operator + " over several sources" : operator, before, mark(), operations(result, operands),
-                bytes(operands) + bytes(result)));
+        tally.pending.add(new Timed(several ? operator + " over several sources" : operator, before, mark(),
+                operations(result, operands), bytes(operands) + bytes(result)));
         return result;
     }
 
@@ -136,7 +156,7 @@ public final class MeasuringDevice extends ForwardingDevice {
             case TokenMixer mixer -> 2.0 * y.elements() * mixer.inTokens();
             case Convolution convolution -> 2.0 * y.elements() * kernelElements(convolution);
             case Source first -> sources(operands).stream().mapToDouble(source -> 4.0 * y.elements() * source.keys().size(1)
-                    * (source.scales() == null ? 1 : (double) attendingRows / y.batch())).sum();
+                    * (source.scales() == null ? 1 : (double) tally.attendingRows / y.batch())).sum();
             case null, default -> 0;
         };
     }
