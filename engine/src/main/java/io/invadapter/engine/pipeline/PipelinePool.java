@@ -28,6 +28,10 @@ import java.util.function.Supplier;
  * batch (the same size, steps, identity layers and rows), as far as the device gains by it ({@link
  * Pipeline.Builder#picturesPerBatch}), and no other device is free for them; none waits for others to come.
  *
+ * <p>To lay other LoRAs over a model takes longer than many a picture. So of the devices that are free the one takes a request that has its
+ * LoRAs already, and a device goes on with clients whose next request asks for those that it has: a request whose turn it is is passed over
+ * for that 4 times at most.
+ *
  * <p>A result's future is cancelled by {@link CompletableFuture#cancel}, by the request's {@link io.invadapter.engine.request.Cancellation}, or by
  * completing it otherwise, as {@code orTimeout} does: a waiting request then leaves the queue at once, a running one stops
  * soon. Stages that depend on a future may take long and wait for other requests: no device waits for them.

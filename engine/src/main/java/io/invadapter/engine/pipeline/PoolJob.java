@@ -15,6 +15,8 @@ final class PoolJob extends CompletableFuture<GenerationResult> {
     private final PoolState state;
     private final String client;
     private final Order order;
+    /** Guarded by the lock of {@code state}. */
+    private int passes;
 
     PoolJob(PoolState state, String client, Order order) {
         this.state = state;
@@ -28,6 +30,15 @@ final class PoolJob extends CompletableFuture<GenerationResult> {
 
     Order order() {
         return order;
+    }
+
+    /** How often it was next and another, whose LoRAs were on the device already, was taken. */
+    int passes() {
+        return passes;
+    }
+
+    void passOver() {
+        passes++;
     }
 
     /** Those that it still needs. */

@@ -1,9 +1,12 @@
 package io.invadapter.engine.pipeline;
 
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.kernels.DeviceException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
@@ -20,7 +23,8 @@ final class PoolState {
     private final PoolQueue queue = new PoolQueue();
     private final List<PoolJob> running = new ArrayList<>();
     private final List<PoolWorker> inService = new ArrayList<>();
-    private int idle;
+    /** Workers that wait, with the LoRAs that their devices have. */
+    private final Map<PoolWorker, List<LoraUse>> idle = new HashMap<>();
     private boolean closed;
     private DeviceException lastFailure;
 
@@ -75,7 +79,7 @@ final class PoolState {
             throw new PoolRejectedException("too many requests: " + capacity + " are waiting already");
         }
         queue.add(job);
-        work.signal();
+        work.signalAll();
     }
 
     void withdraw(PoolJob job) {
@@ -124,19 +128,22 @@ final class PoolState {
     /**
      * Waits for requests.
      *
-     * @param mostPictures for which they are joined
+     * @param loras        that the worker's device has
+     * @param mostPictures for which requests are joined
      * @return empty when the pool is closed and none is left, which ends the worker's service
      */
-    List<PoolJob> take(PoolWorker worker, int mostPictures) {
+    List<PoolJob> take(PoolWorker worker, List<LoraUse> loras, int mostPictures) {
         lock.lock();
         try {
-            idle++;
-            while (queue.size() == 0 && !closed) {
+            idle.put(worker, loras);
+            while (!closed && !isNextFor(loras)) {
                 work.awaitUninterruptibly();
             }
-            idle--;
+            idle.remove(worker);
             // What another device could begin at once is not worth a larger batch here.
-            List<PoolJob> batch = queue.take(mostPictures, Math.max(1, queue.size() - idle));
+            List<PoolJob> batch = queue.take(loras, mostPictures, Math.max(1, queue.size() - idle.size()));
+            // What was left to this device is now anybody's.
+            work.signalAll();
             running.addAll(batch);
             if (batch.isEmpty()) {
                 inService.remove(worker);
@@ -146,6 +153,12 @@ final class PoolState {
         } finally {
             lock.unlock();
         }
+    }
+
+    /** Whether there is a request for a device that has these LoRAs, and not rather for another that waits and has those asked for. */
+    private boolean isNextFor(List<LoraUse> loras) {
+        PoolJob next = queue.next(loras);
+        return next != null && (next.kind().loras().equals(loras) || !idle.containsValue(next.kind().loras()));
     }
 
     /**
@@ -160,7 +173,7 @@ final class PoolState {
             for (PoolJob job : batch) {
                 if (job.isOpen()) {
                     queue.addFirst(job);
-                    work.signal();
+                    work.signalAll();
                 } else {
                     over.add(job);
                 }

@@ -1,5 +1,6 @@
 package io.invadapter.engine.pipeline;
 
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.time.Duration;
@@ -16,6 +17,8 @@ final class PoolWorker {
     private final Duration firstPause;
     private final Thread thread;
     private volatile PoolEngine engine;
+    /** What the last requests asked for, beside those of the pipeline. */
+    private List<LoraUse> loras = List.of();
     private Duration pause;
 
     /**
@@ -67,7 +70,11 @@ final class PoolWorker {
     }
 
     private List<PoolJob> take() {
-        return state.take(this, Math.min(picturesPerBatch, engine.picturesPerBatch()));
+        List<PoolJob> batch = state.take(this, loras, Math.min(picturesPerBatch, engine.picturesPerBatch()));
+        if (!batch.isEmpty()) {
+            loras = batch.getFirst().kind().loras();
+        }
+        return batch;
     }
 
     /** Whether the device still works. */
@@ -137,6 +144,7 @@ final class PoolWorker {
             pause = pause.multipliedBy(2).compareTo(LONGEST_PAUSE) < 0 ? pause.multipliedBy(2) : LONGEST_PAUSE;
             try {
                 engine = opener.get();
+                loras = List.of();
             } catch (RuntimeException | Error e) {
                 Log.warning("the device " + engine.name() + " cannot be opened and is tried again in " + pause.toSeconds() + " s: "
                         + e.getMessage());

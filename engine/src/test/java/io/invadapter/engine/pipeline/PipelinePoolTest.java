@@ -15,9 +15,11 @@ import io.invadapter.engine.request.Cancellation;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.awt.image.BufferedImage;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -64,6 +66,9 @@ class PipelinePoolTest {
 
     private static final Latents LATENTS = new Latents(new float[1], 1, 1, 1, 1);
     private static final BufferedImage IMAGE = new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB);
+
+    private static final List<LoraUse> STYLE = List.of(LoraUse.of(Path.of("style.safetensors"), 0.5));
+    private static final List<LoraUse> WORDS = List.of(LoraUse.of(Path.of("words.safetensors"), 1));
 
     private static final class FakeEngine implements PoolEngine {
         private final String name;
@@ -269,9 +274,82 @@ class PipelinePoolTest {
             GenerationRequest request = request(prompt).build();
             queue.add(new PoolJob(new PoolState(3), "client", first.order(request)));
         }
-        assertEquals(2, queue.take(8, 2).size());
-        assertEquals(1, queue.take(8, 2).size());
-        assertEquals(0, queue.take(8, 2).size());
+        assertEquals(2, queue.take(List.of(), 8, 2).size());
+        assertEquals(1, queue.take(List.of(), 8, 2).size());
+        assertEquals(0, queue.take(List.of(), 8, 2).size());
+    }
+
+    @Test
+    void aDeviceGoesOnWithTheLorasThatItHasAndNobodyIsPassedOverForLong() throws Exception {
+        try (PipelinePool pool = one(20, 1)) {
+            pool.submit("a", request("a 0").loras(STYLE).build());
+            Begun running = next();
+            for (int i = 1; i <= 2; i++) {
+                pool.submit("b", request("b " + i).build());
+                pool.submit("c", request("c " + i).loras(WORDS).build());
+            }
+            for (int i = 1; i <= 6; i++) {
+                pool.submit("a", request("a " + i).loras(STYLE).build());
+            }
+            List<String> order = new ArrayList<>();
+            while (pool.waiting() > 0) {
+                running.finish();
+                running = next();
+                order.addAll(running.prompts());
+            }
+            running.finish();
+            assertEquals(List.of("a 1", "a 2", "a 3", "a 4", "b 1", "c 1", "c 2", "a 5", "a 6", "b 2"), order);
+        }
+    }
+
+    @Test
+    void theFreeDeviceThatHasItsLorasTakesARequest() throws Exception {
+        try (PipelinePool pool = pool(10, 1, first, second)) {
+            CompletableFuture<GenerationResult> styled = pool.submit(request("style").loras(STYLE).build());
+            Begun style = next();
+            CompletableFuture<GenerationResult> worded = pool.submit(request("words").loras(WORDS).build());
+            Begun words = next();
+            assertTrue(style.engine != words.engine);
+            for (int i = 0; i < 20; i++) {
+                style.finish();
+                words.finish();
+                styled.join();
+                worded.join();
+                awaitIdle();
+                if (i % 2 == 0) {
+                    worded = pool.submit(request("words").loras(WORDS).build());
+                    words = assertOn(words.engine);
+                    styled = pool.submit(request("style").loras(STYLE).build());
+                    style = assertOn(style.engine);
+                } else {
+                    styled = pool.submit(request("style").loras(STYLE).build());
+                    style = assertOn(style.engine);
+                    worded = pool.submit(request("another").build());
+                    words = assertOn(words.engine);
+                    words.finish();
+                    worded.join();
+                    worded = pool.submit(request("words").loras(WORDS).build());
+                    words = assertOn(words.engine);
+                }
+            }
+            style.finish();
+            words.finish();
+        }
+    }
+
+    private Begun assertOn(FakeEngine engine) throws InterruptedException {
+        Begun batch = next();
+        assertSame(engine, batch.engine, batch.prompts().toString());
+        return batch;
+    }
+
+    /** Once the results are there, until the devices' threads wait for more, or for the lock that others get after them. */
+    private static void awaitIdle() {
+        while (Thread.getAllStackTraces().entrySet().stream().filter(thread -> thread.getKey().getName().startsWith("invadapter pool cuda:"))
+                .anyMatch(thread -> Stream.of(thread.getValue()).noneMatch(frame -> frame.getClassName().equals(PoolState.class.getName())
+                        && frame.getMethodName().equals("take")) || thread.getKey().getState() != Thread.State.WAITING)) {
+            Thread.yield();
+        }
     }
 
     @Test
