@@ -304,43 +304,29 @@ class PipelinePoolTest {
 
     @Test
     void theFreeDeviceThatHasItsLorasTakesARequest() throws Exception {
+        List<FakeEngine> expected = new ArrayList<>();
+        List<FakeEngine> found = new ArrayList<>();
         try (PipelinePool pool = pool(10, 1, first, second)) {
             CompletableFuture<GenerationResult> styled = pool.submit(request("style").loras(STYLE).build());
             Begun style = next();
             CompletableFuture<GenerationResult> worded = pool.submit(request("words").loras(WORDS).build());
             Begun words = next();
-            assertTrue(style.engine != words.engine);
-            for (int i = 0; i < 20; i++) {
-                style.finish();
-                words.finish();
-                styled.join();
-                worded.join();
-                awaitIdle();
-                if (i % 2 == 0) {
-                    worded = pool.submit(request("words").loras(WORDS).build());
-                    words = assertOn(words.engine);
-                    styled = pool.submit(request("style").loras(STYLE).build());
-                    style = assertOn(style.engine);
-                } else {
-                    styled = pool.submit(request("style").loras(STYLE).build());
-                    style = assertOn(style.engine);
-                    worded = pool.submit(request("another").build());
-                    words = assertOn(words.engine);
-                    words.finish();
-                    worded.join();
-                    worded = pool.submit(request("words").loras(WORDS).build());
-                    words = assertOn(words.engine);
-                }
-            }
             style.finish();
             words.finish();
+            styled.join();
+            worded.join();
+            for (int i = 0; i < 20; i++) {
+                awaitIdle();
+                boolean isStyle = i % 3 == 0;
+                CompletableFuture<GenerationResult> result = pool.submit(request("another").loras(isStyle ? STYLE : WORDS).build());
+                Begun batch = next();
+                expected.add(isStyle ? style.engine : words.engine);
+                found.add(batch.engine);
+                batch.finish();
+                result.join();
+            }
         }
-    }
-
-    private Begun assertOn(FakeEngine engine) throws InterruptedException {
-        Begun batch = next();
-        assertSame(engine, batch.engine, batch.prompts().toString());
-        return batch;
+        assertEquals(expected, found);
     }
 
     /** Once the results are there, until the devices' threads wait for more, or for the lock that others get after them. */
