@@ -15,6 +15,7 @@ module io.invadapter.engine {
     exports io.invadapter.engine.request;
 
     // The networks and loops themselves, for those who compare and measure them.
+    exports io.invadapter.engine.adapter to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.adapter.eaa to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.model to io.invadapter.verification, io.invadapter.timing;
     exports io.invadapter.engine.nn to io.invadapter.verification, io.invadapter.timing;

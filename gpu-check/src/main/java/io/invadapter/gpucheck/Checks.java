@@ -1,12 +1,14 @@
 package io.invadapter.gpucheck;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
@@ -105,10 +107,16 @@ final class Checks {
             return SeededNoise.latents(seed, model.vae().latentChannels(), size, size);
         }
 
-        private Latents generate(Diffusion diffusion, Diffusion.People people) {
-            return diffusion.generate(noise(1), List.of(guidance), diffusion.ddim(STEPS), FreshNoise.NONE, people == null ? null
-                    : new Diffusion.IdentityControl(adapter, people, new int[] {0}, new double[] {0.6}, IdentityLayers.BOTH,
-                            IdentityRows.PROMPT), QUIET).latents();
+        /** On its way beside the picture. */
+        private Sampling face(Diffusion diffusion) {
+            return diffusion.beside(noise(2), List.of(caption), diffusion.ddim(STEPS), QUIET);
+        }
+
+        /** @param people {@code null} for nobody */
+        private Latents generate(Diffusion diffusion, People people) {
+            Sampling plain = new Sampling(noise(1), List.of(guidance), diffusion.ddim(STEPS));
+            return diffusion.generate(people == null ? plain : plain.withInfluences(new IdentityInfluence(adapter, people, new int[] {0},
+                    new double[] {0.6}, IdentityLayers.BOTH, IdentityRows.PROMPT)), QUIET);
         }
     }
 
@@ -121,7 +129,7 @@ final class Checks {
             StableDiffusion called = new StableDiffusion(new MeasuringDevice(opened), m.tokenizer(), m.textEncoder(), m.unet(),
                     m.vae(), m.schedule(), m.sampler());
             try (Diffusion recording = m.diffusion(); Diffusion calling = called.diffusion()) {
-                Diffusion.People people = new Diffusion.Inverted(subject.noise(2), List.of(subject.caption), null);
+                People people = new People.Inverted(subject.face(recording), null);
                 boolean plain = Arrays.equals(subject.generate(recording, null).values(), subject.generate(calling, null).values());
                 boolean identity = Arrays.equals(subject.generate(recording, people).values(),
                         subject.generate(calling, people).values());
@@ -137,12 +145,12 @@ final class Checks {
             Subject subject = Subject.load(folder, opened);
             List<Tensor> kept = new ArrayList<>();
             try (Diffusion diffusion = subject.model.diffusion()) {
-                Latents computed = subject.generate(diffusion, new Diffusion.Inverted(subject.noise(2), List.of(subject.caption),
+                Latents computed = subject.generate(diffusion, new People.Inverted(subject.face(diffusion),
                         (step, features) -> {
                             kept.add(opened.keep(opened.allocate(precision.type(), features.elements())));
                             features.copyTo(kept.get(step), 0);
                         }));
-                Latents stored = subject.generate(diffusion, new Diffusion.Stored(1,
+                Latents stored = subject.generate(diffusion, new People.Stored(1,
                         (step, features) -> features.copyFrom(kept.get(step), 0)));
                 double plain = distance(subject.generate(diffusion, null), computed);
                 double error = distance(stored, computed);

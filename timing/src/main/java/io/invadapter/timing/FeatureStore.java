@@ -1,7 +1,7 @@
 package io.invadapter.timing;
 
 import io.invadapter.engine.adapter.eaa.IdentityFeatures;
-import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Tensor;
 import java.util.HashMap;
@@ -21,11 +21,11 @@ final class FeatureStore implements AutoCloseable {
         return steps.isEmpty();
     }
 
-    Diffusion.Keeper writer() {
+    People.Keeper writer() {
         return (step, features) -> features.copyTo(steps.computeIfAbsent(step, s -> allocate(features)), 0);
     }
 
-    Diffusion.Keeper reader() {
+    People.Keeper reader() {
         return (step, features) -> features.copyFrom(steps.get(step), 0);
     }
 

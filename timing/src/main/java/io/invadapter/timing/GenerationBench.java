@@ -1,12 +1,15 @@
 package io.invadapter.timing;
 
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.timing.BenchReport.Kind;
@@ -243,16 +246,19 @@ public final class GenerationBench implements AutoCloseable {
                 start.add(SeededNoise.latents(i, model.vae().latentChannels(), size, size));
                 guidance.add(new Diffusion.Guidance(prompt, negative, GUIDANCE));
             }
-            Diffusion.People people = switch (kind) {
-                case PLAIN -> null;
-                case FIRST -> new Diffusion.Inverted(noise, List.of(caption), store.writer());
-                case NEXT -> new Diffusion.Stored(1, store.reader());
-            };
+            Walk walk = diffusion.ddim(steps);
+            Sampling plain = new Sampling(Latents.stack(start), guidance, walk);
+            clean = diffusion.generate(switch (kind) {
+                case PLAIN -> plain;
+                case FIRST -> plain.withInfluences(of(new People.Inverted(diffusion.beside(noise, List.of(caption), walk, listener), store.writer())));
+                case NEXT -> plain.withInfluences(of(new People.Stored(1, store.reader())));
+            }, listener);
+        }
+
+        private IdentityInfluence of(People people) {
             double[] scales = new double[batch];
             Arrays.fill(scales, SCALE);
-            clean = diffusion.generate(Latents.stack(start), guidance, diffusion.ddim(steps), FreshNoise.NONE, people == null ? null
-                    : new Diffusion.IdentityControl(synthetic.adapter(), people, new int[batch], scales, IdentityLayers.BOTH,
-                            IdentityRows.PROMPT), listener).latents();
+            return new IdentityInfluence(synthetic.adapter(), people, new int[batch], scales, IdentityLayers.BOTH, IdentityRows.PROMPT);
         }
 
         private void decode() {

@@ -3,7 +3,7 @@ package io.invadapter.verification;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.unet.AttentionHook;
 import java.util.List;
 
@@ -34,8 +34,8 @@ record CaseModel(StableDiffusion networks) {
      */
     float[] ddim(Latents noise, float[][] contexts, double guidance, int steps) {
         try (Diffusion diffusion = networks.diffusion()) {
-            return diffusion.generate(noise, List.of(new Diffusion.Guidance(contexts[1], contexts[0], guidance)), diffusion.ddim(steps),
-                    FreshNoise.NONE, null, QUIET).latents().values();
+            return diffusion.generate(new Sampling(noise, List.of(new Diffusion.Guidance(contexts[1], contexts[0], guidance)),
+                    diffusion.ddim(steps)), QUIET).values();
         }
     }
 }

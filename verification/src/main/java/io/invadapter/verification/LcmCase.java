@@ -7,6 +7,7 @@ import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.Sampler;
 import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.GuidanceEmbedding;
@@ -97,8 +98,8 @@ final class LcmCase implements GoldenCase {
         JsonValue guidance = folder.parameters().get("guidance");
         List<Latents> latents = new ArrayList<>(List.of(start));
         try (Diffusion diffusion = new Diffusion(device, unet, vae, schedule)) {
-            diffusion.generate(start, List.of(new Diffusion.Guidance(context[0], context[0], guidance.asDouble())), walk,
-                    given(draws, walk.steps().size() - 1, start), null, (done, all, x) -> latents.add(x.get()));
+            diffusion.generate(new Sampling(start, List.of(new Diffusion.Guidance(context[0], context[0], guidance.asDouble())), walk)
+                    .withNoise(given(draws, walk.steps().size() - 1, start)), (done, all, x) -> latents.add(x.get()));
         }
         List<Latents> predictions = new ArrayList<>();
         for (int i = 0; i < walk.steps().size(); i++) {

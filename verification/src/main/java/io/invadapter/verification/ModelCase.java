@@ -1,12 +1,13 @@
 package io.invadapter.verification;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.vae.Vae;
@@ -105,27 +106,28 @@ final class ModelCase extends PlainCase {
         input("id.z0");
         input("gen.zT");
         Latents start = latents("gen.zT");
-        List<Diffusion.Guidance> guidance = List.of(guidance(negative, prompt));
         Walk walk = diffusion.ddim(steps());
-        outputs.put("gen.plain", diffusion.generate(start, guidance, walk, FreshNoise.NONE, null, CaseModel.QUIET).latents().values());
+        Sampling plain = new Sampling(start, List.of(guidance(negative, prompt)), walk);
+        outputs.put("gen.plain", diffusion.generate(plain, CaseModel.QUIET).values());
         List<Latents> trajectory = diffusion.invert(latents("id.z0"), List.of(caption), walk, CaseModel.QUIET);
         outputs.put("invert.trajectory", Latents.stack(trajectory).values());
         Latents noise = trajectory.getLast();
         outputs.put("invert.reconstruction", diffusion.denoise(noise, List.of(caption), walk, CaseModel.QUIET).values());
 
         List<Latents> kept = new ArrayList<>();
-        Diffusion.Result result = diffusion.generate(start, guidance, walk, FreshNoise.NONE,
-                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), (done, all, x) -> kept.add(x.get()));
-        outputs.put("customize.final", result.latents().values());
-        outputs.put("customize.identity_final", result.identity().values());
+        Sampling face = diffusion.beside(noise, List.of(caption), walk, CaseModel.QUIET);
+        IdentityInfluence identity = identity(adapter, face, IdentityLayers.BOTH, IdentityRows.BOTH);
+        Latents customised = diffusion.generate(plain.withInfluences(identity), (done, all, x) -> kept.add(x.get()));
+        outputs.put("customize.final", customised.values());
+        outputs.put("customize.identity_final", identity.faces().values());
         outputs.put("customize.trajectory", Latents.stack(kept).values());
-        outputs.put("customize.image", model.vae().decode(result.latents().times(1 / model.vae().scalingFactor())));
-        outputs.put("customize.final_conditional_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
-                identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.PROMPT), CaseModel.QUIET).latents().values());
-        outputs.put("customize.final_self_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
-                identity(adapter, noise, caption, IdentityLayers.SELF_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
-        outputs.put("customize.final_cross_only", diffusion.generate(start, guidance, walk, FreshNoise.NONE,
-                identity(adapter, noise, caption, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
+        outputs.put("customize.image", model.vae().decode(customised.times(1 / model.vae().scalingFactor())));
+        outputs.put("customize.final_conditional_only", diffusion.generate(plain.withInfluences(
+                identity(adapter, face, IdentityLayers.BOTH, IdentityRows.PROMPT)), CaseModel.QUIET).values());
+        outputs.put("customize.final_self_only", diffusion.generate(plain.withInfluences(
+                identity(adapter, face, IdentityLayers.SELF_ONLY, IdentityRows.BOTH)), CaseModel.QUIET).values());
+        outputs.put("customize.final_cross_only", diffusion.generate(plain.withInfluences(
+                identity(adapter, face, IdentityLayers.CROSS_ONLY, IdentityRows.BOTH)), CaseModel.QUIET).values());
     }
 
     /** Inputs get a row too: it says that they were read, and a dump repeats them. */

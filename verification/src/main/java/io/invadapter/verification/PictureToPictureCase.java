@@ -9,6 +9,7 @@ import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Original;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.vae.PictureLatents;
 import io.invadapter.verification.Verification.Part;
@@ -102,9 +103,8 @@ final class PictureToPictureCase implements GoldenCase {
         Original original = new Original(picture, repainted, strength.asDouble(), model.unet(), model.vae());
         double guidance = folder.parameters().get("guidance").asDouble();
         try (Diffusion diffusion = model.diffusion()) {
-            results.put("loop." + name + "." + strength, diffusion.generate(original.start(noise, walk), original.inpainting(noise),
-                    List.of(new Diffusion.Guidance(context[1], context[0], guidance)), walk, FreshNoise.NONE, null, CaseModel.QUIET)
-                    .latents().values());
+            results.put("loop." + name + "." + strength, diffusion.generate(new Sampling(original.start(noise, walk), original.inpainting(noise),
+                    List.of(new Diffusion.Guidance(context[1], context[0], guidance)), walk, FreshNoise.NONE, List.of()), CaseModel.QUIET).values());
         }
     }
 }

@@ -2,11 +2,13 @@ package io.invadapter.verification;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.adapter.eaa.IdentityFeatures;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
@@ -83,8 +85,8 @@ abstract sealed class PlainCase implements GoldenCase permits ModelCase, Synthet
         }
     }
 
-    Diffusion.IdentityControl identity(EmbeddedAttentionAdapter adapter, Latents noise, float[] caption, IdentityLayers layers,
-            IdentityRows rows) {
-        return Diffusion.IdentityControl.of(adapter, noise, caption, scale(), layers, rows);
+    /** @param face on its way beside the picture */
+    IdentityInfluence identity(EmbeddedAttentionAdapter adapter, Sampling face, IdentityLayers layers, IdentityRows rows) {
+        return IdentityInfluence.of(adapter, face, scale(), layers, rows);
     }
 }

@@ -1,13 +1,14 @@
 package io.invadapter.verification;
 
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.vae.Vae;
@@ -130,16 +131,16 @@ final class StableDiffusion2Case implements GoldenCase {
         try (Diffusion diffusion = networks.diffusion();
                 Diffusion zero = new Diffusion(folder.device(), networks.unet(), networks.vae(), zeroSnr)) {
             Walk walk = diffusion.ddim(steps);
-            results.put("loop.ddim", diffusion.generate(start, guidance, walk, FreshNoise.NONE, null, CaseModel.QUIET).latents().values());
-            results.put("loop.zero_snr", zero.generate(start, guidance, zero.ddim(integer("zero_snr_steps")), FreshNoise.NONE, null,
-                    CaseModel.QUIET).latents().values());
+            Sampling plain = new Sampling(start, guidance, walk);
+            results.put("loop.ddim", diffusion.generate(plain, CaseModel.QUIET).values());
+            results.put("loop.zero_snr", zero.generate(new Sampling(start, guidance, zero.ddim(integer("zero_snr_steps"))),
+                    CaseModel.QUIET).values());
             Latents noise = diffusion.invertToNoise(latents("in.id_z0"), List.of(texts[2]), walk, CaseModel.QUIET);
             results.put("loop.invert", noise.values());
-            Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, texts[2],
+            IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(noise, List.of(texts[2]), walk, CaseModel.QUIET),
                     inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT);
-            Diffusion.Result customised = diffusion.generate(start, guidance, walk, FreshNoise.NONE, identity, CaseModel.QUIET);
-            results.put("loop.customize", customised.latents().values());
-            results.put("loop.identity", customised.identity().values());
+            results.put("loop.customize", diffusion.generate(plain.withInfluences(identity), CaseModel.QUIET).values());
+            results.put("loop.identity", identity.faces().values());
         }
     }
 

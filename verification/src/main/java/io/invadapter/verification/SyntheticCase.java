@@ -6,7 +6,7 @@ import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.vae.Vae;
@@ -63,8 +63,9 @@ final class SyntheticCase extends PlainCase {
                 Latents noise = diffusion.invertToNoise(clean, List.of(caption), walk, CaseModel.QUIET);
                 outputs.put("invert.last", noise.values());
                 firstStep(model, adapter, noise, caption, start, negative, prompt);
-                outputs.put("customize.final", diffusion.generate(start, List.of(guidance(negative, prompt)), walk, FreshNoise.NONE,
-                        identity(adapter, noise, caption, IdentityLayers.BOTH, IdentityRows.BOTH), CaseModel.QUIET).latents().values());
+                outputs.put("customize.final", diffusion.generate(new Sampling(start, List.of(guidance(negative, prompt)), walk)
+                        .withInfluences(identity(adapter, diffusion.beside(noise, List.of(caption), walk, CaseModel.QUIET), IdentityLayers.BOTH,
+                                IdentityRows.BOTH)), CaseModel.QUIET).values());
             }
         }
     }

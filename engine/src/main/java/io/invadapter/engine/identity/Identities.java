@@ -1,6 +1,8 @@
 package io.invadapter.engine.identity;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.nn.Part;
@@ -8,8 +10,7 @@ import io.invadapter.engine.picture.FacePicture;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
-import io.invadapter.engine.sampling.Inpainting;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
@@ -21,6 +22,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /** Pictures of people: where their keys and values come from, and what is kept of them for the next ones. */
@@ -28,6 +30,16 @@ public final class Identities implements AutoCloseable {
 
     /** A face with what decides how its keys and values come out. */
     public record Person(String key, BufferedImage face, float[] caption) {
+    }
+
+    /**
+     * Pictures of people.
+     *
+     * @param pictures without anybody
+     * @param faces    of each picture, {@code null} for one of nobody
+     * @param scales   lambda of each picture
+     */
+    public record Portraits(Sampling pictures, List<Person> faces, double[] scales, IdentityLayers layers, IdentityRows rows) {
     }
 
     private final StableDiffusion model;
@@ -88,28 +100,24 @@ public final class Identities implements AutoCloseable {
     /**
      * Clean latents.
      *
-     * @param start  as {@link Diffusion#generate} takes it, with {@code inpainting} or {@code null}
-     * @param walk   from there to them, with {@code fresh} on the way
-     * @param faces  of each picture, {@code null} for one of nobody
-     * @param scales lambda of each picture
      * @throws java.util.concurrent.CancellationException when nobody waits for any of the pictures
      */
-    public Latents sample(Latents start, Inpainting inpainting, List<Diffusion.Guidance> guidance, List<Person> faces, double[] scales, Walk walk, FreshNoise fresh,
-            IdentityLayers layers, IdentityRows rows, Diffusion.StepListener inverting, Diffusion.StepListener generating) {
+    public Latents sample(Portraits portraits, Diffusion.StepListener inverting, Diffusion.StepListener generating) {
         Map<String, Person> byKey = new LinkedHashMap<>();
-        faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
+        portraits.faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
         if (byKey.isEmpty()) {
-            return diffusion.generate(start, inpainting, guidance, walk, fresh, null, generating).latents();
+            return diffusion.generate(portraits.pictures, generating);
         }
         List<Person> people = List.copyOf(byKey.values());
         List<String> keys = List.copyOf(byKey.keySet());
-        int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Sampling sampling = source -> diffusion.generate(start, inpainting, guidance, walk, fresh, new Diffusion.IdentityControl(adapter.use(), source,
-                ofPictures, scales, layers, rows), generating).latents();
+        int[] ofPictures = portraits.faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
+        Function<People, Latents> making = source -> diffusion.generate(portraits.pictures.withInfluences(new IdentityInfluence(adapter.use(), source,
+                ofPictures, portraits.scales, portraits.layers, portraits.rows)), generating);
+        Walk walk = portraits.pictures.walk();
         cache.beginBatch();
         if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {
             try {
-                return sampling.with(new Diffusion.Stored(people.size(), (step, features) -> {
+                return making.apply(new People.Stored(people.size(), (step, features) -> {
                     for (int i = 0; i < people.size(); i++) {
                         cache.load(keys.get(i), step, features, i);
                     }
@@ -118,34 +126,30 @@ public final class Identities implements AutoCloseable {
                 cache.beginBatch();
             }
         }
-        return computed(sampling, people, walk, inverting);
-    }
-
-    /** The steps, with people from one source or another. */
-    private interface Sampling {
-        Latents with(Diffusion.People people);
+        return computed(making, people, walk, inverting);
     }
 
     /** Inverts the faces and takes them through the steps beside the pictures, keeping their keys and values for later. */
-    private Latents computed(Sampling sampling, List<Person> people, Walk walk, Diffusion.StepListener inverting) {
-        List<Latents> faces = new ArrayList<>();
-        people.forEach(person -> faces.add(Wanted.get(model.device(), () -> inverting.wants(0),
+    private Latents computed(Function<People, Latents> making, List<Person> people, Walk walk, Diffusion.StepListener inverting) {
+        List<Latents> clean = new ArrayList<>();
+        people.forEach(person -> clean.add(Wanted.get(model.device(), () -> inverting.wants(0),
                 () -> PictureLatents.encode(person.face, model.pictures().use()))));
         List<float[]> captions = people.stream().map(Person::caption).toList();
-        Latents inverted = diffusion.invertToNoise(Latents.stack(faces), captions, walk, inverting);
+        Latents noise = diffusion.invertToNoise(Latents.stack(clean), captions, walk, inverting);
+        Sampling faces = diffusion.beside(noise, captions, walk, inverting);
         if (!canKeep(walk)) {
             cache.tellOfRefusal(walk.steps().size(), elements());
-            return sampling.with(new Diffusion.Inverted(inverted, captions, null));
+            return making.apply(new People.Inverted(faces, null));
         }
         List<IdentityCache.Writer> writers = people.stream().map(person -> cache.begin(person.key, walk.steps().size(), elements())).toList();
         try {
-            Latents clean = sampling.with(new Diffusion.Inverted(inverted, captions, (step, features) -> {
+            Latents made = making.apply(new People.Inverted(faces, (step, features) -> {
                 for (int i = 0; i < writers.size(); i++) {
                     writers.get(i).store(step, features, i);
                 }
             }));
             writers.forEach(IdentityCache.Writer::finish);
-            return clean;
+            return made;
         } catch (RuntimeException | Error e) {
             writers.forEach(IdentityCache.Writer::abandon);
             throw e;

@@ -1,6 +1,7 @@
 package io.invadapter.engine.making;
 
 import io.invadapter.engine.identity.Identities.Person;
+import io.invadapter.engine.identity.Identities.Portraits;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.picture.Mask;
@@ -15,6 +16,7 @@ import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Inpainting;
 import io.invadapter.engine.sampling.Original;
 import io.invadapter.engine.sampling.Sampler;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.sampling.Wanted;
@@ -97,7 +99,7 @@ public final class Batch {
         }
 
         boolean isGuided() {
-            return order.request().guidanceScale() > 1;
+            return Diffusion.Guidance.isGuided(order.request().guidanceScale());
         }
     }
 
@@ -166,7 +168,7 @@ public final class Batch {
     /** Finds out before all else what the first step, or the decoder after the last, would: that a picture of this size is too large. */
     private void checkRoom(GenerationRequest request) {
         String picture = "a picture of " + kind.width() + "x" + kind.height();
-        workshop.requireRoom(picture, stepBytes(1, request.guidanceScale() > 1), workshop.steps(request.identityScale() != 0));
+        workshop.requireRoom(picture, stepBytes(1, Diffusion.Guidance.isGuided(request.guidanceScale())), workshop.steps(request.identityScale() != 0));
         workshop.requireRoom(picture, decodingBytes(), List.of(model.pictures()));
     }
 
@@ -190,7 +192,7 @@ public final class Batch {
                 Prompt negative = read("negative prompt", request.negativePrompt(), request.promptSyntax(), order);
                 int chunks = Math.max(prompt.chunks().size(), negative.chunks().size());
                 Diffusion.Guidance guidance = new Diffusion.Guidance(encode(prompt.padded(chunks, model.tokenizer()), request.clipSkip()),
-                        encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), Math.max(1, request.guidanceScale()),
+                        encode(negative.padded(chunks, model.tokenizer()), request.clipSkip()), request.guidanceScale(),
                         request.guidanceRescale());
                 Person person = request.identityScale() == 0 ? null : person(order);
                 Original original = request.init() == null ? null : original(request.init());
@@ -344,11 +346,12 @@ public final class Batch {
         Latents start = Latents.stack(pictures.stream().map(this::start).toList());
         Inpainting inpainting = kind.masked ? Inpainting.stack(pictures.stream()
                 .map(picture -> prepared(picture).original.inpainting(noise(picture))).toList()) : null;
-        List<Diffusion.Guidance> guidance = pictures.stream().map(picture -> prepared(picture).guidance).toList();
+        Sampling sampling = new Sampling(start, inpainting, pictures.stream().map(picture -> prepared(picture).guidance).toList(), walk,
+                fresh(pictures), List.of());
         List<Person> faces = pictures.stream().map(picture -> prepared(picture).person).toList();
         double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
-        return workshop.identities().sample(start, inpainting, guidance, faces, scales, walk, fresh(pictures), kind.layers, kind.rows,
-                inverting(pictures), generating(pictures));
+        return workshop.identities().sample(new Portraits(sampling, faces, scales, kind.layers, kind.rows), inverting(pictures),
+                generating(pictures));
     }
 
     private void fitPreview(BooleanSupplier wanted) {

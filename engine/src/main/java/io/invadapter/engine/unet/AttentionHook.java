@@ -17,7 +17,7 @@ public interface AttentionHook {
      *
      * @param site  the layer
      * @param input {@code [B, L, D]}; gone after the layer
-     * @param into  holds the layer's own keys and values; what is added lives in the current scope
+     * @param into  holds the layer's own keys and values, then what hooks before this one added; what is added lives in the current scope
      */
     void attend(Site site, Tensor input, List<Source> into);
 }

@@ -62,20 +62,20 @@ final class SpatialTransformer {
         }
     }
 
-    /** Makes keys and values of the texts {@code context [B, S, contextChannels]}. */
-    void project(Tensor context, TextFeatures text) {
+    /** Makes keys and values of the texts. */
+    void project(TextFeatures text) {
         for (Block block : blocks) {
-            device.linearInto(context, block.crossKeyValue, text.keyValue(block.cross));
+            device.linearInto(text.contexts(), block.crossKeyValue, text.keyValue(block.cross));
         }
     }
 
-    /** @param x {@code [B, H, W, C]} */
-    Tensor forward(Tensor x, TextFeatures text, AttentionHook hook) {
+    /** @param x {@code [B, H, W, C]}; @param input of the pass */
+    Tensor forward(Tensor x, UNetInput input) {
         try (Scope scope = device.scope()) {
             Tensor h = device.groupNorm(x, norm, groups, GROUP_NORM_EPSILON, false).tokens();
             h = device.linear(h, projectionIn, Activation.NONE, null);
             for (Block block : blocks) {
-                h = block.forward(h, text, hook);
+                h = block.forward(h, input);
             }
             return scope.keep(device.linear(h, projectionOut, Activation.NONE, x.tokens())).map(x.size(1), x.size(2));
         }
@@ -120,40 +120,40 @@ final class SpatialTransformer {
             this.feedForwardOut = w.linear("ff.net.2", inner, channels);
         }
 
-        Tensor forward(Tensor x, TextFeatures text, AttentionHook hook) {
+        Tensor forward(Tensor x, UNetInput input) {
             try (Scope scope = device.scope()) {
-                Tensor h = selfAttention(x, hook);
-                h = crossAttention(h, text, hook);
+                Tensor h = selfAttention(x, input);
+                h = crossAttention(h, input);
                 return scope.keep(feedForward(h));
             }
         }
 
         /** Inv-Adapter's equations 2 and 3: {@code K = F Wk, V = F Wv} and the identity's own K', V'. */
-        private Tensor selfAttention(Tensor x, AttentionHook hook) {
+        private Tensor selfAttention(Tensor x, UNetInput input) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm1, LAYER_NORM_EPSILON);
                 Tensor qkv = device.linear(features, selfQueryKeyValue, Activation.NONE, null);
                 Source own = Source.of(qkv.columns(channels, channels), qkv.columns(2 * channels, channels));
-                Tensor out = device.attention(qkv.columns(0, channels), sources(self, features, own, hook), heads, false);
+                Tensor out = device.attention(qkv.columns(0, channels), sources(self, features, own, input), heads, false);
                 return scope.keep(device.linear(out, selfOut, Activation.NONE, x));
             }
         }
 
         /** Inv-Adapter's equations 4 and 5: {@code K = c Wk, V = c Wv} and K', V' of the aggregated identity. */
-        private Tensor crossAttention(Tensor x, TextFeatures text, AttentionHook hook) {
+        private Tensor crossAttention(Tensor x, UNetInput input) {
             try (Scope scope = device.scope()) {
                 Tensor features = device.layerNorm(x, norm2, LAYER_NORM_EPSILON);
                 Tensor query = device.linear(features, crossQuery, Activation.NONE, null);
-                Tensor kv = text.keyValue(cross);
+                Tensor kv = input.text().keyValue(cross);
                 Source own = Source.of(kv.columns(0, channels), kv.columns(channels, channels));
-                Tensor out = device.attention(query, sources(cross, features, own, hook), heads, false);
+                Tensor out = device.attention(query, sources(cross, features, own, input), heads, false);
                 return scope.keep(device.linear(out, crossOut, Activation.NONE, x));
             }
         }
 
-        private static List<Source> sources(Site site, Tensor features, Source own, AttentionHook hook) {
+        private static List<Source> sources(Site site, Tensor features, Source own, UNetInput input) {
             List<Source> sources = new ArrayList<>(List.of(own));
-            hook.attend(site, features, sources);
+            input.hooks().forEach(hook -> hook.attend(site, features, sources));
             return sources;
         }
 

@@ -180,10 +180,9 @@ public final class UNet implements Network {
             Tensor time = times(1);
             embed(device.upload(DataType.FLOAT32, new float[] {(float) timestep}, 1),
                     guidance == null ? null : device.upload(activations(), guidance, 1, guidance.length), time);
-            TextFeatures text = textFeatures(contexts.length, contexts[0].length / config.contextChannels());
-            project(device.upload(activations(), joined(contexts), contexts.length, contexts[0].length / config.contextChannels(),
-                    config.contextChannels()), text);
-            return Latents.download(device, forward(latents.upload(device, activations()), time, text, hook));
+            TextFeatures text = textFeatures(contexts.length, tokens(contexts[0]));
+            project(List.of(contexts), text);
+            return Latents.download(device, forward(new UNetInput(latents.upload(device, activations()), time, text, List.of(hook))));
         }
     }
 
@@ -211,8 +210,13 @@ public final class UNet implements Network {
         }
     }
 
+    /** Of a text {@code [S, contextChannels]}: S. */
+    public int tokens(float[] text) {
+        return text.length / config.contextChannels();
+    }
+
     /**
-     * Memory for the keys and values of texts, in the current scope.
+     * Memory for texts and their keys and values, in the current scope.
      *
      * @param rows   of the pass, a text each
      * @param tokens of each text
@@ -220,16 +224,17 @@ public final class UNet implements Network {
     public TextFeatures textFeatures(int rows, int tokens) {
         Map<Site, Tensor> layers = new LinkedHashMap<>();
         transformers.forEach(transformer -> transformer.addTexts(rows, tokens, layers));
-        return new TextFeatures(device, rows, layers);
+        return new TextFeatures(device.allocate(activations(), rows, tokens, config.contextChannels()), layers);
     }
 
     /**
      * Makes the keys and values of texts for every cross attention.
      *
-     * @param encoderHiddenStates the text of each row, {@code [B, S, contextChannels]} in the device's precision
+     * @param texts of each row, {@code [S, contextChannels]}
      */
-    public void project(Tensor encoderHiddenStates, TextFeatures text) {
-        transformers.forEach(transformer -> transformer.project(encoderHiddenStates, text));
+    public void project(List<float[]> texts, TextFeatures into) {
+        device.write(into.contexts(), joined(texts.toArray(float[][]::new)));
+        transformers.forEach(transformer -> transformer.project(into));
     }
 
     /** The texts of a batch, all of one length, below one another. */
@@ -242,23 +247,32 @@ public final class UNet implements Network {
     }
 
     /**
+     * What {@link #forward} takes of rows that lie in several tensors.
+     *
+     * @param latents  float32 {@code [.., h, w, out]}
+     * @param canvases for a network that is trained for inpainting what it gets behind the latents of each row,
+     *                 {@code [.., h, w, in - out]} in the device's precision; else empty
+     */
+    public Tensor input(List<Tensor> latents, List<Tensor> canvases) {
+        Tensor noisy = device.toActivations(latents.toArray(Tensor[]::new));
+        return config.inpainting() ? device.concat(-1, noisy, device.concat(0, canvases.toArray(Tensor[]::new))) : noisy;
+    }
+
+    /**
      * One pass.
      *
-     * @param latents  {@code [B, h, w, in]} in the device's precision
-     * @param time     what the timestep adds: a row of {@link #times} for all, or one for each
-     * @param text     keys and values of the text of each row
-     * @param hook     what the attention layers look at besides
      * @return what the network predicts, float32 {@code [B, h, w, out]}, in the current scope
      */
-    public Tensor forward(Tensor latents, Tensor time, TextFeatures text, AttentionHook hook) {
+    public Tensor forward(UNetInput input) {
+        Tensor time = input.time();
         try (Scope scope = device.scope()) {
-            Tensor h = device.conv2d(latents, convIn, null, null);
+            Tensor h = device.conv2d(input.latents(), convIn, null, null);
             Deque<Tensor> skips = new ArrayDeque<>(List.of(h));
             for (DownBlock block : downBlocks) {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = block.resnets.get(i).forward(h, time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, text, hook);
+                        h = block.attentions.get(i).forward(h, input);
                     }
                     skips.push(h);
                 }
@@ -269,14 +283,14 @@ public final class UNet implements Network {
             }
 
             h = middle1.forward(h, time);
-            h = middleAttention.forward(h, text, hook);
+            h = middleAttention.forward(h, input);
             h = middle2.forward(h, time);
 
             for (UpBlock block : upBlocks) {
                 for (int i = 0; i < block.resnets.size(); i++) {
                     h = block.resnets.get(i).forward(h, skips.pop(), time);
                     if (!block.attentions.isEmpty()) {
-                        h = block.attentions.get(i).forward(h, text, hook);
+                        h = block.attentions.get(i).forward(h, input);
                     }
                 }
                 if (block.upsample != null) {

@@ -14,6 +14,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
@@ -29,6 +30,7 @@ import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.Inpainting;
 import io.invadapter.engine.sampling.Original;
 import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
@@ -197,10 +199,10 @@ class InpaintingTest {
         List<Original> originals = MASKS.stream().map(mask -> new Original(PICTURE, new Mask(mask), strength, model.unet(), model.vae())).toList();
         DEVICE.prefersLargeBatches = together;
         try (Diffusion diffusion = model.diffusion()) {
-            Latents found = diffusion.generate(Latents.stack(IntStream.range(0, 3).mapToObj(i -> originals.get(i).start(noise(i), walk)).toList()),
+            Latents found = diffusion.generate(new Sampling(Latents.stack(IntStream.range(0, 3).mapToObj(i -> originals.get(i).start(noise(i), walk)).toList()),
                     Inpainting.stack(IntStream.range(0, 3).mapToObj(i -> originals.get(i).inpainting(noise(i))).toList()),
-                    MASKS.stream().map(mask -> new Diffusion.Guidance(text("a happy person"), text(""), 1)).toList(), walk, fresh, null, QUIET)
-                    .latents();
+                    MASKS.stream().map(mask -> new Diffusion.Guidance(text("a happy person"), text(""), 1)).toList(), walk, fresh, List.of()),
+                    QUIET);
             for (int i = 0; i < 3; i++) {
                 double error = difference(walked(model, walk, fresh, originals.get(i), i), found.row(i).values());
                 assertTrue(error < 1e-4, "picture " + i + ": " + error);
@@ -227,12 +229,14 @@ class InpaintingTest {
             try (Diffusion diffusion = trained.diffusion()) {
                 Walk walk = diffusion.ddim(3);
                 Latents face = diffusion.invertToNoise(clean, List.of(caption), walk, QUIET);
-                Diffusion.Result result = diffusion.generate(original.start(noise, walk), original.inpainting(noise),
-                        List.of(new Diffusion.Guidance(text("a happy person"), text(""), 4)), walk, FreshNoise.NONE,
-                        Diffusion.IdentityControl.of(adapter, face, caption, 1, IdentityLayers.BOTH, IdentityRows.PROMPT), QUIET);
-                assertTrue(difference(ownWay(face, caption, walk).values(), result.identity().values()) < 1e-4);
-                assertTrue(difference(diffusion.denoise(face, List.of(caption), walk, QUIET).values(), result.identity().values()) < 1e-4);
-                return result.latents();
+                IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(face, List.of(caption), walk, QUIET), 1,
+                        IdentityLayers.BOTH, IdentityRows.PROMPT);
+                Latents made = diffusion.generate(new Sampling(original.start(noise, walk),
+                        List.of(new Diffusion.Guidance(text("a happy person"), text(""), 4)), walk).withInpainting(original.inpainting(noise))
+                        .withInfluences(identity), QUIET);
+                assertTrue(difference(ownWay(face, caption, walk).values(), identity.faces().values()) < 1e-4);
+                assertTrue(difference(diffusion.denoise(face, List.of(caption), walk, QUIET).values(), identity.faces().values()) < 1e-4);
+                return made;
             } finally {
                 DEVICE.prefersLargeBatches = false;
             }

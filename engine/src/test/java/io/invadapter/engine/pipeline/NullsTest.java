@@ -1,5 +1,6 @@
 package io.invadapter.engine.pipeline;
 
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.picture.PictureFile;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -13,6 +14,8 @@ import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.engine.request.InversionResult;
 import io.invadapter.engine.request.ProgressListener;
 import io.invadapter.engine.sampling.Diffusion;
+import io.invadapter.engine.sampling.Sampling;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.engine.vae.Vae;
 import io.invadapter.kernels.DataType;
@@ -115,7 +118,7 @@ class NullsTest {
     void ofRecords() {
         Latents latents = new Latents(new float[1], 1, 1, 1, 1);
         float[] text = new float[1];
-        Diffusion.Keeper keeper = (step, features) -> { };
+        People.Keeper keeper = (step, features) -> { };
         refused("values", () -> new Latents(null, 1, 1, 1, 1));
         refused("type", () -> new HostTensor(null, new int[] {1}, MemorySegment.ofArray(text)));
         refused("data", () -> new HostTensor(DataType.FLOAT32, new int[] {1}, null));
@@ -124,9 +127,10 @@ class NullsTest {
         refused("warnings", () -> new GenerationResult(List.of(), List.of(), null));
         refused("reconstruction", () -> new InversionResult(FACE, null, latents, 0, List.of()));
         refused("negative", () -> new Diffusion.Guidance(text, null, 1));
-        refused("captions", () -> new Diffusion.Inverted(latents, null, keeper));
-        refused("keeper", () -> new Diffusion.Stored(1, null));
-        refused("latents", () -> new Diffusion.Result(null, null));
+        refused("start", () -> new Sampling(null, List.of(), new Walk(1, 1, List.of())));
+        refused("walk", () -> new Sampling(latents, List.of(), null));
+        refused("faces", () -> new People.Inverted(null, keeper));
+        refused("keeper", () -> new People.Stored(1, null));
         refused("cut", () -> new ClipTokenizer.Encoding(new int[0], null));
         refused("logvar", () -> new Vae.Distribution(latents, null));
     }

@@ -15,6 +15,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.base.InvalidRequestException;
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
@@ -27,6 +29,7 @@ import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.sampling.Samplers;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
@@ -168,7 +171,7 @@ class SamplingTest {
         Walk walk = Samplers.named(sampler).walk(MODEL.schedule(), 4, 1);
         DEVICE.prefersLargeBatches = together;
         try (Diffusion diffusion = MODEL.diffusion()) {
-            Latents found = diffusion.generate(noise(3), GUIDANCE, walk, FRESH, null, QUIET).latents();
+            Latents found = diffusion.generate(new Sampling(noise(3), GUIDANCE, walk).withNoise(FRESH), QUIET);
             for (int i = 0; i < 3; i++) {
                 double error = difference(walked(walk, i), found.row(i).values());
                 assertTrue(error < 1e-4, sampler + ", picture " + i + ": " + error);
@@ -182,14 +185,17 @@ class SamplingTest {
         DEVICE.prefersLargeBatches = false;
         float[] caption = text("a portrait of a person");
         try (Diffusion diffusion = new Diffusion(DEVICE, MODEL.unet(), MODEL.vae(), TO_THE_END)) {
-            Diffusion.Result[] results = Stream.of("DDIM", "Euler").map(name -> {
+            Latents[][] results = Stream.of("DDIM", "Euler").map(name -> {
                 Walk walk = Samplers.named(name).walk(TO_THE_END, 4, 1);
                 Latents face = diffusion.invertToNoise(noise(1, FACE_SIZE).times(0.5), List.of(caption), walk, QUIET);
-                return diffusion.generate(noise(1), GUIDANCE.subList(0, 1), walk, FreshNoise.NONE, Diffusion.IdentityControl.of(ADAPTER, face,
-                        caption, 1, IdentityLayers.BOTH, IdentityRows.PROMPT), QUIET);
-            }).toArray(Diffusion.Result[]::new);
-            assertTrue(difference(results[0].identity().values(), results[1].identity().values()) < 1e-4);
-            assertTrue(difference(results[0].latents().values(), results[1].latents().values()) < 1e-4);
+                IdentityInfluence identity = IdentityInfluence.of(ADAPTER, diffusion.beside(face, List.of(caption), walk, QUIET), 1,
+                        IdentityLayers.BOTH, IdentityRows.PROMPT);
+                Latents made = diffusion.generate(new Sampling(noise(1), GUIDANCE.subList(0, 1), walk).withInfluences(identity), QUIET);
+                return new Latents[] {made, identity.faces()};
+            }).toArray(Latents[][]::new);
+            for (int i = 0; i < 2; i++) {
+                assertTrue(difference(results[0][i].values(), results[1][i].values()) < 1e-4);
+            }
         }
     }
 
@@ -204,16 +210,16 @@ class SamplingTest {
             try (Diffusion diffusion = MODEL.diffusion()) {
                 Walk walk = diffusion.ddim(3);
                 Latents face = diffusion.invertToNoise(noise(1, FACE_SIZE).times(0.5), List.of(caption), walk, QUIET);
-                return diffusion.generate(noise(2, FACE_SIZE), guidance, walk, FreshNoise.NONE, new Diffusion.IdentityControl(ADAPTER,
-                        new Diffusion.Inverted(face, List.of(caption), null), new int[2], new double[] {1, 0.5}, IdentityLayers.BOTH,
-                        IdentityRows.PROMPT), QUIET).latents();
+                return diffusion.generate(new Sampling(noise(2, FACE_SIZE), guidance, walk).withInfluences(new IdentityInfluence(ADAPTER,
+                        new People.Inverted(diffusion.beside(face, List.of(caption), walk, QUIET), null), new int[2], new double[] {1, 0.5},
+                        IdentityLayers.BOTH, IdentityRows.PROMPT)), QUIET);
             }
         }).toArray(Latents[]::new);
         assertTrue(difference(results[0].values(), results[1].values()) < 1e-4);
         DEVICE.prefersLargeBatches = false;
         try (Diffusion diffusion = MODEL.diffusion()) {
-            Latents cut = diffusion.generate(noise(2), GUIDANCE.subList(0, 2), diffusion.ddim(3), FreshNoise.NONE, null, QUIET).latents();
-            Latents whole = diffusion.generate(noise(2), guidance, diffusion.ddim(3), FreshNoise.NONE, null, QUIET).latents();
+            Latents cut = diffusion.generate(new Sampling(noise(2), GUIDANCE.subList(0, 2), diffusion.ddim(3)), QUIET);
+            Latents whole = diffusion.generate(new Sampling(noise(2), guidance, diffusion.ddim(3)), QUIET);
             assertTrue(difference(cut.values(), whole.values()) > 0.01, "the second half of a text is read");
         }
     }

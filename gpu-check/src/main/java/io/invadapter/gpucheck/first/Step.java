@@ -3,10 +3,9 @@ package io.invadapter.gpucheck.first;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.gpucheck.Outcome;
-import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
 import io.invadapter.timing.MeasuringDevice;
 import io.invadapter.timing.SyntheticModel;
@@ -72,8 +71,8 @@ final class Step {
             prompt[i] = OnDevice.known(3, i);
             negative[i] = OnDevice.known(4, i);
         }
-        return diffusion.generate(SeededNoise.latents(1, m.vae().latentChannels(), size, size),
-                List.of(new Diffusion.Guidance(prompt, negative, 7.5)), diffusion.ddim(count), FreshNoise.NONE, null, QUIET).latents();
+        return diffusion.generate(new Sampling(SeededNoise.latents(1, m.vae().latentChannels(), size, size),
+                List.of(new Diffusion.Guidance(prompt, negative, 7.5)), diffusion.ddim(count)), QUIET);
     }
 
     /** While it measures, nothing is recorded. */

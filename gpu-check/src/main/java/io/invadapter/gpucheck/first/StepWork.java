@@ -3,7 +3,7 @@ package io.invadapter.gpucheck.first;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Precision;
@@ -42,8 +42,8 @@ final class StepWork {
             float[] text = new float[sizes.structure().textEncoder().maxTokens() * sizes.structure().unet().contextChannels()];
             Supplier<Latents> picture = () -> {
                 try (Diffusion diffusion = model.diffusion()) {
-                    return diffusion.generate(SeededNoise.latents(1, model.vae().latentChannels(), size, size),
-                            List.of(new Diffusion.Guidance(text, text, 7.5)), diffusion.ddim(1), FreshNoise.NONE, null, QUIET).latents();
+                    return diffusion.generate(new Sampling(SeededNoise.latents(1, model.vae().latentChannels(), size, size),
+                            List.of(new Diffusion.Guidance(text, text, 7.5)), diffusion.ddim(1)), QUIET);
                 }
             };
             // The first time ways are tried.

@@ -34,6 +34,7 @@ public final class EmbeddedAttentionAdapter implements Network {
     private final Device device;
     private final Packer packer;
     private final Map<Site, Layer> layers = new LinkedHashMap<>();
+    private final int contextChannels;
     private final int identityLatentSize;
     private final double defaultScale;
 
@@ -64,6 +65,7 @@ public final class EmbeddedAttentionAdapter implements Network {
     private EmbeddedAttentionAdapter(WeightSource source, UNet unet, Weights w) {
         this.device = w.device();
         this.packer = w.packer();
+        this.contextChannels = unet.config().contextChannels();
         Map<Site, UNet.AttentionLayer> places = unet.attentionLayers();
         Map<String, Site> expected = new LinkedHashMap<>();
         places.keySet().forEach(site -> expected.put(site.name(), site));
@@ -138,6 +140,15 @@ public final class EmbeddedAttentionAdapter implements Network {
                 .filter(size -> fits(size, size)).findFirst().orElse(sampleSize);
     }
 
+    Device device() {
+        return device;
+    }
+
+    /** Of a text of the model: S of {@code [S, contextChannels]}. */
+    int tokens(float[] text) {
+        return text.length / contextChannels;
+    }
+
     /** Height and width of the identity's latents that the aggregation was trained for. */
     public int identityLatentSize() {
         return identityLatentSize;
@@ -192,17 +203,19 @@ public final class EmbeddedAttentionAdapter implements Network {
     }
 
     /**
-     * For a pass whose first rows are the identities: each layer makes K' and V' of those rows and attends to them at once.
+     * For a pass with the identities among its rows: each layer makes K' and V' of those rows and attends to them at once.
      *
-     * @param keep also gets K' and V', or {@code null}
+     * @param first      row of the identities
+     * @param identities how many
+     * @param keep       also gets K' and V', or {@code null}
      */
-    public AttentionHook together(int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
+    AttentionHook together(int first, int identities, Tensor rows, Tensor scales, IdentityLayers which, IdentityFeatures keep) {
         return (site, input, into) -> {
             Layer layer = layers.get(site);
             if (layer == null || keep == null && !which.include(site)) {
                 return;
             }
-            Tensor keyValue = keyValue(layer, input.rows(0, identities));
+            Tensor keyValue = keyValue(layer, input.rows(first, identities));
             if (keep != null) {
                 device.copy(keyValue, keep.keyValue(site));
             }

@@ -11,7 +11,7 @@ import java.util.function.BiConsumer;
  * K' and V' of every attention layer at one timestep, for one or more identities, in device memory: layer after layer, in a
  * layer identity after identity.
  */
-public final class IdentityFeatures implements AutoCloseable {
+public final class IdentityFeatures {
     private final Device device;
     private final int identities;
     private final Tensor block;
@@ -34,10 +34,9 @@ public final class IdentityFeatures implements AutoCloseable {
         }
     }
 
-    /** Takes it out of the scope it was made in: it lives until it is closed. */
-    public IdentityFeatures keep() {
-        device.keep(block);
-        return this;
+    /** All of it. */
+    Tensor block() {
+        return block;
     }
 
     /** {@code [I, L', 2 D]}: K', then V'. */
@@ -76,10 +75,5 @@ public final class IdentityFeatures implements AutoCloseable {
             action.accept(own, flat.part(start, (int) own.elements()));
             start += own.elements();
         }
-    }
-
-    @Override
-    public void close() {
-        device.release(block);
     }
 }

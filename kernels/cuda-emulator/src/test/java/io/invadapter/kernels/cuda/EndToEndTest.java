@@ -7,8 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.Latents;
-import io.invadapter.engine.sampling.Diffusion;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
 import io.invadapter.kernels.Devices;
@@ -85,7 +85,7 @@ class EndToEndTest {
     void keptKeysAndValuesGiveTheSamePictureWithinRounding() {
         try (Device device = open(Precision.FP16); SmallModel small = new SmallModel(device)) {
             List<Tensor[]> kept = new ArrayList<>();
-            Diffusion.Inverted faces = small.faces((step, features) -> {
+            People faces = small.faces((step, features) -> {
                 Tensor[] both = new Tensor[2];
                 for (int i = 0; i < both.length; i++) {
                     both[i] = device.keep(device.allocate(device.precision().type(), features.elements()));
@@ -94,7 +94,7 @@ class EndToEndTest {
                 kept.add(both);
             });
             Latents first = small.customised(faces);
-            Latents again = small.customised(new Diffusion.Stored(2, (step, features) -> {
+            Latents again = small.customised(new People.Stored(2, (step, features) -> {
                 for (int i = 0; i < 2; i++) {
                     features.copyFrom(kept.get(step)[i], i);
                 }

@@ -1,15 +1,18 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
+import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.text.ClipTextConfig;
 import io.invadapter.engine.text.ClipTextEncoder;
 import io.invadapter.engine.text.ClipTokenizer;
@@ -30,6 +33,7 @@ import java.util.List;
 /** All networks of Stable Diffusion in the smallest sizes that have every kind of layer, with synthetic weights. */
 final class SmallModel implements AutoCloseable {
     private static final int STEPS = 4;
+    private static final Diffusion.StepListener QUIET = (done, steps, latents) -> { };
     /** That of Stable Diffusion 1.x. */
     private static final String SCHEDULE = """
             {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": false}""";
@@ -93,21 +97,21 @@ final class SmallModel implements AutoCloseable {
     }
 
     /** Two faces in three pictures, with different guidance and scales; the last picture keeps nobody. */
-    Latents customised(Diffusion.People people) {
+    Latents customised(People people) {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(text("a person in a hat"), text(""), 4),
                 new Diffusion.Guidance(text("a happy person"), text("sad"), 2), new Diffusion.Guidance(text("a dog"), text(""), 1));
-        Diffusion.IdentityControl identity = new Diffusion.IdentityControl(adapter, people, new int[] {0, 1, 0},
-                new double[] {0.8, 1, 0}, IdentityLayers.BOTH, IdentityRows.PROMPT);
-        return diffusion.generate(noise(7, 3), guidance, diffusion.ddim(steps), FreshNoise.NONE, identity,
-                (done, all, latents) -> { }).latents();
+        IdentityInfluence identity = new IdentityInfluence(adapter, people, new int[] {0, 1, 0}, new double[] {0.8, 1, 0},
+                IdentityLayers.BOTH, IdentityRows.PROMPT);
+        return diffusion.generate(new Sampling(noise(7, 3), guidance, diffusion.ddim(steps)).withInfluences(identity), QUIET);
     }
 
     /** Two faces, inverted. */
-    Diffusion.Inverted faces(Diffusion.Keeper keeper) {
+    People faces(People.Keeper keeper) {
         List<float[]> captions = List.of(text("a face"), text("a portrait"));
         Latents faces = noise(90, 2).times(0.5);
-        Latents inverted = diffusion.invertToNoise(faces, captions, diffusion.ddim(steps), (done, all, latents) -> { });
-        return new Diffusion.Inverted(inverted, captions, keeper);
+        Walk walk = diffusion.ddim(steps);
+        Latents inverted = diffusion.invertToNoise(faces, captions, walk, QUIET);
+        return new People.Inverted(diffusion.beside(inverted, captions, walk, QUIET), keeper);
     }
 
     /** From a face's pixels and texts to a picture's: everything once. */
@@ -118,12 +122,12 @@ final class SmallModel implements AutoCloseable {
         }
         Latents face = model.vae().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
         List<float[]> caption = List.of(text("a face"));
-        Latents noise = diffusion.invertToNoise(face, caption, diffusion.ddim(steps), (done, all, latents) -> { });
-        Diffusion.IdentityControl identity = Diffusion.IdentityControl.of(adapter, noise, caption.getFirst(), 0.9,
-                IdentityLayers.BOTH, IdentityRows.BOTH);
+        Walk walk = diffusion.ddim(steps);
+        Latents noise = diffusion.invertToNoise(face, caption, walk, QUIET);
+        IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(noise, caption, walk, QUIET), 0.9, IdentityLayers.BOTH,
+                IdentityRows.BOTH);
         Diffusion.Guidance guidance = new Diffusion.Guidance(text("a person in a hat"), text(""), 4);
-        return model.vae().decode(diffusion.generate(noise(3, 1), List.of(guidance), diffusion.ddim(steps), FreshNoise.NONE, identity,
-                (done, all, latents) -> { }).latents());
+        return model.vae().decode(diffusion.generate(new Sampling(noise(3, 1), List.of(guidance), walk).withInfluences(identity), QUIET));
     }
 
     @Override

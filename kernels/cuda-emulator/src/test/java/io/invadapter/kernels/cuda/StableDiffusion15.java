@@ -1,15 +1,17 @@
 package io.invadapter.kernels.cuda;
 
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
+import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Ddim;
 import io.invadapter.engine.sampling.Diffusion;
-import io.invadapter.engine.sampling.FreshNoise;
 import io.invadapter.engine.sampling.NoiseSchedule;
+import io.invadapter.engine.sampling.Sampling;
 import io.invadapter.engine.sampling.SeededNoise;
+import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.text.ClipTextConfig;
 import io.invadapter.engine.text.ClipTextEncoder;
 import io.invadapter.engine.text.ClipTokenizer;
@@ -126,10 +128,12 @@ final class StableDiffusion15 implements AutoCloseable {
         float[] text = new float[TOKENS * CONTEXT_CHANNELS];
         Diffusion.Guidance guidance = new Diffusion.Guidance(text, text, 7.5);
         Latents noise = SeededNoise.latents(1, 4, LATENT_SIZE, LATENT_SIZE);
-        Diffusion.IdentityControl identity = face ? Diffusion.IdentityControl.of(adapter, noise, text, 0.6, IdentityLayers.BOTH,
-                IdentityRows.BOTH) : null;
+        Walk walk = diffusion.ddim(3);
+        Sampling plain = new Sampling(noise, List.of(guidance), walk);
+        Diffusion.StepListener listener = (done, all, latents) -> step.run();
         step.run();
-        diffusion.generate(noise, List.of(guidance), diffusion.ddim(3), FreshNoise.NONE, identity, (done, all, latents) -> step.run());
+        diffusion.generate(face ? plain.withInfluences(IdentityInfluence.of(adapter, diffusion.beside(noise, List.of(text), walk, listener), 0.6,
+                IdentityLayers.BOTH, IdentityRows.BOTH)) : plain, listener);
     }
 
     @Override
