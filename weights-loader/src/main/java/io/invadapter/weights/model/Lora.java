@@ -1,13 +1,13 @@
 package io.invadapter.weights.model;
 
-import io.invadapter.weights.json.Json;
-import io.invadapter.weights.json.JsonValue;
-import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
+import io.invadapter.weights.json.Json;
+import io.invadapter.weights.json.JsonValue;
 import io.invadapter.weights.model.naming.LayerSpellings;
 import io.invadapter.weights.model.naming.LoraKey;
+import io.invadapter.weights.safetensors.Safetensors;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -128,13 +128,11 @@ public final class Lora implements AutoCloseable {
         if (!embeddings.isEmpty()) {
             notices.accept(description() + ": the embeddings in it (" + String.join(", ", embeddings) + ") are left out; give them as files of their own");
         }
+        OTHER_KINDS.forEach((mark, kind) -> others.stream().filter(name -> name.endsWith(mark)).findFirst().ifPresent(name -> {
+            throw new WeightException(description() + " holds factors of the kind " + kind + " ('" + name
+                    + "'), which are not computed; expected LoRA, LoCon, LoHa, LoKr or DoRA");
+        }));
         others.stream().filter(name -> !EMBEDDING.matcher(name).matches()).findFirst().ifPresent(name -> {
-            OTHER_KINDS.forEach((mark, kind) -> {
-                if (name.endsWith(mark)) {
-                    throw new WeightException(description() + " holds factors of the kind " + kind + " ('" + name
-                            + "'), which are not computed; expected LoRA, LoCon, LoHa, LoKr or DoRA");
-                }
-            });
             throw new WeightException(description() + ": the tensor '" + name + "' is no factor of a LoRA");
         });
     }

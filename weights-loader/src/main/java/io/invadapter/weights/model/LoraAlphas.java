@@ -1,8 +1,8 @@
 package io.invadapter.weights.model;
 
+import io.invadapter.weights.WeightException;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.json.JsonValue;
-import io.invadapter.weights.WeightException;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;

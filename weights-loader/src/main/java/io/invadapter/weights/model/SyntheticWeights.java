@@ -1,6 +1,7 @@
 package io.invadapter.weights.model;
 
 import io.invadapter.weights.DType;
+import io.invadapter.weights.Shapes;
 import io.invadapter.weights.WeightException;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
@@ -11,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -95,11 +97,11 @@ public final class SyntheticWeights implements WeightSource {
 
     @Override
     public Set<String> names() {
-        return shapes.keySet();
+        return Collections.unmodifiableSet(shapes.keySet());
     }
 
     @Override
-    public WeightTensor tensor(String name, long... expectedShape) {
+    public synchronized WeightTensor tensor(String name, long... expectedShape) {
         if (onDemand) {
             shapes.putIfAbsent(name, expectedShape.clone());
         }
@@ -107,11 +109,11 @@ public final class SyntheticWeights implements WeightSource {
     }
 
     @Override
-    public WeightTensor tensor(String name) {
+    public synchronized WeightTensor tensor(String name) {
         if (last == null || !last.name().equals(name)) {
             long[] shape = shapes.get(name);
             if (shape == null) {
-                throw new WeightException(description + ": has no tensor '" + name + "'");
+                throw new WeightException(description + " has no tensor '" + name + "'");
             }
             last = repeating ? repeat(name, shape) : make(name, standardDeviation(name, shape), mean(name, shape), shape);
         }
@@ -121,7 +123,7 @@ public final class SyntheticWeights implements WeightSource {
     /** Part of a memory that is as long as any tensor of that distribution so far, beginning somewhere in the block. */
     private WeightTensor repeat(String name, long[] shape) {
         Distribution distribution = new Distribution(standardDeviation(name, shape), mean(name, shape));
-        long bytes = (long) Short.BYTES * elements(shape);
+        long bytes = Short.BYTES * Shapes.elements(shape);
         long start = (long) Short.BYTES * Math.floorMod(fnv1a64(name), BLOCK);
         MemorySegment all = repeated.get(distribution);
         if (all == null || all.byteSize() < start + bytes) {
@@ -135,17 +137,9 @@ public final class SyntheticWeights implements WeightSource {
         return WeightTensor.of(name, DType.F16, all.asSlice(start, bytes), shape);
     }
 
-    private static int elements(long[] shape) {
-        int n = 1;
-        for (long extent : shape) {
-            n = Math.multiplyExact(n, Math.toIntExact(extent));
-        }
-        return n;
-    }
-
     /** One tensor of the recipe, float16. */
     public static WeightTensor make(String name, double standardDeviation, double mean, long... shape) {
-        int elements = elements(shape);
+        int elements = Math.toIntExact(Shapes.elements(shape));
         long hash = fnv1a64(name);
         MemorySegment data = MemorySegment.ofArray(new short[elements]);
         IntStream.range(0, (elements + CHUNK - 1) / CHUNK).parallel().forEach(chunk -> {

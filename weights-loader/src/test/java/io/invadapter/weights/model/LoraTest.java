@@ -526,6 +526,8 @@ class LoraTest {
                     plain(writer, layer, 6, 6);
                     writer.add(layer + ".oft_blocks", new long[] {1}, new float[1]);
                 }));
+        assertEquals("lora.safetensors holds factors of the kind IA3 ('" + layer + ".on_input'), which are not computed; expected LoRA, LoCon, LoHa, LoKr or DoRA",
+                refusal(writer -> writer.add(layer + ".a", new long[] {6}, new float[6]).add(layer + ".on_input", new long[0], new float[1])));
         assertEquals("lora.safetensors: the tensor 'something' is no factor of a LoRA", refusal(writer -> {
             plain(writer, layer, 6, 6);
             writer.add("something", new long[] {1}, new float[1]);

@@ -6,7 +6,8 @@ import java.util.Set;
 /** The canonical names of a UNet's tensors in a file of the original latent-diffusion code. */
 public final class OriginalUNetBlocks {
 
-    private static final Map<String, String> RESNET = Map.of("in_layers.0", "norm1", "in_layers.2", "conv1",
+    /** The layers of a ResNet block. */
+    static final Map<String, String> RESNET = Map.of("in_layers.0", "norm1", "in_layers.2", "conv1",
             "emb_layers.1", "time_emb_proj", "out_layers.0", "norm2", "out_layers.3", "conv2", "skip_connection", "conv_shortcut");
 
     private OriginalUNetBlocks() {

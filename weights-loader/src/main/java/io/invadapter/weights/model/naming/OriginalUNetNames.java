@@ -4,6 +4,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 
 /** What the original latent-diffusion code calls the layers of a UNet, whose blocks are one flat list there. */
 final class OriginalUNetNames {
@@ -12,8 +13,8 @@ final class OriginalUNetNames {
     private static final Pattern MIDDLE = Pattern.compile("mid_block\\.(resnets|attentions)\\.(\\d{1,3})\\.(.+)");
     private static final Map<String, String> ENDS = Map.of("conv_in", "input_blocks.0.0", "conv_norm_out", "out.0", "conv_out", "out.2",
             "time_embedding.linear_1", "time_embed.0", "time_embedding.linear_2", "time_embed.2");
-    private static final Map<String, String> RESNET = Map.of("norm1", "in_layers.0", "conv1", "in_layers.2", "time_emb_proj", "emb_layers.1",
-            "norm2", "out_layers.0", "conv2", "out_layers.3", "conv_shortcut", "skip_connection");
+    private static final Map<String, String> RESNET = OriginalUNetBlocks.RESNET.entrySet().stream()
+            .collect(Collectors.toUnmodifiableMap(Map.Entry::getValue, Map.Entry::getKey));
 
     private final Collection<String> layers;
     /** ResNet blocks in a block on the way down; one more on the way up. */
