@@ -20,13 +20,15 @@
 //          read it keeps in shared memory, a column to each thread: neither bank conflicts nor barriers. Sums: per thread,
 //          then per warp over the threads of a group, then over those.
 //
-// In two launches, for maps too large for that (the VAE's): group_norm_statistics, group_norm_apply; C and Ca multiples of a
-// chunk, addresses of 16 bytes.
-// Cost     x twice and y once, plus joined, in runs of whole lines; one more launch, and what blocks tell each other.
-// Design   A thread keeps one chunk of channels and walks over pixels; a block covers all channels. For each group the last
-//          block of the image to finish (a ticket counter per warp) adds the partial sums of all, always in the same order,
-//          and writes mean and rstd. joined is written with the statistics and is what is read the second time.
-//          Bank conflicts: only where a block adds up its threads' sums per group, and where a thread looks up its groups,
+// In two launches, where one leaves multiprocessors idle for too long: group_norm_statistics, group_norm_apply; C and Ca
+// multiples of a chunk, addresses of 16 bytes.
+// Cost     x twice and y once, plus joined, in runs of whole lines; one more launch, and what blocks tell each other. Scales and
+//          offsets each thread reads once, which for all but a block's first row are in the L1 cache.
+// Design   A thread keeps one chunk of channels and walks over pixels, READS of them on their way at once, the first before anything
+//          else; a block covers all channels. For each group the last block of the image to finish (a ticket counter per warp)
+//          adds the partial sums of all, always in the same order, and writes mean and rstd. joined is written with the
+//          statistics and is what is read the second time.
+//          Bank conflicts: only where a block adds up its channels per group, and where a thread looks up its groups,
 //          both once per block; the strides there are the group sizes.
 //
 // Both     Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
@@ -247,64 +249,118 @@ struct Slot {
     int channel;
     int row;
     int step;
+    unsigned per_group;
 
-    __device__ inline explicit Slot(int channels) {
+    __device__ inline Slot(int channels, unsigned groups) {
         unsigned slots = static_cast<unsigned>(channels) / CHUNK;
         channel = threadIdx.x % slots * CHUNK;
         row = threadIdx.x / slots;
         step = blockDim.x / slots;
+        per_group = static_cast<unsigned>(channels) / groups;
     }
 
-    // One past the last pixel of a block that starts at `first`.
-    __device__ inline int end(int first, int pixels_per_block, int pixels) const {
-        return row < step ? min(first + pixels_per_block, pixels) : 0;
+    // How many of the block's pixels, `first` and those after it, are the thread's.
+    __device__ inline int rounds(int first, int pixels_per_block, int pixels) const {
+        return row < step ? (min(pixels - first, pixels_per_block) - row + step - 1) / step : 0;
+    }
+
+    // Calls use(e, group of channel e) for each channel of the chunk.
+    template <typename Use>
+    __device__ inline void each_group(Use use) const {
+        unsigned group = channel / per_group;
+        int next = (group + 1) * per_group - channel;
+#pragma unroll
+        for (int e = 0; e < CHUNK; e++) {
+            if (e == next) {
+                group++;
+                next += per_group;
+            }
+            use(e, group);
+        }
     }
 };
+
+// Reads of a thread of the two-launch way that are on their way at the same time: 64 bytes, and 64 KiB of a multiprocessor.
+constexpr int READS = 4;
+
+// The next chunks of those that are left, `stride` values from one to the next.
+__device__ inline void read(Chunk (&chunks)[READS], const Value* from, long long stride, int left) {
+#pragma unroll
+    for (int j = 0; j < READS; j++) {
+        if (j < left) {
+            chunks[j] = load_chunk(from, CHUNK, true);
+        }
+        from += stride;
+    }
+}
+
+// Each warp adds up for four groups at a time, lanes 0, 4, 8 ... for the first of them: this is the sum over such lanes.
+constexpr unsigned WARP_GROUPS = 4;
+
+__device__ inline float fourth_lanes_sum(float x) {
+#pragma unroll
+    for (int offset = 16; offset >= WARP_GROUPS; offset /= 2) {
+        x += __shfl_xor_sync(0xffffffffu, x, offset);
+    }
+    return x;
+}
 
 extern "C" __global__ void __launch_bounds__(1024)
 group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, Value* __restrict__ joined, float2* partial,
                       float2* result, unsigned* tickets, int pixels, int channels_a, int channels, int all_groups,
                       int pixels_per_block, float eps) {
-    // Pivots of the groups, then (sum, sum of squares) of each thread's channels.
+    // (sum, sum of squares) of each thread's channels, then the pivots of the groups.
     extern __shared__ float2 shared_sums[];
     float* pivots = reinterpret_cast<float*>(shared_sums + blockDim.x * CHUNK);
 
     int image = blockIdx.y;
     unsigned groups = all_groups;
-    unsigned per_group = static_cast<unsigned>(channels) / groups;
     long long first_pixel = static_cast<long long>(image) * pixels;
+    Slot slot(channels, groups);
+    int first = blockIdx.x * pixels_per_block;
+    int left = slot.rounds(first, pixels_per_block, pixels);
+    Source x(a, b, channels_a, channels, slot.channel, first_pixel + first + slot.row);
+    const Value* next = x.data;
+    long long stride = static_cast<long long>(slot.step) * x.stride;
+    Value* copy = joined + (first_pixel + first + slot.row) * channels + slot.channel;
+
+    // Under way while the pivots are.
+    Chunk chunks[READS];
+    read(chunks, next, stride, left);
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
-        pivots[g] = to_float(*Source(a, b, channels_a, channels, g * per_group, first_pixel).data);
+        pivots[g] = to_float(*Source(a, b, channels_a, channels, g * slot.per_group, first_pixel).data);
     }
     __syncthreads();
-
-    Slot slot(channels);
-    Source x(a, b, channels_a, channels, slot.channel, first_pixel);
     float pivot[CHUNK];
     float sum[CHUNK];
     float squares[CHUNK];
-#pragma unroll
-    for (int e = 0; e < CHUNK; e++) {
-        pivot[e] = pivots[(slot.channel + e) / per_group];
+    slot.each_group([&](int e, unsigned group) {
+        pivot[e] = pivots[group];
         sum[e] = squares[e] = 0.0f;
-    }
-    int first = blockIdx.x * pixels_per_block;
-    int end = slot.end(first, pixels_per_block, pixels);
-#pragma unroll 4
-    for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
-        Chunk chunk = load_chunk(x.at(pixel), CHUNK, true);
-        if (joined != nullptr) {
-            store_chunk(joined + (first_pixel + pixel) * channels + slot.channel, chunk, CHUNK, true);
-        }
-        float values[CHUNK];
-        widen(values, chunk);
+    });
+#pragma unroll 1
+    while (left > 0) {
 #pragma unroll
-        for (int e = 0; e < CHUNK; e++) {
-            float difference = values[e] - pivot[e];
-            sum[e] += difference;
-            squares[e] += difference * difference;
+        for (int j = 0; j < READS; j++) {
+            if (j < left) {
+                float values[CHUNK];
+                widen(values, chunks[j]);
+#pragma unroll
+                for (int e = 0; e < CHUNK; e++) {
+                    float difference = values[e] - pivot[e];
+                    sum[e] += difference;
+                    squares[e] += difference * difference;
+                }
+                if (joined != nullptr) {
+                    store_chunk(copy, chunks[j], CHUNK, true);
+                }
+            }
+            copy += static_cast<long long>(slot.step) * channels;
         }
+        left -= READS;
+        next += stride * READS;
+        read(chunks, next, stride, left);
     }
     // Value e of every thread lies beside value e of its neighbours: consecutive threads, consecutive banks.
 #pragma unroll
@@ -313,31 +369,52 @@ group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, 
     }
     __syncthreads();
 
+    // Each channel over the rows of threads, into the place of the first row.
+    unsigned slots = static_cast<unsigned>(channels) / CHUNK;
+#pragma unroll 1
+    for (unsigned i = threadIdx.x; i < channels; i += blockDim.x) {
+        float2* place = shared_sums + i / slots * blockDim.x + i % slots;
+        float2 total = *place;
+#pragma unroll 1
+        for (int row = 1; row < slot.step; row++) {
+            float2 both = place[row * slots];
+            total.x += both.x;
+            total.y += both.y;
+        }
+        *place = total;
+    }
+    __syncthreads();
+
+    // Each group over its channels.
     unsigned warp = threadIdx.x / 32;
     unsigned lane = threadIdx.x % 32;
-    unsigned warps = blockDim.x / 32;
-    unsigned slots = static_cast<unsigned>(channels) / CHUNK;
-    for (unsigned g = warp; g < groups; g += warps) {
-        float total = 0.0f;
-        float total_squares = 0.0f;
+    unsigned first_group = warp * WARP_GROUPS;
+    unsigned group_step = blockDim.x / 32 * WARP_GROUPS;
+    if (first_group >= groups) {
+        return;
+    }
+    float2* own = partial + (static_cast<long long>(image) * gridDim.x + blockIdx.x) * groups;
 #pragma unroll 1
-        for (unsigned i = lane; i < per_group * slot.step; i += 32) {
-            unsigned channel = g * per_group + i % per_group;
-            unsigned thread = i / per_group * slots + channel / CHUNK;
-            float2 both = shared_sums[channel % CHUNK * blockDim.x + thread];
-            total += both.x;
-            total_squares += both.y;
+    for (unsigned begin = first_group; begin < groups; begin += group_step) {
+        unsigned g = begin + lane % WARP_GROUPS;
+        float2 total = make_float2(0.0f, 0.0f);
+#pragma unroll 1
+        for (unsigned i = lane / WARP_GROUPS; i < slot.per_group && g < groups; i += 32 / WARP_GROUPS) {
+            unsigned channel = g * slot.per_group + i;
+            float2 both = shared_sums[channel % CHUNK * blockDim.x + channel / CHUNK];
+            total.x += both.x;
+            total.y += both.y;
         }
-        total = warp_sum(total);
-        total_squares = warp_sum(total_squares);
-        if (lane == 0) {
-            partial[(static_cast<long long>(image) * groups + g) * gridDim.x + blockIdx.x] =
-                make_float2(total, total_squares);
+        total.x = fourth_lanes_sum(total.x);
+        total.y = fourth_lanes_sum(total.y);
+        if (lane < WARP_GROUPS && g < groups) {
+            own[g] = total;
         }
     }
 
-    // Warp w of every block has the same groups, so it is enough to know which of these warps is the last one: its lane 0
-    // wrote all of the warp's sums, makes them visible and takes a ticket.
+    // Warp w of every block has the same groups, so it is enough to know which of these warps is the last one: lane 0 makes all
+    // of its warp's sums visible and takes a ticket.
+    __syncwarp();
     unsigned ticket = 0;
     if (lane == 0) {
         __threadfence();
@@ -349,22 +426,25 @@ group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, 
     // The shuffle passes on the ticket, but not what lane 0 has seen of other blocks.
     __syncwarp();
     __threadfence();
-    float count = static_cast<float>(pixels) * per_group;
-    for (unsigned g = warp; g < groups; g += warps) {
-        float total = 0.0f;
-        float total_squares = 0.0f;
+    float count = static_cast<float>(pixels) * slot.per_group;
+    const float2* all = partial + static_cast<long long>(image) * gridDim.x * groups;
 #pragma unroll 1
-        for (unsigned block = lane; block < gridDim.x; block += 32) {
-            // Past the L1 cache, which knows nothing of what other blocks wrote.
-            float2 both = __ldcg(&partial[(static_cast<long long>(image) * groups + g) * gridDim.x + block]);
-            total += both.x;
-            total_squares += both.y;
+    for (unsigned begin = first_group; begin < groups; begin += group_step) {
+        unsigned g = begin + lane % WARP_GROUPS;
+        float2 total = make_float2(0.0f, 0.0f);
+        if (g < groups) {
+#pragma unroll 4
+            for (unsigned block = lane / WARP_GROUPS; block < gridDim.x; block += 32 / WARP_GROUPS) {
+                // Past the L1 cache, which knows nothing of what other blocks wrote.
+                float2 both = __ldcg(&all[block * groups + g]);
+                total.x += both.x;
+                total.y += both.y;
+            }
         }
-        total = warp_sum(total) / count;
-        total_squares = warp_sum(total_squares) / count;
-        if (lane == 0) {
-            float variance = fmaxf(total_squares - total * total, 0.0f);
-            result[image * groups + g] = make_float2(pivots[g] + total, 1.0f / sqrtf(variance + eps));
+        float mean = fourth_lanes_sum(total.x) / count;
+        float variance = fmaxf(fourth_lanes_sum(total.y) / count - mean * mean, 0.0f);
+        if (lane < WARP_GROUPS && g < groups) {
+            result[image * groups + g] = make_float2(pivots[g] + mean, 1.0f / sqrtf(variance + eps));
         }
     }
     if (lane == 0) {
@@ -379,7 +459,19 @@ group_norm_apply(const Value* x, const float2* __restrict__ statistics, const Va
     extern __shared__ float2 of_group[];
     int image = blockIdx.y;
     unsigned groups = all_groups;
-    unsigned per_group = static_cast<unsigned>(channels) / groups;
+    Slot slot(channels, groups);
+    int first = blockIdx.x * pixels_per_block;
+    int left = slot.rounds(first, pixels_per_block, pixels);
+    long long stride = static_cast<long long>(slot.step) * channels;
+    long long start = (static_cast<long long>(image) * pixels + first + slot.row) * channels + slot.channel;
+    const Value* next = x + start;
+    Value* target = y + start;
+
+    // Under way while the statistics are.
+    Chunk chunks[READS];
+    read(chunks, next, stride, left);
+    Chunk scales = load_chunk(gamma + slot.channel, CHUNK, true);
+    Chunk offsets = load_chunk(beta + slot.channel, CHUNK, true);
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
         of_group[g] = statistics[image * groups + g];
@@ -388,33 +480,39 @@ group_norm_apply(const Value* x, const float2* __restrict__ statistics, const Va
 
     // y = (x - mean) * factor + offset, per channel. The mean apart: x * factor + (offset - mean * factor) would lose what a
     // large mean has in common with x.
-    Slot slot(channels);
     float mean[CHUNK];
     float factor[CHUNK];
     float offset[CHUNK];
-    widen(factor, load_chunk(gamma + slot.channel, CHUNK, true));
-    widen(offset, load_chunk(beta + slot.channel, CHUNK, true));
-#pragma unroll
-    for (int e = 0; e < CHUNK; e++) {
-        float2 both = of_group[(slot.channel + e) / per_group];
+    widen(factor, scales);
+    widen(offset, offsets);
+    slot.each_group([&](int e, unsigned group) {
+        float2 both = of_group[group];
         mean[e] = both.x;
         factor[e] *= both.y;
-    }
-    long long start = static_cast<long long>(image) * pixels * channels + slot.channel;
-    int first = blockIdx.x * pixels_per_block;
-    int end = slot.end(first, pixels_per_block, pixels);
-#pragma unroll 4
-    for (int pixel = first + slot.row; pixel < end; pixel += slot.step) {
-        long long place = start + static_cast<long long>(pixel) * channels;
-        float values[CHUNK];
-        widen(values, load_chunk(x + place, CHUNK, true));
+    });
+#pragma unroll 1
+    while (left > 0) {
 #pragma unroll
-        for (int e = 0; e < CHUNK; e++) {
-            values[e] = (values[e] - mean[e]) * factor[e] + offset[e];
-            if (with_silu) {
-                values[e] = Silu()(values[e]);
+        for (int j = 0; j < READS; j++) {
+            if (j < left) {
+                float values[CHUNK];
+                widen(values, chunks[j]);
+#pragma unroll
+                for (int e = 0; e < CHUNK; e++) {
+                    values[e] = (values[e] - mean[e]) * factor[e] + offset[e];
+                }
+                if (with_silu) {
+#pragma unroll
+                    for (int e = 0; e < CHUNK; e++) {
+                        values[e] = Silu()(values[e]);
+                    }
+                }
+                store_chunk(target, narrow(values), CHUNK, true);
             }
+            target += stride;
         }
-        store_chunk(y + place, narrow(values), CHUNK, true);
+        left -= READS;
+        next += stride * READS;
+        read(chunks, next, stride, left);
     }
 }

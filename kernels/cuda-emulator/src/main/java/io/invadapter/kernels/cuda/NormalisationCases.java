@@ -16,9 +16,9 @@ final class NormalisationCases {
     /** What every chip is at least. */
     private static final GroupNormPlan.Chip CHIP = new GroupNormPlan.Chip(108, 99 << 10);
 
-    /** How a group norm is cut up. With few threads to a block each has many pixels, of which it keeps eight. */
+    /** How a group norm is cut up. With few threads to a block, or few blocks, each has many pixels, of which it keeps or reads some. */
     private enum Way {
-        CHOSEN, FOUR_GROUPS, FEW_THREADS, TWO_LAUNCHES;
+        CHOSEN, FOUR_GROUPS, FEW_THREADS, TWO_LAUNCHES, TWO_OF_FEW_BLOCKS;
 
         GroupNormPlan plan(GroupNormPlan.Map map) {
             return switch (this) {
@@ -27,10 +27,11 @@ final class NormalisationCases {
                 case FEW_THREADS -> {
                     GroupNormPlan.OneLaunch usual = GroupNormPlan.OneLaunch.of(map, 1, CHIP);
                     int threads = Math.ceilDiv(2 * map.perGroup() / usual.width(), 32) * 32;
-                    yield new GroupNormPlan.OneLaunch(usual.width(), 1, threads, 8,
+                    yield new GroupNormPlan.OneLaunch(usual.width(), 1, threads, 8, false,
                             8 * (threads + 64) + 8 * threads * usual.width() * map.bytes(), 0);
                 }
                 case TWO_LAUNCHES -> GroupNormPlan.TwoLaunches.of(map, CHIP);
+                case TWO_OF_FEW_BLOCKS -> GroupNormPlan.TwoLaunches.of(map, new GroupNormPlan.Chip(2, 99 << 10));
             };
         }
     }
@@ -59,6 +60,8 @@ final class NormalisationCases {
         // A mean far above the deviation, near what float16 can tell apart.
         cases.add(group(1, 500, 96, 8, false, 100, 0.5, 0));
         cases.add(group(1, 500, 96, 8, false, 100, 0.5, 0, Way.TWO_LAUNCHES));
+        cases.add(group(1, 500, 96, 8, false, 1000, 1, 0));
+        cases.add(group(2, 500, 96, 8, false, 1000, 1, 0, Way.TWO_LAUNCHES));
         cases.add(group(3, 77, 36, 4, true, 0.5, 1, 0));
         cases.add(group(1, 100, 64, 16, true, 0, 1, 1));
         cases.add(group(1, 100, 96, 32, false, 0, 1, 0));
@@ -84,6 +87,19 @@ final class NormalisationCases {
             cases.add(group(1, 7 * n, 36, 4, n % 2 == 0, 0, 1, 0));
         }
         cases.add(group(1, 34 * 64, 512, 32, false, 0, 1, 0, Way.TWO_LAUNCHES));
+        // As many reads of a thread as are on their way at once, and up to four more; rows of threads that end before others.
+        for (int pixels : new int[] {192, 200, 230, 250, 275, 300}) {
+            cases.add(group(1, pixels, 320, 32, pixels % 4 == 0, 0.5, 1, 0, Way.TWO_OF_FEW_BLOCKS));
+        }
+        cases.add(joined(2, 210, 64, 96, Way.TWO_OF_FEW_BLOCKS, 20, 0.5));
+        // More groups than the warps of a block add up at a time; fewer; of one channel, and ends of groups within a chunk.
+        cases.add(group(1, 60, 640, 64, false, 0.5, 1, 0, Way.TWO_LAUNCHES));
+        cases.add(group(2, 90, 80, 5, true, 0.5, 1, 0, Way.TWO_LAUNCHES));
+        cases.add(group(1, 40, 8, 8, false, 0.5, 1, 0, Way.TWO_LAUNCHES));
+        cases.add(group(2, 70, 24, 8, false, 0.5, 1, 0, Way.TWO_LAUNCHES));
+        cases.add(group(1, 50, 72, 6, false, 0.5, 1, 0, Way.TWO_LAUNCHES));
+        // One row of threads to a block.
+        cases.add(group(1, 9, 2560, 32, false, 0.5, 1, 0, Way.TWO_LAUNCHES));
         // A row that ends within each of a lane's chunks.
         for (int chunks = 5; chunks < 256; chunks += 32) {
             cases.add(layer(3, chunks * 8, 0));
@@ -208,11 +224,15 @@ final class NormalisationCases {
                     }
                 }
                 case GroupNormPlan.TwoLaunches two -> {
-                    // Each thread reads its gamma and beta once: too much only where it has few pixels.
                     if (map.pixels() * map.channels() >= 32768) {
                         traffic(launches.get(0), bytes, 8L * map.images() * map.groups() + (map.written() - 1) * bytes);
-                        traffic(launches.get(1), bytes + 2L * map.bytes() * map.channels(), bytes);
                     }
+                    // Each thread has a scale and an offset for each of its channels, read once, as are each block's statistics.
+                    long blocks = (long) map.images() * two.blocks();
+                    long read = bytes + blocks * (two.threads() * 32L + map.groups() * 8L);
+                    Counters applied = launches.get(1);
+                    Bench.require(applied.globalLoadedBytes() == read, read + " bytes to be read: " + applied);
+                    Bench.require(applied.globalStoredBytes() == bytes, applied.toString());
                     coalesced(launches.get(0));
                     coalesced(launches.get(1));
                     conflicts(launches.get(1));

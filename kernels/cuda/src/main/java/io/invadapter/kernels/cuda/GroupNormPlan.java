@@ -1,31 +1,33 @@
 package io.invadapter.kernels.cuda;
 
 /**
- * How group_norm.cu is launched for a map: in one launch or in two, whichever a model of the chip says is over sooner. The model
- * counts clocks, and adds the times of reading and of writing, which a block does one after the other; no GPU has confirmed it.
+ * How group_norm.cu is launched for a map: in one launch or in two.
  *
- * <p>One launch keeps at most {@code images x groups} multiprocessors busy, each with all pixels of its groups. Two fill the
- * chip, and cost the second launch.
+ * <p>One launch keeps at most {@code images x groups} multiprocessors busy, each with all pixels of its groups, in accesses as
+ * narrow as a group. Two fill the chip with accesses of 16 bytes, read everything twice, and cost the second launch. Where the
+ * values of a group find room in shared memory, that is decided by a model of clocks of a multiprocessor, beyond those of any launch.
+ * What it says of one launch is within a tenth of what an H200 took for the maps of SD 1.x's UNet at batch 2; of two it is an
+ * estimate, not yet measured. Where they find no room, it is two if the map allows.
  */
 sealed interface GroupNormPlan {
-    /** Bytes per clock between one multiprocessor and the L2 cache, at most. */
-    int MULTIPROCESSOR_BYTES = 64;
-    /** The same for each of them when all are busy. */
-    int SHARED_OUT_BYTES = 32;
-    /** Values per clock of a multiprocessor: 128 instructions, about 18 for each. */
-    int VALUES = 7;
+    /** Values that a multiprocessor norms in a clock in one launch. */
+    int VALUES = 6;
+    /** Clocks that it takes to read and write a thread's access. */
+    double ACCESS = 1;
+    /** The same for reading or writing it once more. */
+    double FURTHER_ACCESS = 0.4;
+    /** Bytes in a clock of a multiprocessor, in two launches: between what a chip's L2 cache gives and what its memory does. */
+    int BYTES = 16;
     /**
-     * What a second launch costs, set so that every map of SD 1.x's UNet at 512 x 512 takes one launch: the largest
-     * (64 x 64 x 960) at batch 1 would take two from 10,600 clocks down on an H100, from 15,200 on an RTX 5090. An estimate of the
-     * real cost inside a graph (the gap between dependent launches, filling and draining the chip once more, the way of the sums
-     * through the L2 cache) is 5,000 to 6,500 clocks. By that and this model, on an H100 or A100, that map would be 2 to 4
-     * microseconds quicker in two launches at batch 1, and not at batch 2. None of it has been measured.
+     * What the second launch costs: the gap between dependent launches, filling and draining the chip once more, the way of the sums
+     * through the L2 cache. Not yet measured.
      */
-    int SECOND_LAUNCH = 16_000;
+    int SECOND_LAUNCH = 6_500;
+    /** What it costs in two launches that a block more tells the others its sums. */
+    int SUMS_OF_A_BLOCK = 8;
 
     int WARP = 32;
     int MOST_THREADS = 1024;
-    int SECTOR = 32;
 
     /** What of a chip counts: how many multiprocessors, and the bytes of shared memory that a block may have. */
     record Chip(int multiprocessors, int sharedBytes) {
@@ -62,10 +64,11 @@ sealed interface GroupNormPlan {
      * @param threads        of a block
      * @param kept           pixels that each thread keeps in shared memory, of all that it has or as a multiple of those it
      *                       reads at once
+     * @param keepsAll       whether that is all
      * @param sharedBytes    of a block
      * @param clocks         what the model says
      */
-    record OneLaunch(int width, int groupsPerBlock, int threads, int kept, int sharedBytes, double clocks)
+    record OneLaunch(int width, int groupsPerBlock, int threads, int kept, boolean keepsAll, int sharedBytes, double clocks)
             implements GroupNormPlan {
 
         static OneLaunch of(Map map, int groupsPerBlock, Chip chip) {
@@ -91,13 +94,10 @@ sealed interface GroupNormPlan {
                 kept = room >= rounds ? rounds : room / batch(width * map.bytes) * batch(width * map.bytes);
             }
             long blocks = (long) map.images * map.groups / groupsPerBlock;
-            int run = groupsPerBlock * map.perGroup() * map.bytes;
-            double runBytes = run + SECTOR - Math.min(SECTOR, Integer.lowestOneBit(run));
-            double moved = map.pixels * runBytes * (2 - (double) kept / rounds + map.written());
-            double one = Math.max(moved / MULTIPROCESSOR_BYTES, (double) map.pixels * groupsPerBlock * map.perGroup() / VALUES);
-            double clocks = Math.max(Math.ceilDiv(blocks, chip.multiprocessors) * one,
-                    blocks * moved / chip.multiprocessors / SHARED_OUT_BYTES);
-            return new OneLaunch(width, groupsPerBlock, threads, kept, sums + kept * threads * width * map.bytes, clocks);
+            double accesses = ACCESS + FURTHER_ACCESS * (map.written() - (double) kept / rounds);
+            double clocks = (double) map.pixels * groupsPerBlock * map.perGroup() * (1.0 / VALUES + accesses / width)
+                    * Math.ceilDiv(blocks, chip.multiprocessors);
+            return new OneLaunch(width, groupsPerBlock, threads, kept, kept == rounds, sums + kept * threads * width * map.bytes, clocks);
         }
 
         /** Pixels that a thread reads at once, as group_norm.cu has it. */
@@ -118,10 +118,10 @@ sealed interface GroupNormPlan {
         /** More than that, and one launch has blocks enough. */
         static final int MOST_IMAGES = 64;
         static final int MOST_GROUPS = 64;
-        /** Threads that a block has at least about. */
-        private static final int USUAL_THREADS = 256;
-        /** Pixels of a thread at least, so that it does not read its scales and offsets too often. */
-        private static final int LEAST_PIXELS = 8;
+        /** Threads that a block has at least, so that there are not too many blocks. */
+        private static final int LEAST_THREADS = 256;
+        /** Pixels of a thread at least, which group_norm.cu reads at once. */
+        private static final int LEAST_PIXELS = 4;
 
         /** Null where channels or addresses do not allow it. */
         static TwoLaunches of(Map map, Chip chip) {
@@ -131,17 +131,24 @@ sealed interface GroupNormPlan {
                     || map.images > MOST_IMAGES || map.groups > MOST_GROUPS) {
                 return null;
             }
-            int threads = Math.ceilDiv(slots * Math.max(1, USUAL_THREADS / slots), WARP) * WARP;
-            int rows = threads / slots;
+            TwoLaunches best = null;
+            for (int rows = Math.ceilDiv(LEAST_THREADS, slots); rows == 1 || rows * slots <= MOST_THREADS; rows++) {
+                TwoLaunches other = of(map, chip, slots, rows);
+                best = best == null || other.clocks < best.clocks ? other : best;
+            }
+            return best;
+        }
+
+        /** With so many rows of threads in a block, each of one pixel's channels. */
+        private static TwoLaunches of(Map map, Chip chip, int slots, int rows) {
+            int threads = Math.ceilDiv(slots * rows, WARP) * WARP;
             // All blocks of all images at once: 1024 threads to a multiprocessor.
             int most = Math.max(1, chip.multiprocessors * (MOST_THREADS / threads) / map.images);
             int pixelsPerBlock = Math.max(LEAST_PIXELS, Math.ceilDiv(Math.ceilDiv(map.pixels, most), rows)) * rows;
             int blocks = Math.ceilDiv(map.pixels, pixelsPerBlock);
-            int busy = Math.min(chip.multiprocessors, map.images * blocks);
-            double moved = (double) map.values() * map.bytes * (2 + map.written());
-            double clocks = SECOND_LAUNCH
-                    + Math.max(moved / busy / SHARED_OUT_BYTES, (double) map.values() / busy / VALUES);
-            return new TwoLaunches(threads, pixelsPerBlock, blocks, clocks);
+            double bytes = (double) Math.ceilDiv(map.images * blocks, chip.multiprocessors) * Math.min(pixelsPerBlock, map.pixels)
+                    * map.channels * map.bytes * (2 + map.written());
+            return new TwoLaunches(threads, pixelsPerBlock, blocks, SECOND_LAUNCH + bytes / BYTES + blocks * SUMS_OF_A_BLOCK);
         }
 
         /** A ticket counter for each warp of a block, for each image. */
@@ -156,21 +163,20 @@ sealed interface GroupNormPlan {
 
         /** Memory for any map: the tickets, mean and deviation of each group, the partial sums of each block. */
         static long workspaceBytes(Chip chip) {
-            int blocks = chip.multiprocessors * (MOST_THREADS / (USUAL_THREADS / 2)) + MOST_IMAGES;
+            int blocks = chip.multiprocessors * (MOST_THREADS / LEAST_THREADS) + MOST_IMAGES;
             return partialOffset() + 8L * MOST_GROUPS * blocks;
         }
     }
 
-    /** The cheapest. */
     static GroupNormPlan of(Map map, Chip chip) {
-        GroupNormPlan best = OneLaunch.of(map, 1, chip);
+        OneLaunch one = OneLaunch.of(map, 1, chip);
         for (int groups = 2; groups <= Math.min(WARP, map.groups); groups++) {
             if (map.groups % groups == 0 && groups * map.perGroup() <= MOST_THREADS) {
                 OneLaunch other = OneLaunch.of(map, groups, chip);
-                best = other.clocks < best.clocks() ? other : best;
+                one = other.clocks < one.clocks ? other : one;
             }
         }
         TwoLaunches two = TwoLaunches.of(map, chip);
-        return two != null && two.clocks < best.clocks() ? two : best;
+        return two == null || one.keepsAll && one.clocks <= two.clocks ? one : two;
     }
 }
