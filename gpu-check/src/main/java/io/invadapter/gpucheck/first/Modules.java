@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.TreeMap;
 
 /**
- * How long the driver takes to compile each module of kernels, whose cache is empty at first. The sections behind this one get them
+ * How long the driver takes to compile each kernel, each a module of its own, whose cache is empty at first. The sections behind this one get them
  * from its cache, so that none of their time goes into it.
  */
 final class Modules {
@@ -31,25 +31,29 @@ final class Modules {
     /** All beside each other, as a device loads them. */
     private static Outcome loaded(Contact contact, DataType type) {
         KernelLibrary library = contact.kernels(type);
-        String[] names = KernelLibrary.operators(type).toArray(String[]::new);
+        List<String> operators = KernelLibrary.operators(type);
         List<String> failures = new ArrayList<>();
         long start = System.nanoTime();
-        library.prepare(names);
-        for (String name : names) {
-            try {
-                library.require(name);
-            } catch (DeviceException e) {
-                failures.add(e.getMessage());
+        for (String operator : operators) {
+            library.prepare(operator, KernelLibrary.kernels(type, operator).toArray(String[]::new));
+        }
+        for (String operator : operators) {
+            for (String kernel : KernelLibrary.kernels(type, operator)) {
+                try {
+                    library.require(operator, kernel);
+                } catch (DeviceException e) {
+                    failures.add(e.getMessage());
+                }
             }
         }
         double all = (System.nanoTime() - start) / 1e6;
         Map<String, Duration> times = library.loadTimes();
         Map<String, Object> data = new TreeMap<>();
-        times.forEach((module, time) -> data.put(module, time.toNanos() / 1e6));
+        times.forEach((kernel, time) -> data.put(kernel, time.toNanos() / 1e6));
         String longest = times.entrySet().stream().max(Map.Entry.comparingByValue())
                 .map(slowest -> slowest.getKey() + " " + slowest.getValue().toMillis() + " ms").orElse("none");
-        return Outcome.of(failures.isEmpty() && names.length > 0, failures.isEmpty()
-                ? String.format(Locale.ROOT, "%d modules in %.0f ms, the longest: %s", names.length, all, longest)
+        return Outcome.of(failures.isEmpty() && !times.isEmpty(), failures.isEmpty()
+                ? String.format(Locale.ROOT, "%d kernels in %.0f ms, the longest: %s", times.size(), all, longest)
                 : String.join("; ", failures), data);
     }
 }

@@ -10,7 +10,6 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
-import io.invadapter.kernels.cuda.GatedProduct;
 import io.invadapter.kernels.cuda.KernelLibrary;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
@@ -27,7 +26,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * Attention, the gated product and the operators that memory bounds, in the sizes of a step of one picture with guidance:
+ * Attention, the gated layer and the operators that memory bounds, in the sizes of a step of one picture with guidance:
  * microseconds of one call, replayed from a graph, and how near that is to the ceilings. Bytes are those of operands, weights and
  * results, each once.
  */
@@ -110,27 +109,13 @@ final class Operators {
         });
     }
 
-    /** The gated feed-forward's first half in both ways that a device chooses from, and GEGLU by itself, as it ends the second. */
+    /** The gated feed-forward's first half, and GEGLU by itself, as it ends it. */
     private void gated(String where, int tokens, int channels) {
         int rows = BATCH * tokens;
         int inner = WIDENING * channels;
         DataType type = DataType.FLOAT16;
         long size = type.bytes();
-        long ends = size * rows * (channels + inner);
-        kernel("layer norm, product and GEGLU in one launch" + where, 4.0 * rows * channels * inner,
-                ends + size * 2 * inner * channels, (kernels, memory) -> {
-                    GatedProduct product = new GatedProduct(kernels);
-                    if (!product.serves(channels, inner)) {
-                        return null;
-                    }
-                    long x = memory.known(0, type, (long) rows * channels);
-                    long weights = memory.known(1, type, 2L * inner * channels);
-                    long sums = memory.known(2, DataType.FLOAT32, 2L * inner);
-                    long bias = memory.known(3, type, 2L * inner);
-                    long y = memory.room(size * rows * inner);
-                    return stream -> product.normedGeglu(x, weights, sums, bias, y, rows, channels, inner, EPSILON, stream);
-                });
-        item("layer norm, product and GEGLU in three launches" + where, device -> {
+        item("layer norm, product and GEGLU" + where, device -> {
             Tensor x = tensor(device, BATCH, tokens, channels);
             Device.Norm norm = norm(device, channels);
             Device.GatedLinear gated = device.packer().gatedLinear(HostTensor.of(values(2 * inner * channels), 2 * inner, channels),

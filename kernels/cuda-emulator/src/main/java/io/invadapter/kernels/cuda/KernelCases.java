@@ -25,8 +25,8 @@ public final class KernelCases {
     /** float16 goes through all cases, the other types through some of each kernel. */
     static List<KernelCase> all(DataType type) {
         Stream<List<KernelCase>> cases = type == DataType.FLOAT16
-                ? Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all(), GatedProductCases.all())
-                : Stream.of(AttentionCases.few(), NormalisationCases.few(), PointwiseCases.few(), GatedProductCases.few(type));
+                ? Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all())
+                : Stream.of(AttentionCases.few(), NormalisationCases.few(), PointwiseCases.few());
         Stream<KernelCase> identityOfStrengthZero = IntStream.of(40, 64, 80, 160, 32, 96, 157, 171)
                 .filter(size -> type == DataType.FLOAT16 || size % 8 == 0 && size <= 80)
                 .mapToObj(size -> new KernelCase("identity of strength 0 is plain attention, head size " + size,

@@ -19,7 +19,6 @@ class LauncherTest {
     private final KernelLibrary library = new KernelLibrary(driver, DataType.FLOAT16);
     private final Attention attention = new Attention(library);
     private final Normalisation norms = new Normalisation(library);
-    private final GatedProduct gatedProduct = new GatedProduct(library);
     private final Pointwise pointwise = new Pointwise(library);
     private final Sampling sampling = new Sampling(library);
     private final Embeddings embeddings = new Embeddings(library);
@@ -97,19 +96,6 @@ class LauncherTest {
                 () -> norms.joinedGroupNorm(A, 16, A, 0, A, A, A, A, A, 1, 4, 16, 1e-5f, false, null));
         refused("channels is 33, expected a multiple of groups (32)",
                 () -> norms.joinedGroupNorm(A, 16, A, 17, A, A, A, A, A, 1, 4, 32, 1e-5f, false, null));
-    }
-
-    @Test
-    void gatedProduct() {
-        refused("x is 0x1008, expected a multiple of 16", () -> gatedProduct.normedGeglu(A + 8, A, A, A, A, 1, 32, 8, 0, null));
-        refused("sums is null, expected a device address", () -> gatedProduct.normedGeglu(A, A, 0, A, A, 1, 32, 8, 0, null));
-        refused("rows is 0, expected at least 1", () -> gatedProduct.normedGeglu(A, A, A, A, A, 0, 32, 8, 0, null));
-        refused("product is 40 x 8 in FLOAT16, expected multiples of 32 x 8 in a 16-bit type",
-                () -> gatedProduct.normedGeglu(A, A, A, A, A, 1, 40, 8, 0, null));
-        refused("product is 32 x 12 in FLOAT16, expected multiples of 32 x 8 in a 16-bit type",
-                () -> gatedProduct.normedGeglu(A, A, A, A, A, 1, 32, 12, 0, null));
-        refused("eps is -1.0, expected 0 or a positive number",
-                () -> gatedProduct.normedGeglu(A, A, A, A, A, 1, 32, 8, -1, null));
     }
 
     @Test

@@ -45,7 +45,7 @@ final class MutationRun {
     private final Map<KernelCase, Long> nanos = new HashMap<>();
 
     static List<KernelCase> cases() {
-        return Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all(), GatedProductCases.all())
+        return Stream.of(AttentionCases.all(), NormalisationCases.all(), PointwiseCases.all())
                 .flatMap(List::stream).toList();
     }
 

@@ -33,6 +33,15 @@ public final class Attention {
             return (rows() + 4 * keys) * headSize * 2;
         }
 
+        /** Without .cu. */
+        String file(String operator) {
+            return PADDED.contains(this) ? operator + "_any" : operator;
+        }
+
+        String kernel(String operator) {
+            return operator + "_" + suffix;
+        }
+
         Grid grid(Shape shape) {
             return new Grid(Math.ceilDiv(shape.queries, rows()), shape.heads, shape.batch);
         }
@@ -48,6 +57,7 @@ public final class Attention {
     private static final List<Variant> PADDED = List.of(new Variant("any_32", 32, 4, 2, 64),
             new Variant("any_96", 96, 4, 1, 64), new Variant("any_160", 160, 4, 1, 32));
 
+    private static final String WIDE = "attention_wide_512";
     private static final int WIDE_ROWS = 32;
     private static final int WIDE_THREADS = 256;
     private static final int WIDE_SHARED_BYTES = 2 * 32 * MOST_HEAD_SIZE * 2 + 2 * 4 * 2048;
@@ -56,6 +66,11 @@ public final class Attention {
     private static final int SCALAR_THREADS = 128;
     private static final int SCALAR_ROWS = 16;
     private static final int SCALAR_KEYS = 32;
+    /** Stable Diffusion 1.x at 512 x 512: twice the channels where maps are half as wide. */
+    private static final int HEADS = 8;
+    private static final int LEAST_CHANNELS = 320;
+    private static final int MOST_CHANNELS = 1280;
+    private static final int MOST_TOKENS = 4096;
     /** What stands for a source that is not there. */
     private static final Source NONE = new Source(new Strided(0, 0, 0, 0), new Strided(0, 0, 0, 0), 0, 0, 0, 0);
     /** In place of the number of the first source's keys, as in operand.cuh. */
@@ -78,18 +93,32 @@ public final class Attention {
         this.sharedBytesPerBlock = sharedBytesPerBlock;
     }
 
-    /** Begins to load the kernels that attention over one source needs as a rule. */
-    void prepare() {
-        if (library.type() == DataType.FLOAT32) {
-            library.prepare("attention_scalar");
-        } else {
-            library.prepare("attention", "attention_wide");
+    /**
+     * Begins to load the kernels that attention over one source needs in a transformer of so many channels of Stable Diffusion 1.x at
+     * 512 x 512, and its decoder's. All others are loaded when they are first used.
+     */
+    void prepare(int channels) {
+        prepare("attention", channels);
+        if (library.type() != DataType.FLOAT32) {
+            library.prepare("attention_wide", WIDE);
         }
     }
 
-    /** Begins to load the kernels that attention over several sources needs as a rule. */
-    void prepareSources() {
-        library.prepare(library.type() == DataType.FLOAT32 ? "attention_scalar" : "eaa_attention");
+    /** The same for attention over several sources where there are so many tokens. */
+    void prepareSources(int tokens) {
+        prepare("eaa_attention", (int) Math.min(MOST_CHANNELS, LEAST_CHANNELS * Math.sqrt((double) MOST_TOKENS / tokens)));
+    }
+
+    private void prepare(String operator, int channels) {
+        int headSize = Math.clamp(channels / HEADS, 1, MOST_HEAD_SIZE);
+        double narrower = (double) channels / LEAST_CHANNELS;
+        int tokens = Math.max(1, (int) (MOST_TOKENS / (narrower * narrower)));
+        Variant variant = variant(new Shape(2, HEADS, tokens, tokens, headSize, 1), headSize % 8 == 0);
+        if (variant != null) {
+            library.prepare(variant.file(operator), variant.kernel(operator));
+        } else {
+            library.prepare("attention_scalar", scalar(headSize));
+        }
     }
 
     /**
@@ -152,7 +181,7 @@ public final class Attention {
             launch("attention", variant, shape, addSizes(parameters, shape).int32(causal ? 1 : 0), stream);
         } else if (library.type() != DataType.FLOAT32 && shape.headSize % 8 == 0 && aligned && !causal) {
             Grid grid = new Grid(Math.ceilDiv(shape.queries, WIDE_ROWS), shape.heads, shape.batch);
-            CudaDriver.Function function = library.function("attention_wide", "attention_wide_512", WIDE_SHARED_BYTES);
+            CudaDriver.Function function = library.function("attention_wide", WIDE, WIDE_SHARED_BYTES);
             library.driver().launch(function, grid, WIDE_THREADS, WIDE_SHARED_BYTES, stream,
                     addSizes(operands(q, k, v, out), shape));
         } else {
@@ -318,24 +347,26 @@ public final class Attention {
 
     private void scalar(Strided q, Strided k, Strided v, Strided out, Source second, Shape shape, int keys, boolean causal,
                         CudaDriver.Stream stream) {
-        int most = MOST_HEAD_SIZE;
-        if (library.type() == DataType.FLOAT32) {
-            most = Arrays.stream(SCALAR_HEAD_SIZES).filter(size -> shape.headSize <= size).findFirst().orElseThrow();
-        }
         // Rows are an odd number of 16-byte pieces: see attention_scalar.cu.
         int rowBytes = (Math.ceilDiv(shape.headSize, 4) | 1) * 16;
         int sharedBytes = (SCALAR_ROWS + SCALAR_KEYS) * rowBytes + SCALAR_ROWS * SCALAR_KEYS * Float.BYTES;
         Parameters parameters = operands(q, k, v, out);
         second.addTo(parameters);
         Grid grid = new Grid(Math.ceilDiv(shape.queries, SCALAR_ROWS), shape.heads, shape.batch);
-        CudaDriver.Function function = library.function("attention_scalar", "attention_scalar_" + most, sharedBytes);
+        CudaDriver.Function function = library.function("attention_scalar", scalar(shape.headSize), sharedBytes);
         library.driver().launch(function, grid, SCALAR_THREADS, sharedBytes, stream,
                 addSizes(parameters, shape, keys).int32(causal ? 1 : 0));
     }
 
+    /** The kernel of attention_scalar.cu for a head size; for the 16-bit types, which use it seldom, there is one. */
+    private String scalar(int headSize) {
+        int most = library.type() != DataType.FLOAT32 ? MOST_HEAD_SIZE
+                : Arrays.stream(SCALAR_HEAD_SIZES).filter(size -> headSize <= size).findFirst().orElseThrow();
+        return "attention_scalar_" + most;
+    }
+
     private void launch(String operator, Variant variant, Shape shape, Parameters parameters, CudaDriver.Stream stream) {
-        CudaDriver.Function function = library.function(PADDED.contains(variant) ? operator + "_any" : operator,
-                operator + "_" + variant.suffix, variant.sharedBytes());
+        CudaDriver.Function function = library.function(variant.file(operator), variant.kernel(operator), variant.sharedBytes());
         library.driver().launch(function, variant.grid(shape), variant.threads(), variant.sharedBytes(), stream, parameters);
     }
 }

@@ -44,14 +44,14 @@ final class CudaAttention implements AutoCloseable {
         this.worthChoosing = worthChoosing;
     }
 
-    /** See {@link Attention#prepare()}. */
-    void prepare() {
-        kernels.prepare();
+    /** See {@link Attention#prepare}. */
+    void prepare(int channels) {
+        kernels.prepare(channels);
     }
 
-    /** See {@link Attention#prepareSources()}. */
-    void prepareSources() {
-        kernels.prepareSources();
+    /** See {@link Attention#prepareSources}. */
+    void prepareSources(int tokens) {
+        kernels.prepareSources(tokens);
     }
 
     /**

@@ -43,7 +43,6 @@ final class CudaDevice implements Device {
     private final Normalisation normalisation;
     private final CudaAttention attention;
     private final Products products;
-    private final GatedWays gatedWays;
     private final CudaMaps maps;
     private final CudaEnds ends;
 
@@ -58,7 +57,6 @@ final class CudaDevice implements Device {
     private final KernelLibrary floatLibrary;
     private final CudaDriver.Stream stream;
     private final Staging staging;
-    private final WeightMemory constants;
     private final TensorPool requestPool;
     private final Workspace workspace;
     private final Chooser chooser;
@@ -106,8 +104,6 @@ final class CudaDevice implements Device {
             stream = driver.newStream();
             staging = new Staging(driver, stream);
             closing.push(staging::close);
-            constants = new WeightMemory(driver);
-            closing.push(constants::close);
             closing.push(this::closePackers);
             requestPool = new TensorPool(memory());
             closing.push(requestPool::close);
@@ -117,7 +113,6 @@ final class CudaDevice implements Device {
             chooser = new Chooser(driver, stream, workspace, book, this::trim);
             products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
             closing.push(products::close);
-            gatedWays = new GatedWays(stream, library, products, chooser, constants);
             convolutions = new ConvolutionPlans(this, dnn, this::addBias);
             closing.push(convolutions::close);
             long normBytes = normalisation.groupNormWorkspaceBytes();
@@ -149,7 +144,6 @@ final class CudaDevice implements Device {
         this.floatLibrary = opened.floatLibrary;
         this.stream = opened.stream;
         this.staging = opened.staging;
-        this.constants = opened.constants;
         this.requestPool = opened.requestPool;
         this.workspace = opened.workspace;
         this.chooser = opened.chooser;
@@ -161,7 +155,6 @@ final class CudaDevice implements Device {
         this.ends = new CudaEnds(this, library, pointwise);
         this.normalisation = new Normalisation(library);
         this.products = new Products(driver, stream, blas, pointwise, workspace, chooser, type);
-        this.gatedWays = new GatedWays(stream, library, products, chooser, constants);
         this.attention = new CudaAttention(library, dnn, chooser, workspace, CudaAttention.WORTH_CHOOSING);
         closing.push(library::settle);
         closing.push(products::close);
@@ -215,10 +208,10 @@ final class CudaDevice implements Device {
                 + (opened.notRecordable == null ? "" : ", launching one by one " + NOT_RECORDABLE + " (" + opened.notRecordable + ")");
     }
 
-    /** How long the driver took for the modules of kernels that it has loaded so far; nothing while there are none. */
+    /** How long the driver took for the kernels that it has loaded so far; nothing while there are none. */
     private String loading() {
-        Map<String, Duration> times = moduleLoadTimes();
-        return times.entrySet().stream().max(Map.Entry.comparingByValue()).map(longest -> ", modules of kernels loaded: "
+        Map<String, Duration> times = kernelLoadTimes();
+        return times.entrySet().stream().max(Map.Entry.comparingByValue()).map(longest -> ", kernels loaded: "
                 + times.size() + ", together " + times.values().stream().reduce(Duration.ZERO, Duration::plus).toMillis()
                 + " ms, the longest " + longest.getKey() + " with " + longest.getValue().toMillis() + " ms").orElse("");
     }
@@ -250,10 +243,10 @@ final class CudaDevice implements Device {
         return library;
     }
 
-    /** How long the driver took for each module of kernels that was loaded so far. */
-    Map<String, Duration> moduleLoadTimes() {
+    /** How long the driver took for each kernel that was loaded so far. */
+    Map<String, Duration> kernelLoadTimes() {
         Map<String, Duration> times = library.loadTimes();
-        floatLibrary.loadTimes().forEach((operator, time) -> times.put(operator + " (fp32)", time));
+        floatLibrary.loadTimes().forEach((kernel, time) -> times.put(kernel + " (fp32)", time));
         return times;
     }
 
@@ -477,10 +470,6 @@ final class CudaDevice implements Device {
     @Override
     public Tensor gatedLinear(Tensor x, GatedLinear layer) {
         return usable((CudaGatedLinear) layer).run(arguments, x);
-    }
-
-    GatedWays gatedWays() {
-        return gatedWays;
     }
 
     @Override

@@ -53,7 +53,7 @@ final class CudaPacker implements Packer {
     public CudaLinear linear(HostTensor weight, HostTensor bias) {
         requireOpen();
         arguments.weights(weight, 2, bias);
-        device.library().prepare("add");
+        device.library().prepare("add", "add");
         return new CudaLinear(this, weight, bias);
     }
 
@@ -61,9 +61,9 @@ final class CudaPacker implements Packer {
     public CudaGatedLinear gatedLinear(HostTensor weight, HostTensor bias, Device.LayerNorm norm) {
         requireOpen();
         arguments.gatedWeights(weight, bias, norm);
-        device.library().prepare("geglu");
+        device.library().prepare("geglu", "geglu");
         // It stands in transformers only.
-        device.attention().prepare();
+        device.attention().prepare(weight.shape()[1]);
         return new CudaGatedLinear(this, weight, bias, norm);
     }
 
@@ -72,7 +72,7 @@ final class CudaPacker implements Packer {
         requireOpen();
         arguments.weights(weight, 2, null);
         // It stands in front of a second source of attention only.
-        device.attention().prepareSources();
+        device.attention().prepareSources(weight.shape()[1]);
         return new CudaTokenMixer(this, weight);
     }
 
@@ -87,7 +87,7 @@ final class CudaPacker implements Packer {
     public CudaNorm norm(HostTensor weight, HostTensor bias) {
         requireOpen();
         arguments.weights(weight, 1, bias);
-        device.normalisation().prepare();
+        device.normalisation().prepare(weight.shape()[0]);
         return new CudaNorm(this, weight, bias);
     }
 

@@ -17,14 +17,16 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ThreadFactory;
 import java.util.function.UnaryOperator;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.zip.CRC32;
 import java.util.zip.GZIPInputStream;
 
 /**
- * The kernels as compiled for one type of activations and weights. They come in modules, one for each .cu file, and a driver that
- * does not know a module yet compiles it when it is loaded, which takes up to seconds. So a module is loaded when one of its kernels
- * is first used, or earlier, beside whatever else goes on, when it is known that one will be. Thread-safe; lives as long as its
- * driver.
+ * The kernels as compiled for one type of activations and weights. A driver that does not know a module yet compiles it when it is
+ * loaded, one after the other, up to half a second for each kernel. So each kernel is a module of its own, cut out of its .cu file's
+ * PTX, and loaded when it is first used, or earlier, beside whatever else goes on, when it is known that it will be. Thread-safe; lives
+ * as long as its driver.
  */
 public final class KernelLibrary {
     /** What the kernels are compiled for. */
@@ -32,9 +34,11 @@ public final class KernelLibrary {
 
     /** The names of all .cu files. */
     static final List<String> OPERATORS = List.of("add", "attention", "attention_any", "attention_scalar", "attention_wide", "blend",
-            "combine", "concat", "convert", "eaa_attention", "eaa_attention_any", "gated_linear", "geglu", "group_norm", "layer_norm",
-            "match_deviation", "pad", "timestep_embedding", "token_embedding", "upsample");
+            "combine", "concat", "convert", "eaa_attention", "eaa_attention_any", "geglu", "group_norm", "layer_norm", "match_deviation",
+            "pad", "timestep_embedding", "token_embedding", "upsample");
 
+    /** In PTX text, from a kernel's first line to its last. */
+    private static final Pattern KERNEL = Pattern.compile("^\\.visible \\.entry (\\w+)\\(.*?^}\n", Pattern.MULTILINE | Pattern.DOTALL);
     private static final int DEFAULT_SHARED_BYTES = 48 * 1024;
     /** In one access of a thread. */
     private static final int CHUNK_BYTES = 16;
@@ -131,6 +135,20 @@ public final class KernelLibrary {
         }
     }
 
+    /** The names of the kernels of {@code <operator>.cu}, one of {@link #operators} of that type. */
+    public static List<String> kernels(DataType type, String operator) {
+        return KERNEL.matcher(ptx(type, operator)).results().map(kernel -> kernel.group(1)).toList();
+    }
+
+    /** PTX text with that kernel alone, and whatever stands outside kernels; its lines keep their numbers. */
+    static String only(String kernel, String ptx) {
+        if (KERNEL.matcher(ptx).results().noneMatch(found -> found.group(1).equals(kernel))) {
+            throw new IllegalStateException("the kernel " + kernel + " is missing from its file");
+        }
+        return KERNEL.matcher(ptx).replaceAll(found -> found.group(1).equals(kernel)
+                ? Matcher.quoteReplacement(found.group()) : "\n".repeat((int) found.group().lines().count()));
+    }
+
     private static String file(DataType type, String operator) {
         return directory(type) + "/" + operator + ".ptx.gz";
     }
@@ -168,17 +186,17 @@ public final class KernelLibrary {
     CudaDriver.Function function(String operator, String name, int sharedBytes) {
         Kernel kernel = kernels.get(name);
         if (kernel == null) {
-            Kernel fresh = new Kernel(module(operator).function(name));
+            Kernel fresh = new Kernel(module(operator, name).function(name));
             Kernel known = kernels.putIfAbsent(name, fresh);
             kernel = known == null ? fresh : known;
         }
         return kernel.with(sharedBytes);
     }
 
-    /** Waits for the module if it is being loaded, for no other. */
-    private CudaDriver.Module module(String operator) {
+    /** Waits for the kernel's module if it is being loaded, for no other. */
+    private CudaDriver.Module module(String operator, String kernel) {
         try {
-            return loading(operator, Runnable::run).join();
+            return loading(operator, kernel, Runnable::run).join();
         } catch (CompletionException e) {
             if (e.getCause() instanceof RuntimeException cause) {
                 throw cause;
@@ -188,49 +206,47 @@ public final class KernelLibrary {
     }
 
     /** The module, which {@code executor} loads if nobody does so far. One that could not be loaded is tried again the next time. */
-    private CompletableFuture<CudaDriver.Module> loading(String operator, Executor executor) {
+    private CompletableFuture<CudaDriver.Module> loading(String operator, String kernel, Executor executor) {
         CompletableFuture<CudaDriver.Module> fresh = new CompletableFuture<>();
-        CompletableFuture<CudaDriver.Module> known = modules.putIfAbsent(operator, fresh);
+        CompletableFuture<CudaDriver.Module> known = modules.putIfAbsent(kernel, fresh);
         if (known != null) {
             return known;
         }
         executor.execute(() -> {
             try {
-                fresh.complete(load(operator));
+                fresh.complete(load(operator, kernel));
             } catch (RuntimeException | Error e) {
-                modules.remove(operator);
+                modules.remove(kernel);
                 fresh.completeExceptionally(e);
             }
         });
         return fresh;
     }
 
-    private CudaDriver.Module load(String operator) {
-        String ptx = source.apply(operator);
-        String name = directory(type) + "/" + operator;
+    private CudaDriver.Module load(String operator, String kernel) {
+        String ptx = only(kernel, source.apply(operator));
+        String name = directory(type) + "/" + kernel;
         long start = System.nanoTime();
         CudaDriver.Module module = driver.load(name, ptx);
         Duration time = Duration.ofNanos(System.nanoTime() - start);
-        loadTimes.put(operator, time);
-        LOGGER.log(System.Logger.Level.DEBUG, () -> "kernels " + name + " loaded in " + time.toMillis() + " ms");
+        loadTimes.put(kernel, time);
+        LOGGER.log(System.Logger.Level.DEBUG, () -> "kernel " + name + " loaded in " + time.toMillis() + " ms");
         return module;
     }
 
     /**
-     * Loads modules beside whatever else goes on, each in a thread of its own. Who uses a kernel earlier waits for its module, and is
-     * told there when it could not be loaded.
-     *
-     * @param operators names of .cu files
+     * Loads kernels of {@code <operator>.cu} beside whatever else goes on, each in a thread of its own. Who uses one earlier waits for it,
+     * and is told there when it could not be loaded.
      */
-    public void prepare(String... operators) {
-        for (String operator : operators) {
-            loading(operator, load -> loadBeside(operator, load));
+    public void prepare(String operator, String... names) {
+        for (String name : names) {
+            loading(operator, name, load -> loadBeside(name, load));
         }
     }
 
-    private void loadBeside(String operator, Runnable load) {
+    private void loadBeside(String name, Runnable load) {
         Thread thread = loaders.newThread(load);
-        thread.setName("loads " + operator);
+        thread.setName("loads " + name);
         try {
             thread.start();
         } catch (OutOfMemoryError e) {
@@ -240,12 +256,12 @@ public final class KernelLibrary {
     }
 
     /**
-     * Returns when that module is loaded.
+     * Returns when the kernel {@code name} of {@code <operator>.cu} is loaded.
      *
      * @throws io.invadapter.kernels.cuda.driver.CudaException when it cannot be
      */
-    public void require(String operator) {
-        module(operator);
+    public void require(String operator, String name) {
+        module(operator, name);
     }
 
     /** Waits until nothing is being loaded any more: before the driver may be closed, or a graph be recorded. */
@@ -253,7 +269,7 @@ public final class KernelLibrary {
         modules.values().forEach(loading -> loading.handle((module, failure) -> module).join());
     }
 
-    /** How long the driver took for each module that it has loaded so far: microseconds where it had it from an earlier process. */
+    /** How long the driver took for each kernel that it has loaded so far: milliseconds where it had it from an earlier process. */
     public Map<String, Duration> loadTimes() {
         return new TreeMap<>(loadTimes);
     }

@@ -7,6 +7,8 @@ import io.invadapter.kernels.cuda.driver.Parameters;
 /** Launches of group_norm.cu and layer_norm.cu. Arrays are of the library's type, statistics float32. */
 public final class Normalisation {
     private static final int WARP = 32;
+    /** Stable Diffusion's. */
+    private static final int USUAL_GROUPS = 32;
 
     private static final int LAYER_NORM_WARPS = 8;
     private static final int LAYER_NORM_MOST_CHANNELS = 2048;
@@ -22,9 +24,13 @@ public final class Normalisation {
         this.chip = new GroupNormPlan.Chip(library.driver().multiprocessors(), library.driver().sharedBytesPerBlock());
     }
 
-    /** Begins to load the kernels. */
-    void prepare() {
-        library.prepare("group_norm", "layer_norm");
+    /** Begins to load the kernels for norms of so many channels, group norms in 32 groups: others are loaded when they are first used. */
+    void prepare(int channels) {
+        library.prepare("layer_norm", "layer_norm");
+        if (channels % USUAL_GROUPS == 0) {
+            int width = Math.min(library.chunk(), Integer.lowestOneBit(channels / USUAL_GROUPS));
+            library.prepare("group_norm", "group_norm_" + width, "group_norm_statistics", "group_norm_apply");
+        }
     }
 
     /**
