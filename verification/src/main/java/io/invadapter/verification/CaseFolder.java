@@ -6,6 +6,7 @@ import io.invadapter.engine.model.Loras;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.nn.Room;
 import io.invadapter.engine.request.ProgressListener;
+import io.invadapter.engine.sampling.NoiseSchedule;
 import io.invadapter.engine.text.ClipTokenizer;
 import io.invadapter.kernels.Device;
 import io.invadapter.weights.Shapes;
@@ -88,6 +89,14 @@ final class CaseFolder implements AutoCloseable {
             throw new WeightException(name.where() + " is " + name + ", but " + file + " does not exist");
         }
         return file;
+    }
+
+    /** A step of the noise that a value of case.json says. */
+    int timestep(JsonValue value, NoiseSchedule schedule) {
+        if (value.asInt() < 0 || value.asInt() >= schedule.maxSteps()) {
+            throw new WeightException(value.where() + " is " + value + " where a timestep from 0 to " + (schedule.maxSteps() - 1) + " is expected");
+        }
+        return value.asInt();
     }
 
     // --- golden data ------------------------------------------------------------------------------------------------

@@ -61,11 +61,12 @@ final class LcmCase implements GoldenCase {
     @Override
     public void compute(Set<Part> parts, Results results) {
         if (parts.contains(Part.UNET)) {
-            int timestep = folder.parameters().get("t").asInt();
+            int timestep = folder.timestep(folder.parameters().get("t"), schedule);
             for (JsonValue value : folder.parameters().get("guidances").asList()) {
                 float[] guidance = embedding(value);
                 results.put(EMBEDDING + value, guidance);
-                results.put("eps." + value, predict(latents("in.x"), timestep, guidance));
+                // Of the reference's own sines: how far ours may be from them has a limit of its own.
+                results.put("eps." + value, predict(latents("in.x"), timestep, folder.values(EMBEDDING + value, guidance.length)));
             }
         }
         if (parts.contains(Part.SCHEDULE) || parts.contains(Part.LOOPS)) {

@@ -58,7 +58,7 @@ final class LoraCase implements GoldenCase {
         if (parts.contains(Part.UNET)) {
             CaseModel networks = new CaseModel(model);
             Latents x = folder.latents("in.x", model.vae().latentChannels());
-            int timestep = folder.parameters().get("t").asInt();
+            int timestep = folder.timestep(folder.parameters().get("t"), model.schedule());
             put(results, "eps." + run, networks.pass(x, timestep, folder.contexts("in.context")));
             put(results, "eps_text." + run, networks.pass(x, timestep, texts));
         }

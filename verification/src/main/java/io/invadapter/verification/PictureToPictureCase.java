@@ -80,7 +80,7 @@ final class PictureToPictureCase implements GoldenCase {
             results.put("masked_z0", PictureLatents.encode(mask.hide(image), height, width, plain.vae()).values());
         }
         if (parts.contains(Part.UNET)) {
-            int timestep = folder.parameters().get("t").asInt();
+            int timestep = folder.timestep(folder.parameters().get("t"), plain.schedule());
             Latents canvas = new Original(picture, mask, 1, trained.unet(), trained.vae()).inpainting(noise).canvas();
             results.put("eps.4", pass(plain, noise, timestep));
             results.put("eps.9", pass(trained, Latents.joined(noise, canvas), timestep));

@@ -108,10 +108,7 @@ final class StableDiffusion2Case implements GoldenCase {
     private void singlePasses(float[][] guided, Results results) {
         double[] alphas = model.networks().schedule().alphasCumprod();
         for (JsonValue value : inputs.parameters().get("ts").asList()) {
-            int timestep = value.asInt();
-            if (timestep < 0 || timestep >= alphas.length) {
-                throw new WeightException(value.where() + " is " + timestep + " where a timestep below " + alphas.length + " is expected");
-            }
+            int timestep = folder.timestep(value, model.networks().schedule());
             Latents x = latents("in.x." + timestep);
             float[] velocity = model.pass(x, timestep, guided);
             results.put("v." + timestep, velocity);

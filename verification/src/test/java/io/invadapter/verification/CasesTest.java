@@ -170,6 +170,9 @@ class CasesTest {
 
     @ParameterizedTest
     @CsvSource({"sd2, '\"steps\": 2', '\"steps\": 1001', 'steps must be between 1 and 1000, not 1001'",
+        "lora, '\"t\": 601', '\"t\": 1000', 't is 1000 where a timestep from 0 to 999 is expected'",
+        "lcm, '\"t\": 601', '\"t\": -1', 't is -1 where a timestep from 0 to 999 is expected'",
+        "lcm, '[2]', '[51]', 'steps must be between 1 and 50, not 51'",
         "samplers, '\"strength\": 0.5', '\"strength\": 0.1', 'a strength of 0.1 leaves none of 4 steps'",
         "img2img-inpaint, '[0.5]', '[0.1]', 'a strength of 0.1 leaves none of 2 steps'"})
     void aNumberThatCannotBeIsRefusedWithItsFile(String name, String right, String wrong, String problem) throws IOException {

@@ -81,6 +81,12 @@ final class Example {
         return this;
     }
 
+    /** One that others are computed from. */
+    Example result(String key, float[] values, long... shape) {
+        results.put(key, new Values(shape, values, null));
+        return this;
+    }
+
     /** One that is known. */
     Example result(String key, long[] shape, long... values) {
         results.put(key, new Values(shape, null, values));

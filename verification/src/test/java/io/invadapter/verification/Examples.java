@@ -1,6 +1,7 @@
 package io.invadapter.verification;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.unet.GuidanceEmbedding;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.awt.image.BufferedImage;
 import java.util.Arrays;
@@ -55,7 +56,7 @@ final class Examples {
                          "original_inference_steps": 50, "set_alpha_to_one": true, "clip_sample": false, "num_train_timesteps": 1000}""")
                 .input("in.context", 1, 77, CHANNELS).input("in.x", 1, 4, 8, 16).input("in.noise", 1, 4, 8, 16).input("in.noises.2", 1, 4, 8, 16)
                 .input("in.img2img_z0", 1, 4, 8, 16).input("in.img2img_noises", 1, 4, 8, 16)
-                .result("guidance_embedding.8.0", 1, 32).result("eps.8.0", 1, 4, 8, 16).result("guidance_embedding.1.5", 1, 32).result("eps.1.5", 1, 4, 8, 16)
+                .result("guidance_embedding.8.0", GuidanceEmbedding.of(8, 32), 1, 32).result("eps.8.0", 1, 4, 8, 16).result("guidance_embedding.1.5", GuidanceEmbedding.of(1.5, 32), 1, 32).result("eps.1.5", 1, 4, 8, 16)
                 .result("timesteps.2", new long[] {2}, 999, 499)
                 .result("loop.2", 1, 4, 8, 16).result("loop.latents.2", 2, 4, 8, 16).result("loop.eps.2", 2, 4, 8, 16)
                 .result("timesteps.img2img", new long[] {2}, 499, 259)
