@@ -111,8 +111,8 @@ public final class Identities implements AutoCloseable {
         List<Person> people = List.copyOf(byKey.values());
         List<String> keys = List.copyOf(byKey.keySet());
         int[] ofPictures = portraits.faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Function<People, Latents> making = source -> diffusion.generate(portraits.pictures.withInfluences(new IdentityInfluence(adapter.use(), source,
-                ofPictures, portraits.scales, portraits.layers, portraits.rows)), generating);
+        Function<People, Latents> making = source -> diffusion.generate(portraits.pictures.withInfluences(
+                new IdentityInfluence(adapter.use(), source, ofPictures, portraits.scales, portraits.layers, portraits.rows)), generating);
         Walk walk = portraits.pictures.walk();
         cache.beginBatch();
         if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {

@@ -8,7 +8,6 @@ import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.unet.TextFeatures;
 import io.invadapter.engine.unet.UNet;
 import io.invadapter.engine.unet.UNetInput;
-import io.invadapter.kernels.DataType;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
@@ -75,58 +74,28 @@ final class DenoisingPlan implements AutoCloseable {
     private final Shape shape;
     /** Of the influences' own rows, then of the rows of the batches. */
     private final StepTimes times;
-    /** {@code [pictures, registers, terms]}: of this step, for each picture. */
-    private final Tensor moves;
-    /** {@code [pictures, 1, 2]}: of the negative prompt's row and of the prompt's, where guidance is rescaled; else {@code null}. */
-    private final Tensor guidance;
-    private final Tensor rescale;
-    /** The first are the latents. */
-    private final List<Tensor> registers = new ArrayList<>();
-    private final Tensor noise;
-    /** {@link Inpainting#canvas} of the pictures, for a network that is trained for it; else {@code null}. */
-    private final Tensor canvas;
-    private final Blending blending;
+    private final PictureRows pictures;
     private final List<InfluencePlan> influences = new ArrayList<>();
     private final List<InfluencePlan.Guests> guests = new ArrayList<>();
     private final List<Pass> passes = new ArrayList<>();
     private final List<Work> works = new ArrayList<>();
     private final List<Tensor> owned = new ArrayList<>();
     private Walk walk;
-    private Guided guided;
-    private FreshNoise freshNoise;
 
     DenoisingPlan(Device device, UNet unet, Shape shape) {
         this.device = device;
         this.unet = unet;
         this.shape = shape;
-        int channels = unet.config().outChannels();
-        int height = shape.pictures.height();
-        int width = shape.pictures.width();
-        int pictures = shape.pictures.pictures();
         // In a scope until all of it is there: when memory runs out in between, nothing stays behind.
         try (Scope scope = device.scope()) {
             times = new StepTimes(device, unet, shape.ownRows() + shape.guestRows() + shape.pictures.rows().size());
             times.tensors().forEach(this::own);
-            moves = own(DataType.FLOAT32, pictures, shape.registers, shape.terms());
-            for (int i = 0; i < shape.registers; i++) {
-                registers.add(own(DataType.FLOAT32, pictures, height, width, channels));
-            }
-            noise = shape.noise ? own(DataType.FLOAT32, pictures, height, width, channels) : null;
-            canvas = unet.config().inpainting()
-                    ? own(device.precision().type(), pictures, height, width, unet.config().inChannels() - channels) : null;
-            blending = shape.blended ? new Blending(device, this::own, pictures, height, width, channels) : null;
-            boolean rescaled = shape.pictures.parts().stream().anyMatch(Layout.Part::rescaled);
-            guidance = rescaled ? own(DataType.FLOAT32, pictures, 1, 2) : null;
-            rescale = rescaled ? own(DataType.FLOAT32, pictures) : null;
+            pictures = new PictureRows(device, unet.config(), shape, this::own);
             influence();
             divide();
             record();
             owned.forEach(device::keep);
         }
-    }
-
-    private Tensor own(DataType type, int... extents) {
-        return own(device.allocate(type, extents));
     }
 
     private Tensor own(Tensor tensor) {
@@ -211,20 +180,8 @@ final class DenoisingPlan implements AutoCloseable {
     /** @param sampling of this shape; for a network that is trained for inpainting, with what is to be repainted */
     void start(Sampling sampling) {
         walk = sampling.walk();
-        guided = Guided.of(sampling.guidance());
-        freshNoise = sampling.noise();
-        device.write(registers.getFirst(), sampling.start().channelsLast());
-        times.start(scalesOfRows());
-        if (guidance != null) {
-            device.write(guidance, guided.factors());
-            device.write(rescale, guided.amounts());
-        }
-        if (canvas != null) {
-            device.write(canvas, sampling.inpainting().canvas().channelsLast());
-        }
-        if (blending != null) {
-            blending.start(sampling.inpainting());
-        }
+        pictures.start(sampling);
+        times.start(scalesOfRows(sampling.guidance()));
         for (int i = 0; i < influences.size(); i++) {
             influences.get(i).start(sampling.influences().get(i));
         }
@@ -238,11 +195,13 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     /** What a network that takes the guidance is told: it makes the guided prediction from the prompt's row alone. */
-    private float[] scalesOfRows() {
+    private float[] scalesOfRows(List<Diffusion.Guidance> guidance) {
         int others = shape.ownRows() + shape.guestRows();
-        float[] scales = new float[others + guided.scales().length];
+        float[] scales = new float[others + guidance.size()];
         Arrays.fill(scales, 0, others, 1);
-        System.arraycopy(guided.scales(), 0, scales, others, guided.scales().length);
+        for (int i = 0; i < guidance.size(); i++) {
+            scales[others + i] = (float) guidance.get(i).scale();
+        }
         return scales;
     }
 
@@ -258,13 +217,7 @@ final class DenoisingPlan implements AutoCloseable {
         try (Scope scope = device.scope()) {
             influences.forEach(influence -> influence.before(step));
             times.embed(walk, step);
-            device.write(moves, guided.moves(walk.steps().get(step), shape));
-            if (walk.steps().get(step).noise()) {
-                device.write(noise, freshNoise.draw(step).channelsLast());
-            }
-            if (blending != null) {
-                blending.reach(step + 1 < walk.steps().size() ? walk.steps().get(step).alphaTo() : 1);
-            }
+            pictures.before(step);
             for (Work work : works) {
                 Wanted.run(device, () -> work.wanted(listener), work.recording::run);
             }
@@ -276,7 +229,7 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     Latents latents() {
-        return Latents.download(device, registers.getFirst());
+        return Latents.download(device, pictures.latents());
     }
 
     // --- what is recorded -------------------------------------------------------------------------------------------
@@ -312,17 +265,17 @@ final class DenoisingPlan implements AutoCloseable {
     }
 
     private void run(Pass pass) {
-        List<Tensor> latents = batch(pass, InfluencePlan.Guests::latents, registers.getFirst());
-        List<Tensor> canvases = canvas == null ? List.of() : batch(pass, InfluencePlan.Guests::canvas, canvas);
+        List<Tensor> latents = batch(pass, InfluencePlan.Guests::latents, pictures.latents());
+        List<Tensor> canvases = pictures.canvas() == null ? List.of() : batch(pass, InfluencePlan.Guests::canvas, pictures.canvas());
         Tensor predicted = unet.forward(new UNetInput(unet.input(latents, canvases), times.of(shape.ownRows() + pass.firstRow, pass.rows()),
                 pass.text, pass.hooks));
         int row = 0;
         for (InfluencePlan.Guests guest : guests(pass)) {
-            int rows = guest.latents().batch();
-            guest.move(predicted.rows(row, rows));
-            row += rows;
+            int count = guest.latents().batch();
+            guest.move(predicted.rows(row, count));
+            row += count;
         }
-        move(pass.part, pass.firstPicture, predicted.rows(row, pass.part.rows()));
+        pictures.move(pass.part, pass.firstPicture, predicted.rows(row, pass.part.rows()));
     }
 
     /** They go with the first of the pictures. */
@@ -340,30 +293,6 @@ final class DenoisingPlan implements AutoCloseable {
             batch.add(own);
         }
         return batch;
-    }
-
-    private void move(Layout.Part part, int first, Tensor predicted) {
-        int count = part.pictures();
-        // Without guidance the factor of the negative prompt's row is 0.
-        Tensor negative = predicted.rows(0, count);
-        Tensor prompt = part.guided() ? predicted.rows(count, count) : negative;
-        if (part.rescaled()) {
-            Tensor both = device.allocate(DataType.FLOAT32, prompt.shape());
-            device.combine(List.of(both), guidance.rows(first, count), negative, prompt);
-            device.matchDeviation(both, prompt, rescale.rows(first, count));
-            prompt = both;
-        }
-        List<Tensor> targets = registers.stream().map(register -> register.rows(first, count)).toList();
-        List<Tensor> terms = new ArrayList<>(targets);
-        terms.add(negative);
-        terms.add(prompt);
-        if (noise != null) {
-            terms.add(noise.rows(first, count));
-        }
-        device.combine(targets, moves.rows(first, count), terms.toArray(Tensor[]::new));
-        if (blending != null) {
-            blending.blend(targets.getFirst(), first);
-        }
     }
 
     @Override

@@ -148,7 +148,8 @@ public final class Diffusion implements AutoCloseable {
     private Sampling withCanvas(Sampling sampling, StepListener listener) {
         Latents start = sampling.start();
         return sampling.inpainting() != null || !unet.network().config().inpainting() ? sampling
-                : sampling.withInpainting(emptyPictures.of(start.batch(), start.height(), start.width(), () -> listener.wantsAny(start.batch())));
+                : sampling.withInpainting(emptyPictures.of(start.batch(), start.height(), start.width(),
+                        () -> listener.wantsAny(start.batch())));
     }
 
     /**
@@ -175,7 +176,8 @@ public final class Diffusion implements AutoCloseable {
     private DenoisingPlan.Shape shape(Sampling sampling) {
         Layout pictures = new Layout(parts(sampling.guidance()), sampling.start().height(), sampling.start().width());
         List<Influence.Shape> influences = sampling.influences().stream().map(influence -> influence.shape(pictures)).toList();
-        return new DenoisingPlan.Shape(pictures, influences, sampling.walk().registers(), sampling.walk().steps().stream().anyMatch(Step::noise),
+        Walk walk = sampling.walk();
+        return new DenoisingPlan.Shape(pictures, influences, walk.registers(), walk.steps().stream().anyMatch(Step::noise),
                 sampling.inpainting() != null && !unet.network().config().inpainting());
     }
 
@@ -187,8 +189,8 @@ public final class Diffusion implements AutoCloseable {
     private Layout.Part part(List<Guidance> guidance) {
         // A network that is told the scale needs no negative prompt.
         boolean rows = unet.network().config().guidanceChannels() == 0;
-        return new Layout.Part(guidance.size(), unet.network().tokens(guidance.getFirst().prompt), rows && guidance.stream().anyMatch(Guidance::isGuided),
-                rows && guidance.stream().anyMatch(Guidance::isRescaled));
+        return new Layout.Part(guidance.size(), unet.network().tokens(guidance.getFirst().prompt),
+                rows && guidance.stream().anyMatch(Guidance::isGuided), rows && guidance.stream().anyMatch(Guidance::isRescaled));
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape) {

@@ -131,8 +131,9 @@ class InfluenceTest {
 
     /** Pictures of another size than the faces', or of theirs. */
     private static Sampling pictures(Walk walk, int size) {
-        return new Sampling(Latents.stack(List.of(noise(1, size), noise(2, size))), List.of(new Diffusion.Guidance(text("a happy person"), text("hat"), 4),
-                new Diffusion.Guidance(text("a serious person"), text(""), 1)), walk);
+        return new Sampling(Latents.stack(List.of(noise(1, size), noise(2, size))),
+                List.of(new Diffusion.Guidance(text("a happy person"), text("hat"), 4),
+                        new Diffusion.Guidance(text("a serious person"), text(""), 1)), walk);
     }
 
     private static Sampling face(Diffusion diffusion, int seed, Walk walk) {
@@ -209,7 +210,8 @@ class InfluenceTest {
     }
 
     /** Two people of one adapter in every picture, and {@link Twice} after them, as they are defined: pass by pass, on the host. */
-    private static Latents expected(Walk walk, Latents start, Diffusion.Guidance guidance, List<Latents> faces, double[] lambdas, float twice) {
+    private static Latents expected(Walk walk, Latents start, Diffusion.Guidance guidance, List<Latents> faces, double[] lambdas,
+            float twice) {
         List<Latents> own = new ArrayList<>(faces);
         Latents x = start;
         for (Step step : walk.steps()) {
@@ -217,10 +219,11 @@ class InfluenceTest {
                 List<AttentionHook> hooks = new ArrayList<>();
                 for (int i = 0; i < own.size(); i++) {
                     IdentityFeatures features = ADAPTER.features(1, FACE_SIZE, FACE_SIZE);
-                    Latents predicted = MODEL.unet().predictNoise(own.get(i), step.timestep(), null, new float[][] {CAPTION}, ADAPTER.record(features, 0));
+                    Latents predicted = MODEL.unet().predictNoise(own.get(i), step.timestep(), null, new float[][] {CAPTION},
+                            ADAPTER.record(features, 0));
                     own.set(i, moved(step, own.get(i), predicted, 1, predicted));
-                    hooks.add(ADAPTER.inject(features, DEVICE.upload(new int[1]), DEVICE.upload(DataType.FLOAT32, new float[] {(float) lambdas[i]}, 1),
-                            IdentityLayers.BOTH));
+                    Tensor lambda = DEVICE.upload(DataType.FLOAT32, new float[] {(float) lambdas[i]}, 1);
+                    hooks.add(ADAPTER.inject(features, DEVICE.upload(new int[1]), lambda, IdentityLayers.BOTH));
                 }
                 AttentionHook last = (site, input, into) -> {
                     if (site.isCross()) {
@@ -228,10 +231,9 @@ class InfluenceTest {
                     }
                 };
                 Latents negative = MODEL.unet().predictNoise(x, step.timestep(), null, new float[][] {guidance.negative()}, last);
-                Latents prompt = MODEL.unet().predictNoise(x, step.timestep(), null, new float[][] {guidance.prompt()}, (site, input, into) -> {
-                    hooks.forEach(hook -> hook.attend(site, input, into));
-                    last.attend(site, input, into);
-                });
+                hooks.add(last);
+                Latents prompt = MODEL.unet().predictNoise(x, step.timestep(), null, new float[][] {guidance.prompt()},
+                        (site, input, into) -> hooks.forEach(hook -> hook.attend(site, input, into)));
                 x = moved(step, x, negative, guidance.scale(), prompt);
             }
         }
@@ -298,7 +300,8 @@ class InfluenceTest {
             int crosses = (int) MODEL.unet().attentionLayers().keySet().stream().filter(site -> site.isCross()).count();
             for (boolean last : new boolean[] {false, true}) {
                 Twice twice = new Twice(1);
-                diffusion.generate(last ? pictures(walk, 8).withInfluences(identity, twice) : pictures(walk, 8).withInfluences(twice, identity), QUIET);
+                Sampling pictures = pictures(walk, 8);
+                diffusion.generate(last ? pictures.withInfluences(identity, twice) : pictures.withInfluences(twice, identity), QUIET);
                 List<String> told = CALLS.stream().filter(call -> !call.startsWith("hook")).toList();
                 assertEquals(List.of("start", "before 0", "after 0", "before 1", "after 1"), told);
                 CALLS.removeIf(call -> !call.startsWith("hook"));
@@ -317,12 +320,13 @@ class InfluenceTest {
         try (Diffusion diffusion = MODEL.diffusion()) {
             Walk walk = diffusion.ddim(1);
             Sampling[] faces = {face(diffusion, 8, walk), face(diffusion, 9, walk)};
-            Latents first = diffusion.generate(pictures(walk, 8).withInfluences(identity(faces[0], 1, 1), new Twice(1)), QUIET);
+            Sampling once = pictures(walk, 8).withInfluences(identity(faces[0], 1, 1), new Twice(1));
+            Latents first = diffusion.generate(once, QUIET);
             int made = DEVICE.made;
             Latents other = diffusion.generate(pictures(walk, 8).withInfluences(identity(faces[1], 0.5, 1), new Twice(0.5f)), QUIET);
             assertEquals(made, DEVICE.made);
             assertTrue(difference(first, other) > 1e-3);
-            assertEquals(0, difference(first, diffusion.generate(pictures(walk, 8).withInfluences(identity(faces[0], 1, 1), new Twice(1)), QUIET)));
+            assertEquals(0, difference(first, diffusion.generate(once, QUIET)));
             // Nobody in the second picture: it goes by itself without the adapter.
             diffusion.generate(pictures(walk, 8).withInfluences(identity(faces[0], 1, 0), new Twice(1)), QUIET);
             assertEquals(made + 3, DEVICE.made);

@@ -24,9 +24,10 @@ final class FaceRows implements InfluencePlan.Guests {
         device = place.device();
         UNetConfig config = place.unet().config();
         int channels = config.outChannels();
+        int given = config.inChannels() - channels;
         latents = place.own(device.allocate(DataType.FLOAT32, shape.count(), shape.height(), shape.width(), channels));
-        canvas = !config.inpainting() ? null
-                : place.own(device.allocate(device.precision().type(), shape.count(), shape.height(), shape.width(), config.inChannels() - channels));
+        canvas = given == 0 ? null
+                : place.own(device.allocate(device.precision().type(), shape.count(), shape.height(), shape.width(), given));
         move = place.own(device.allocate(DataType.FLOAT32, 1, 1, 2));
     }
 

@@ -79,7 +79,8 @@ public final class IdentityInfluence implements Influence {
                 boolean alike = own.height() == pictures.height() && own.width() == pictures.width()
                         && tokens == pictures.parts().getFirst().tokens();
                 Origin origin = !adapter.device().prefersLargeBatches() ? Origin.ONE_BY_ONE : alike ? Origin.TOGETHER : Origin.APART;
-                yield new IdentityShape(adapter, own.batch(), own.height(), own.width(), tokens, origin, keeper != null, layers, customised);
+                yield new IdentityShape(adapter, own.batch(), own.height(), own.width(), tokens, origin, keeper != null, layers,
+                        customised);
             }
             case People.Stored stored -> {
                 int size = adapter.identityLatentSize();

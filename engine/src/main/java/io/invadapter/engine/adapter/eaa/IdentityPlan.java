@@ -42,7 +42,8 @@ final class IdentityPlan implements InfluencePlan {
             caption.tensors().forEach(place::own);
             captions.add(caption);
         }
-        features = shape.origin() == Origin.TOGETHER && !shape.keep() ? null : adapter.features(shape.count(), shape.height(), shape.width());
+        features = shape.origin() == Origin.TOGETHER && !shape.keep() ? null
+                : adapter.features(shape.count(), shape.height(), shape.width());
         if (features != null) {
             place.own(features.block());
         }
@@ -66,8 +67,9 @@ final class IdentityPlan implements InfluencePlan {
     private void pass(int first, TextFeatures caption) {
         int rows = caption.rows();
         List<Tensor> canvas = faces.canvas() == null ? List.of() : List.of(faces.canvas().rows(first, rows));
-        Tensor input = place.unet().input(List.of(faces.latents().rows(first, rows)), canvas);
-        faces.move(first, place.unet().forward(new UNetInput(input, place.time(first, rows), caption, List.of(adapter.record(features, first)))));
+        Tensor latents = place.unet().input(List.of(faces.latents().rows(first, rows)), canvas);
+        UNetInput input = new UNetInput(latents, place.time(first, rows), caption, List.of(adapter.record(features, first)));
+        faces.move(first, place.unet().forward(input));
     }
 
     @Override
