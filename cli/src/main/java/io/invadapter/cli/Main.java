@@ -2,6 +2,7 @@ package io.invadapter.cli;
 
 import io.invadapter.base.InvAdapterException;
 import io.invadapter.base.InvalidRequestException;
+import io.invadapter.engine.request.LoraUse;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.AccessDeniedException;
@@ -83,7 +84,7 @@ public final class Main implements Runnable {
         register(commandLine, Double.class, Double::valueOf, "a number");
         commandLine.registerConverter(Path.class, Main::path);
         commandLine.registerConverter(PictureOption.class, PictureOption::of);
-        commandLine.registerConverter(LoraOption.class, LoraOption::of);
+        commandLine.registerConverter(LoraUse.class, LoraOption::of);
         commandLine.setExecutionStrategy(parsed -> {
             try {
                 return new CommandLine.RunLast().execute(parsed);

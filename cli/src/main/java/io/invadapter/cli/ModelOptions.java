@@ -4,6 +4,7 @@ import io.invadapter.base.InvalidRequestException;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.GenerationRequest;
+import io.invadapter.engine.request.LoraUse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -19,8 +20,8 @@ final class ModelOptions {
     private Path adapter;
 
     @Option(names = "--lora", paramLabel = "FILE[:SCALE]", description = "a LoRA to lay over the model, .safetensors or the folder that it was saved "
-            + "into, and how much of it (default: 1); may be given several times")
-    private List<LoraOption> loras = List.of();
+            + "into, and how much of it (default: 1), or for text encoder and UNet, FILE:0.5:1; may be given several times")
+    private List<LoraUse> loras = List.of();
 
     @Option(names = "--embedding", paramLabel = "FILE", description = "textual inversion, .safetensors: its placeholder, or else its name, stands for it in texts; may be repeated")
     private List<Path> embeddings = List.of();
@@ -77,7 +78,7 @@ final class ModelOptions {
     Pipeline.Builder pipeline() {
         Pipeline.Builder pipeline = Pipeline.builder().model(bundled() ? BundledModel.directory() : model)
                 .adapter(adapter == null && bundled() ? BundledModel.adapter() : adapter);
-        loras.forEach(lora -> pipeline.lora(lora.file(), lora.scale()));
+        loras.forEach(pipeline::lora);
         embeddings.forEach(pipeline::embeddings);
         return embeddingsFolder == null ? pipeline : pipeline.embeddings(embeddingsFolder);
     }

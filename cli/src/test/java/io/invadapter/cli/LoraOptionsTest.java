@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.invadapter.bundledmodel.BundledModel;
+import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.io.PrintWriter;
@@ -65,10 +66,10 @@ class LoraOptionsTest {
     void anOptionAndATagGiveTheSamePicture() throws Exception {
         byte[] plain = picture("plain", "--prompt", "a happy person");
         byte[] tagged = picture("tagged", "--prompt", "a happy person <lora:style:0.5>", "--lora-dir", folder);
-        byte[] option = picture("option", "--prompt", "a happy person ", "--lora", style + ":0.5");
+        byte[] option = picture("option", "--prompt", "a happy person", "--lora", style + ":0:0.5");
         String parameters = new String(tagged, StandardCharsets.ISO_8859_1);
         assertTrue(parameters.contains("a happy person <lora:style:0.5>\nSteps: 2"), "the tag stays in the parameters");
-        assertTrue(new String(option, StandardCharsets.ISO_8859_1).contains("a happy person  <lora:style:0.5>\nSteps: 2"));
+        assertTrue(new String(option, StandardCharsets.ISO_8859_1).contains("<lora:style:0.0:0.5> a happy person\nSteps: 2"));
         assertArrayEquals(pixels("tagged"), pixels("option"));
         assertFalse(Arrays.equals(pixels("plain"), pixels("tagged")), "it changes the picture");
         assertTrue(plain.length > 0);
@@ -81,9 +82,15 @@ class LoraOptionsTest {
     @ParameterizedTest
     @CsvSource({"style.safetensors, style.safetensors, 1", "style.safetensors:0.8, style.safetensors, 0.8", "a:b.safetensors, a:b.safetensors, 1",
         "C:\\loras\\style.safetensors, C:\\loras\\style.safetensors, 1", "C:\\loras\\style.safetensors:-.5, C:\\loras\\style.safetensors, -0.5",
-        "style:, style:, 1", ":0.5, :0.5, 1"})
+        "style:, style:, 1", ":0.5, :0.5, 1", "style:1.2.3, style:1.2.3, 1"})
     void colonsOfNamesAreNoScales(String text, String file, double scale) {
-        assertEquals(new LoraOption(Path.of(file), scale), LoraOption.of(text));
+        assertEquals(LoraUse.of(Path.of(file), scale), LoraOption.of(text));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"style.safetensors:0.5:1, style.safetensors, 0.5, 1", "C:\\style:-1:.25, C:\\style, -1, 0.25", "1:2:3, 1, 2, 3", "a:1:b:0.5:1e-1, a:1:b, 0.5, 0.1"})
+    void twoScalesAreForTextEncoderAndUNet(String text, String file, double textEncoder, double unet) {
+        assertEquals(new LoraUse(Path.of(file), textEncoder, unet), LoraOption.of(text));
     }
 
     @Test
@@ -99,9 +106,13 @@ class LoraOptionsTest {
     @Test
     void aFileThatIsThereIsAName() throws Exception {
         Path odd = Files.createFile(folder.resolve("style:2"));
-        assertEquals(new LoraOption(odd, 1), LoraOption.of(odd.toString()));
-        assertEquals("'x:1000' has the scale 1000.0; expected -100 to 100",
-                assertThrows(TypeConversionException.class, () -> LoraOption.of("x:1000")).getMessage());
+        assertEquals(LoraUse.of(odd, 1), LoraOption.of(odd.toString()));
+        assertEquals(LoraUse.of(odd, 0.5), LoraOption.of(odd + ":0.5"));
+        assertEquals(new LoraUse(odd, 0.5, 3), LoraOption.of(odd + ":0.5:3"));
+        for (String scales : new String[] {"1000", "1000:1", "1:1000"}) {
+            assertEquals("the scale of x must be between -100 and 100, not 1000.0",
+                    assertThrows(TypeConversionException.class, () -> LoraOption.of("x:" + scales)).getMessage());
+        }
     }
 
     @Test

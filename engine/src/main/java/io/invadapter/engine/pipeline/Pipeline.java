@@ -98,7 +98,12 @@ public final class Pipeline implements AutoCloseable {
          * @param scale 1: as it was trained
          */
         public Builder lora(Path file, double scale) {
-            loras.add(LoraUse.of(file, scale));
+            return lora(LoraUse.of(file, scale));
+        }
+
+        /** As {@link #lora(Path, double)}, with scales of their own for text encoder and UNet. */
+        public Builder lora(LoraUse value) {
+            loras.add(Objects.requireNonNull(value, "lora"));
             return this;
         }
 
