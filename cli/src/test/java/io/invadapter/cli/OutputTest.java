@@ -350,4 +350,17 @@ class OutputTest {
         }
         assertEquals("--prompt --prompts", new String(bash.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip());
     }
+
+    @Test
+    void infoSaysWhatAFileIs() {
+        PrintStream out = System.out;
+        ByteArrayOutputStream listed = new ByteArrayOutputStream();
+        try {
+            System.setOut(new PrintStream(listed, true, StandardCharsets.UTF_8));
+            assertEquals(new Outcome(0, ""), run("info", BundledModel.adapter()));
+        } finally {
+            System.setOut(out);
+        }
+        assertEquals(BundledModel.adapter() + ": an Inv-Adapter", listed.toString(StandardCharsets.UTF_8).lines().findFirst().orElseThrow());
+    }
 }
