@@ -156,8 +156,11 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipT
 
     private static <N extends Network> Part<N> part(Part.Use use, Room room, Shelf shelf, String name, UsedWeights weights,
             Function<WeightSource, N> making) {
-        N network = making.apply(weights);
-        return room == null ? Part.of(network) : Part.in(room, use, weights.usedElements(), network, () -> shelf.read(name, making));
+        if (room == null) {
+            return Part.of(making.apply(weights));
+        }
+        N network = room.make(use, () -> making.apply(weights));
+        return Part.in(room, use, weights.usedElements(), network, () -> shelf.read(name, making));
     }
 
     /** For its numbers, and to compute with where networks stay on the device; elsewhere {@link #texts} is used. */

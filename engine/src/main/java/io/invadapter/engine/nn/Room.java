@@ -1,9 +1,11 @@
 package io.invadapter.engine.nn;
 
 import io.invadapter.kernels.Device;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * A device's memory as the parts of a model share it: all of them are there as long as it suffices. While it is {@link #tight} only
@@ -37,6 +39,16 @@ public final class Room {
             work.run();
         } finally {
             tight = false;
+        }
+    }
+
+    /** Makes a network for that use, without those for another when there is no memory for it beside them. */
+    public <N extends Network> N make(Part.Use use, Supplier<N> making) {
+        try {
+            return making.get();
+        } catch (OutOfDeviceMemoryException e) {
+            tight(() -> makeFor(use));
+            return making.get();
         }
     }
 

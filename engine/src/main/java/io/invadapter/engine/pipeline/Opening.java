@@ -83,7 +83,8 @@ record Opening(Pipeline.Builder said) {
         OpenedFiles file = new OpenedFiles();
         file.add(said.adapter);
         try (UsedWeights source = new UsedWeights(Safetensors.open(said.adapter), new Loading(ProgressListener.NONE, 0))) {
-            EmbeddedAttentionAdapter adapter = EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device());
+            EmbeddedAttentionAdapter adapter = room.make(Part.Use.STEPS,
+                    () -> EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device()));
             source.reportOthers(said.notices);
             Part<EmbeddedAttentionAdapter> part = Part.in(room, Part.Use.STEPS, source.usedElements(), adapter, () -> {
                 file.requireUnchanged();

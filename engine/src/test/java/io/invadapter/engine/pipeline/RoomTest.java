@@ -117,6 +117,19 @@ class RoomTest {
     }
 
     @Test
+    void aModelThatDoesNotFitAsAWholeIsOpened() {
+        GenerationRequest request = request(FACES.getFirst()).build();
+        GenerationResult expected;
+        try (Pipeline pipeline = Pictures.open(IdentityBudget.NONE)) {
+            expected = pipeline.generate(request);
+        }
+        device.have(STEPS + 10_000_000);
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            assertSamePictures(expected, pipeline.generate(request));
+        }
+    }
+
+    @Test
     void ofAPersonIntoAPicture() {
         try (Pipeline pipeline = parts().open(() -> device)) {
             sameWithoutRoom(pipeline, request(FACES.getFirst()).init(FACES.get(1)).strength(0.7).count(2).build());

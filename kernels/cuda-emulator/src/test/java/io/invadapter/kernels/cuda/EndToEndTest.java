@@ -124,6 +124,19 @@ class EndToEndTest {
     }
 
     @Test
+    void partsThatMakeRoomForEachOtherAreMadeAgainAndSoAreTheirRecordings() {
+        try (Device device = open(Precision.FP16); SmallModel small = new SmallModel(device, 2)) {
+            float[] expected = small.picture();
+            assertArrayEquals(expected, small.picture());
+            long all = gpu.usedMemory();
+            small.room.tight(() -> assertArrayEquals(expected, small.picture()));
+            assertTrue(gpu.usedMemory() < all, "only the VAE is there");
+            assertArrayEquals(expected, small.picture());
+        }
+        assertNothingLeft();
+    }
+
+    @Test
     void runningOutOfMemoryAnywhereIsSurvived() {
         float[] expected;
         long allocations;

@@ -5,6 +5,9 @@ import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
 import io.invadapter.engine.Latents;
+import io.invadapter.engine.nn.Network;
+import io.invadapter.engine.nn.Part;
+import io.invadapter.engine.nn.Room;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
 import io.invadapter.engine.sampling.Ddim;
@@ -29,6 +32,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Supplier;
 
 /** All networks of Stable Diffusion in the smallest sizes that have every kind of layer, with synthetic weights. */
 final class SmallModel implements AutoCloseable {
@@ -43,8 +47,9 @@ final class SmallModel implements AutoCloseable {
     private static final ClipTextConfig TEXT_ENCODER = new ClipTextConfig(24, 48, 1, 2, 77, 49408, Device.Activation.QUICK_GELU, 1e-5f);
     private static final VaeConfig VAE = new VaeConfig(4, new int[] {16, 16}, 1, 8, 0.18215, true, true, true, false);
 
+    final Room room;
     final StableDiffusion model;
-    final EmbeddedAttentionAdapter adapter;
+    final Part<EmbeddedAttentionAdapter> adapter;
     final Diffusion diffusion;
     private final int steps;
 
@@ -55,13 +60,19 @@ final class SmallModel implements AutoCloseable {
     /** @param steps of each picture: the first runs the layers, the second records them, later ones replay that */
     SmallModel(Device device, int steps) {
         this.steps = steps;
-        WeightSource weights = SyntheticWeights.onDemand();
-        UNet unet = UNet.load(UNET, weights, device);
+        room = new Room(device, notice -> { });
+        Part<UNet> unet = part(Part.Use.STEPS, () -> UNet.load(UNET, SyntheticWeights.onDemand(), device));
         model = new StableDiffusion(device, ClipTokenizer.bundled(),
-                ClipTextEncoder.load(TEXT_ENCODER, SyntheticWeights.onDemand(), device), unet,
-                Vae.load(VAE, SyntheticWeights.onDemand(), device), new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }), new Ddim());
-        adapter = EmbeddedAttentionAdapter.load(adapterWeights(unet), unet, device);
+                part(Part.Use.TEXTS, () -> ClipTextEncoder.load(TEXT_ENCODER, SyntheticWeights.onDemand(), device)), unet,
+                part(Part.Use.PICTURES, () -> Vae.load(VAE, SyntheticWeights.onDemand(), device)),
+                new NoiseSchedule(Json.parse(SCHEDULE), notice -> { }), new Ddim());
+        adapter = part(Part.Use.STEPS, () -> EmbeddedAttentionAdapter.load(adapterWeights(unet.network()), unet.network(), device));
         diffusion = model.diffusion();
+        adapter.beforeLeaving(diffusion::trim);
+    }
+
+    private <N extends Network> Part<N> part(Part.Use use, Supplier<N> making) {
+        return Part.in(room, use, 0, making.get(), making);
     }
 
     /** Aggregates to 20 tokens, or 16 where there are no more. */
@@ -89,7 +100,7 @@ final class SmallModel implements AutoCloseable {
     }
 
     float[] text(String text) {
-        return model.textEncoder().encode(model.tokenizer().encode(text).ids());
+        return model.texts().use().encode(model.tokenizer().encode(text).ids());
     }
 
     static Latents noise(int seed, int rows) {
@@ -100,7 +111,7 @@ final class SmallModel implements AutoCloseable {
     Latents customised(People people) {
         List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(text("a person in a hat"), text(""), 4),
                 new Diffusion.Guidance(text("a happy person"), text("sad"), 2), new Diffusion.Guidance(text("a dog"), text(""), 1));
-        IdentityInfluence identity = new IdentityInfluence(adapter, people, new int[] {0, 1, 0}, new double[] {0.8, 1, 0},
+        IdentityInfluence identity = new IdentityInfluence(adapter.use(), people, new int[] {0, 1, 0}, new double[] {0.8, 1, 0},
                 IdentityLayers.BOTH, IdentityRows.PROMPT);
         return diffusion.generate(new Sampling(noise(7, 3), guidance, diffusion.ddim(steps)).withInfluences(identity), QUIET);
     }
@@ -120,14 +131,15 @@ final class SmallModel implements AutoCloseable {
         for (int i = 0; i < pixels.length; i++) {
             pixels[i] = (float) Math.sin(i);
         }
-        Latents face = model.vae().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
+        Latents face = model.pictures().use().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
         List<float[]> caption = List.of(text("a face"));
         Walk walk = diffusion.ddim(steps);
         Latents noise = diffusion.invertToNoise(face, caption, walk, QUIET);
-        IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(noise, caption, walk, QUIET), 0.9, IdentityLayers.BOTH,
-                IdentityRows.BOTH);
         Diffusion.Guidance guidance = new Diffusion.Guidance(text("a person in a hat"), text(""), 4);
-        return model.vae().decode(diffusion.generate(new Sampling(noise(3, 1), List.of(guidance), walk).withInfluences(identity), QUIET));
+        IdentityInfluence identity = IdentityInfluence.of(adapter.use(), diffusion.beside(noise, caption, walk, QUIET), 0.9,
+                IdentityLayers.BOTH, IdentityRows.BOTH);
+        Latents clean = diffusion.generate(new Sampling(noise(3, 1), List.of(guidance), walk).withInfluences(identity), QUIET);
+        return model.pictures().use().decode(clean);
     }
 
     @Override
