@@ -19,6 +19,7 @@ public final class SmallDevice extends ForwardingDevice {
     private long memory = PLENTY;
     private long most;
     private int strips;
+    private long convolved;
 
     public SmallDevice(Precision precision) {
         super(Devices.open("cpu", precision, notice -> { }));
@@ -29,6 +30,7 @@ public final class SmallDevice extends ForwardingDevice {
         memory = bytes;
         most = 0;
         strips = 0;
+        convolved = 0;
     }
 
     /** Bytes of all tensors that lived at once, at most. */
@@ -39,6 +41,11 @@ public final class SmallDevice extends ForwardingDevice {
     /** How often the statistics of a part of a map were asked for. */
     public int strips() {
         return strips;
+    }
+
+    /** Numbers that convolutions came to. */
+    public long convolved() {
+        return convolved;
     }
 
     @Override
@@ -74,6 +81,7 @@ public final class SmallDevice extends ForwardingDevice {
         strips += operator.equals("groupStatistics") ? 1 : 0;
         T result = work.get();
         if (result instanceof Tensor tensor) {
+            convolved += operator.equals("conv2d") ? tensor.elements() : 0;
             seen(tensor);
         }
         return result;

@@ -13,7 +13,8 @@ import java.util.function.BinaryOperator;
  * rows. A strip is computed with as many rows more on either side as its convolutions look at, and with group norms whose statistics are
  * those of the whole map: they are gathered before, a norm after the other, by a pass through all that comes before it. So the result
  * is the same up to rounding, which tiles that are blended into each other (diffusers' {@code enable_vae_tiling}) cannot be; and the
- * memory is that of the input, of the result and of one strip.
+ * memory is that of the input, of the result and of one strip. Where there is room for the maps between them, its blocks are computed
+ * so one after the other, which saves passes: those of a block go through it alone.
  */
 final class Level {
     /** Rows of the input that are not worth cutting further. */
@@ -157,6 +158,14 @@ final class Level {
         if (strips == 1) {
             return through(scope, x, layers.size(), null);
         }
+        List<Level> blocks = blocks(x);
+        if (!blocks.isEmpty()) {
+            Tensor h = x;
+            for (Level block : blocks) {
+                h = block.forward(scope, h);
+            }
+            return h;
+        }
         int[] heights = heights(x.size(1));
         int height = heights[layers.size()];
         int width = x.size(2) * height / x.size(1);
@@ -170,20 +179,58 @@ final class Level {
     /** The same for a result that need not be on the device as a whole. */
     void forward(Scope scope, Tensor x, Rows target) {
         int strips = strips(x);
+        List<Level> blocks = strips == 1 ? List.of() : blocks(x);
         if (strips == 1) {
             target.accept(0, through(scope, x, layers.size(), null));
-        } else {
+        } else if (blocks.isEmpty()) {
             inStrips(x, strips, target);
+        } else {
+            Tensor h = x;
+            for (Level block : blocks.subList(0, blocks.size() - 1)) {
+                h = block.forward(scope, h);
+            }
+            blocks.getLast().forward(scope, h, target);
         }
     }
 
-    /** How many strips there is memory for; a quarter more for what the device itself needs. */
+    /** The layers in as short pieces as there is room for, each in narrow strips; none when that is all of them. */
+    private List<Level> blocks(Tensor x) {
+        List<Level> blocks = new ArrayList<>();
+        long room = room() + x.bytes();
+        Level piece = new Level(device, groups, epsilon);
+        int[] start = {x.size(1), x.size(2), x.channels()};
+        int[] end = start;
+        boolean open = false;
+        for (Layer layer : layers) {
+            piece.layers.add(layer);
+            switch (layer) {
+                case GroupNorm norm -> open |= norm.opens;
+                case Convolution convolution -> {
+                    end = new int[] {end[0] * convolution.rows / 2, end[1] * convolution.rows / 2, convolution.channels};
+                    open &= !convolution.closes;
+                    if (!open && piece.leastBytes(start[0], start[1], start[2]) <= room) {
+                        blocks.add(piece);
+                        piece = new Level(device, groups, epsilon);
+                        start = end;
+                    }
+                }
+            }
+        }
+        return blocks.size() == 1 || !piece.layers.isEmpty() ? List.of() : blocks;
+    }
+
+    /** What maps may take: there is a quarter more for what the device itself needs. */
+    private long room() {
+        return device.reachableMemory() / 5 * 4;
+    }
+
+    /** How many strips there is memory for. */
     private int strips(Tensor x) {
         int height = x.size(1);
         int width = x.size(2);
         int channels = x.channels();
         // What x takes is not among what can be had any more.
-        long room = device.reachableMemory() / 5 * 4;
+        long room = room();
         if (bytes(height, width, channels) - x.bytes() <= room || !canBeCut()) {
             return 1;
         }

@@ -62,6 +62,24 @@ class VaeTest {
         });
     }
 
+    /** Where there is room for the maps between them, its blocks are passed through one by one. */
+    @Test
+    void theMoreMemoryTheFewerPasses() {
+        with(Precision.FP32, (device, vae) -> {
+            Latents latents = SeededNoise.latents(7, vae.latentChannels(), 40, 16);
+            vae.decode(latents);
+            long whole = device.most();
+            double once = device.convolved();
+            device.have(whole);
+            vae.decode(latents);
+            assertTrue(device.convolved() < 1.2 * once, device.convolved() / once + " times");
+            device.have(whole * 6 / 10);
+            vae.decode(latents);
+            assertTrue(device.strips() > 0);
+            assertTrue(device.convolved() < 2 * once, device.convolved() / once + " times");
+        });
+    }
+
     /** Rounding of a kind is as much as there is between any two ways of computing. */
     @Test
     void stripsInBfloat16() {
