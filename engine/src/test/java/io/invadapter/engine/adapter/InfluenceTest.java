@@ -291,6 +291,23 @@ class InfluenceTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"false, 8", "true, 8", "true, 16"})
+    void twoPeopleInOneGoWhereEachWouldByItself(boolean together, int size) {
+        DEVICE.together = together;
+        try (Diffusion diffusion = MODEL.diffusion()) {
+            Walk walk = diffusion.ddim(3);
+            Sampling pictures = pictures(walk, size);
+            Latents noises = Latents.stack(List.of(noise(8, FACE_SIZE), noise(9, FACE_SIZE)));
+            Sampling both = diffusion.beside(noises, List.of(CAPTION, CAPTION), walk, QUIET);
+            Latents inOne = diffusion.generate(pictures.withInfluences(new IdentityInfluence(ADAPTER, new People.Inverted(both, null),
+                    new int[] {1, 0}, new double[] {1, 0.5}, IdentityLayers.BOTH, IdentityRows.PROMPT)), QUIET);
+            Latents apart = diffusion.generate(pictures.withInfluences(identity(face(diffusion, 9, walk), 1, 0),
+                    identity(face(diffusion, 8, walk), 0, 0.5)), QUIET);
+            assertTrue(difference(apart, inOne) < 1e-4);
+        }
+    }
+
+    @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void eachHasItsTurnInTheOrderGiven(boolean together) {
         DEVICE.together = together;
