@@ -22,7 +22,7 @@ public record Deis(Sigmas sigmas) implements Sampler {
 
     @Override
     public Walk walk(NoiseSchedule schedule, int steps, double strength) {
-        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas, schedule.spacing(Spacing.LINSPACE), schedule.sigma(0));
+        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas, schedule.spacing(Spacing.LINSPACE), schedule.sigma(0)).distinct();
         WalkBuilder walk = new WalkBuilder(schedule.prediction(), 2);
         for (int i = levels.first(); i < steps; i++) {
             WalkBuilder.Call call = walk.at(levels.timestep(i), NoiseLevels.alpha(levels.sigma(i)));

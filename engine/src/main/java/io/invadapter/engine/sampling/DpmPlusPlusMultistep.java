@@ -27,7 +27,7 @@ public record DpmPlusPlusMultistep(int order, boolean sde, Sigmas sigmas) implem
 
     @Override
     public Walk walk(NoiseSchedule schedule, int steps, double strength) {
-        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas);
+        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas).distinct();
         WalkBuilder walk = new WalkBuilder(schedule.prediction(), 3);
         for (int i = levels.first(); i < steps; i++) {
             WalkBuilder.Call call = walk.at(levels.timestep(i), NoiseLevels.alpha(levels.sigma(i)));

@@ -14,7 +14,7 @@ public record Lms(Sigmas sigmas) implements Sampler {
 
     @Override
     public Walk walk(NoiseSchedule schedule, int steps, double strength) {
-        NoiseLevels levels = NoiseLevels.kDiffusion(schedule, steps, strength, sigmas, false);
+        NoiseLevels levels = NoiseLevels.kDiffusion(schedule, steps, strength, sigmas, false).distinct();
         WalkBuilder walk = new WalkBuilder(schedule.prediction(), ORDER);
         for (int i = levels.first(); i < steps; i++) {
             WalkBuilder.Call call = walk.atSigma(levels.timestep(i), levels.sigma(i));

@@ -1,5 +1,6 @@
 package io.invadapter.engine.sampling;
 
+import io.invadapter.base.InvalidRequestException;
 import io.invadapter.engine.sampling.NoiseSchedule.Spacing;
 import java.util.Arrays;
 
@@ -27,7 +28,7 @@ final class NoiseLevels {
      * @param whole whether the timesteps of karras levels are rounded, as the DPM2 samplers do
      */
     static NoiseLevels kDiffusion(NoiseSchedule schedule, int steps, double strength, Sigmas kind, boolean whole) {
-        schedule.requireSteps(steps, schedule.maxSteps() - 1);
+        schedule.requireSteps(steps, schedule.maxSteps());
         Spacing spacing = schedule.spacing(Spacing.LINSPACE);
         double[] timesteps = spacing.timesteps(schedule.maxSteps(), steps, steps);
         double[] sigmas = new double[steps];
@@ -50,8 +51,7 @@ final class NoiseLevels {
 
     /** @param end the level behind the last step */
     static NoiseLevels multistep(NoiseSchedule schedule, int steps, double strength, Sigmas kind, Spacing spacing, double end) {
-        // With more of them the last of the leading timesteps would point behind the schedule.
-        schedule.requireSteps(steps, schedule.maxSteps() - 2);
+        schedule.requireSteps(steps, schedule.maxSteps());
         double[] timesteps;
         double[] sigmas = new double[steps];
         if (kind == Sigmas.NORMAL) {
@@ -84,6 +84,21 @@ final class NoiseLevels {
         double[] all = Arrays.copyOf(sigmas, sigmas.length + 1);
         all[sigmas.length] = end;
         return all;
+    }
+
+    /**
+     * For samplers that divide by the difference of two levels: with about as many steps as there are timesteps some are rounded to the
+     * same one.
+     *
+     * @throws InvalidRequestException when two of the steps to run are at the same level
+     */
+    NoiseLevels distinct() {
+        for (int i = first + 1; i < timesteps.length; i++) {
+            if (sigmas[i] == sigmas[i - 1]) {
+                throw new InvalidRequestException("with " + timesteps.length + " steps this sampler comes to the same noise twice; expected fewer");
+            }
+        }
+        return this;
     }
 
     /** The first step to run. */

@@ -124,7 +124,7 @@ public record Pndm(boolean rungeKutta) implements Sampler {
 
         private double alpha(int timestep) {
             // The transfer divides by it, though a velocity's 0 cancels.
-            double alpha = schedule.alphaBefore(timestep, false);
+            double alpha = schedule.alphaBefore(Math.min(timestep, schedule.maxSteps() - 1), false);
             return alpha == 0 ? NoiseSchedule.LEAST_ALPHA : alpha;
         }
     }

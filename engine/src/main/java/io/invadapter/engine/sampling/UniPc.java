@@ -26,7 +26,7 @@ public record UniPc(Sigmas sigmas) implements Sampler {
 
     @Override
     public Walk walk(NoiseSchedule schedule, int steps, double strength) {
-        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas);
+        NoiseLevels levels = NoiseLevels.multistep(schedule, steps, strength, sigmas).distinct();
         WalkBuilder walk = new WalkBuilder(schedule.prediction(), 4);
         for (int i = levels.first(); i < steps; i++) {
             int done = i - levels.first();
