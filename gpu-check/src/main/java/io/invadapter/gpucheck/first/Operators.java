@@ -10,7 +10,9 @@ import io.invadapter.kernels.Precision;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
+import io.invadapter.kernels.cuda.GroupNormPlan;
 import io.invadapter.kernels.cuda.KernelLibrary;
+import io.invadapter.kernels.cuda.Normalisation;
 import io.invadapter.kernels.cuda.Pointwise;
 import io.invadapter.kernels.cuda.driver.CudaDriver;
 import io.invadapter.timing.MeasuringDevice;
@@ -91,6 +93,8 @@ final class Operators {
             Device.Norm norm = norm(device, channels);
             return () -> device.groupNorm(x, norm, unet.groups(), EPSILON, true);
         });
+        groupNorm("in one launch", where, tokens, channels, unet.groups(), (map, chip) -> GroupNormPlan.OneLaunch.of(map, 1, chip));
+        groupNorm("in two launches", where, tokens, channels, unet.groups(), GroupNormPlan.TwoLaunches::of);
         item("layer norm" + where, device -> {
             Tensor x = tensor(device, BATCH, tokens, channels);
             Device.Norm norm = norm(device, channels);
@@ -106,6 +110,28 @@ final class Operators {
         item("upsample" + where, device -> {
             Tensor x = tensor(device, BATCH, size, size, channels);
             return () -> device.upsample2x(x, 2 * size, 2 * size);
+        });
+    }
+
+    /** In one of the ways between which a model decides. */
+    private void groupNorm(String way, String where, int tokens, int channels, int groups,
+                           BiFunction<GroupNormPlan.Map, GroupNormPlan.Chip, GroupNormPlan> planner) {
+        DataType type = DataType.FLOAT16;
+        long values = (long) BATCH * tokens * channels;
+        kernel("group norm and SiLU " + way + where, 0, 2.0 * values * type.bytes(), (kernels, memory) -> {
+            Normalisation norms = new Normalisation(kernels);
+            GroupNormPlan.Map map = new GroupNormPlan.Map(BATCH, tokens, channels, channels, groups, type.bytes(), 16);
+            GroupNormPlan plan = planner.apply(map, norms.chip());
+            if (plan == null) {
+                return null;
+            }
+            long x = memory.known(0, type, values);
+            long scale = memory.known(1, type, channels);
+            long shift = memory.known(2, type, channels);
+            long y = memory.room(values * type.bytes());
+            long workspace = memory.room(norms.groupNormWorkspaceBytes());
+            contact.driver().fill(workspace, (byte) 0, norms.groupNormWorkspaceBytes());
+            return stream -> norms.groupNorm(plan, map, x, 0, 0, scale, shift, y, workspace, EPSILON, true, stream);
         });
     }
 

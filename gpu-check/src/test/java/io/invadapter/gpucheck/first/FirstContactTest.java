@@ -114,9 +114,8 @@ class FirstContactTest {
         assertEquals(0, contact(600, 60, sections, Fakes.threads(sections, Fakes.gpu(), sizes)), told());
         Map<String, String> verdicts = new TreeMap<>();
         lines("end").forEach(line -> verdicts.put(line.get("item").asString(), line.get("verdict").asString()));
-        for (String operator : List.of("group norm and SiLU", "group norm and SiLU of two maps side by side", "layer norm",
-                "layer norm, product and GEGLU", "GEGLU with bias",
-                "upsample")) {
+        for (String operator : List.of("group norm and SiLU", "group norm and SiLU in one launch", "group norm and SiLU in two launches",
+                "group norm and SiLU of two maps side by side", "layer norm", "layer norm, product and GEGLU", "GEGLU with bias", "upsample")) {
             assertEquals("OK", verdicts.get(operator + ", 8 x 8 x 32"), verdicts::toString);
         }
         assertFalse(verdicts.containsKey("concat, 8 x 8 x 32"), "no network calls it");

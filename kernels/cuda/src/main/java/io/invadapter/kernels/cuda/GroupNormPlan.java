@@ -9,7 +9,7 @@ package io.invadapter.kernels.cuda;
  * What it says of one launch is within a tenth of what an H200 took for the maps of SD 1.x's UNet at batch 2; of two it is an
  * estimate, not yet measured. Where they find no room, it is two if the map allows.
  */
-sealed interface GroupNormPlan {
+public sealed interface GroupNormPlan {
     /** Values that a multiprocessor norms in a clock in one launch. */
     int VALUES = 6;
     /** Clocks that it takes to read and write a thread's access. */
@@ -55,6 +55,7 @@ sealed interface GroupNormPlan {
         }
     }
 
+    /** What the model says. */
     double clocks();
 
     /**
@@ -71,7 +72,8 @@ sealed interface GroupNormPlan {
     record OneLaunch(int width, int groupsPerBlock, int threads, int kept, boolean keepsAll, int sharedBytes, double clocks)
             implements GroupNormPlan {
 
-        static OneLaunch of(Map map, int groupsPerBlock, Chip chip) {
+        /** With so many groups to a block. */
+        public static OneLaunch of(Map map, int groupsPerBlock, Chip chip) {
             int width = Math.min(16, map.aligned) / map.bytes;
             while (map.perGroup() % width != 0 || map.first % width != 0) {
                 width /= 2;
@@ -124,7 +126,7 @@ sealed interface GroupNormPlan {
         private static final int LEAST_PIXELS = 4;
 
         /** Null where channels or addresses do not allow it. */
-        static TwoLaunches of(Map map, Chip chip) {
+        public static TwoLaunches of(Map map, Chip chip) {
             int chunk = 16 / map.bytes;
             int slots = map.channels / chunk;
             if (map.aligned < 16 || map.channels % chunk != 0 || map.first % chunk != 0 || slots > MOST_THREADS

@@ -105,8 +105,19 @@ public final class Normalisation {
         groupNorm(GroupNormPlan.of(map, chip), map, a, b, joined, gamma, beta, y, workspace, eps, silu, stream);
     }
 
-    /** As that plan has it. */
-    void groupNorm(GroupNormPlan plan, GroupNormPlan.Map map, long a, long b, long joined, long gamma, long beta, long y,
+    /** What plans are made for. */
+    public GroupNormPlan.Chip chip() {
+        return chip;
+    }
+
+    /**
+     * As a plan for this {@link #chip} and that map has it.
+     *
+     * @param a      address of the first of two maps, or of the only one
+     * @param b      address of the second map, 0 without one
+     * @param joined where the two are written side by side, 0 without a second map
+     */
+    public void groupNorm(GroupNormPlan plan, GroupNormPlan.Map map, long a, long b, long joined, long gamma, long beta, long y,
                    long workspace, float eps, boolean silu, CudaDriver.Stream stream) {
         switch (plan) {
             case GroupNormPlan.OneLaunch one -> {
