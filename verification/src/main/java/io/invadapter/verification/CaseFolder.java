@@ -99,6 +99,15 @@ final class CaseFolder implements AutoCloseable {
         return value.asInt();
     }
 
+    /** How far a prompt and its negative text are apart: 1 or more, below which there is no guidance. */
+    double guidance() {
+        JsonValue value = parameters.get("guidance");
+        if (!(value.asDouble() >= 1)) {
+            throw new WeightException(value.where() + " is " + value + " where 1 or more is expected");
+        }
+        return value.asDouble();
+    }
+
     // --- golden data ------------------------------------------------------------------------------------------------
 
     /** All values of a golden key, in its own order; none of them may be infinite or not a number. */

@@ -101,7 +101,7 @@ final class PictureToPictureCase implements GoldenCase {
     private void loop(String name, JsonValue strength, StableDiffusion model, Mask repainted, Results results) {
         Walk walk = new Ddim().walk(model.schedule(), folder.parameters().get("steps").asInt(), strength.asDouble());
         Original original = new Original(picture, repainted, strength.asDouble(), model.unet(), model.vae());
-        double guidance = folder.parameters().get("guidance").asDouble();
+        double guidance = folder.guidance();
         try (Diffusion diffusion = model.diffusion()) {
             results.put("loop." + name + "." + strength, diffusion.generate(new Sampling(original.start(noise, walk), original.inpainting(noise),
                     List.of(new Diffusion.Guidance(context[1], context[0], guidance)), walk, FreshNoise.NONE, List.of()), CaseModel.QUIET).values());

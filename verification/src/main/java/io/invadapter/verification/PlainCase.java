@@ -63,7 +63,7 @@ abstract sealed class PlainCase implements GoldenCase permits ModelCase, Synthet
     }
 
     Diffusion.Guidance guidance(float[] negative, float[] prompt) {
-        return new Diffusion.Guidance(prompt, negative, folder.parameters().get("guidance").asDouble());
+        return new Diffusion.Guidance(prompt, negative, folder.guidance());
     }
 
     /** The features of the identity's first pass, and the guided pass that takes them in. */

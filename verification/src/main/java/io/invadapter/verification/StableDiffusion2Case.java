@@ -123,7 +123,7 @@ final class StableDiffusion2Case implements GoldenCase {
     private void loops(float[][] texts, Results results) {
         StableDiffusion networks = model.networks();
         int steps = integer("steps");
-        List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(texts[1], texts[0], inputs.parameters().get("guidance").asDouble()));
+        List<Diffusion.Guidance> guidance = List.of(new Diffusion.Guidance(texts[1], texts[0], inputs.guidance()));
         Latents start = latents("in.noise");
         try (Diffusion diffusion = networks.diffusion();
                 Diffusion zero = new Diffusion(folder.device(), networks.unet(), networks.vae(), zeroSnr)) {

@@ -173,6 +173,7 @@ class CasesTest {
         "lora, '\"t\": 601', '\"t\": 1000', 't is 1000 where a timestep from 0 to 999 is expected'",
         "lcm, '\"t\": 601', '\"t\": -1', 't is -1 where a timestep from 0 to 999 is expected'",
         "lcm, '[2]', '[51]', 'steps must be between 1 and 50, not 51'",
+        "sd2, '\"guidance\": 6.0', '\"guidance\": 0.5', 'guidance is 0.5 where 1 or more is expected'",
         "samplers, '\"strength\": 0.5', '\"strength\": 0.1', 'a strength of 0.1 leaves none of 4 steps'",
         "img2img-inpaint, '[0.5]', '[0.1]', 'a strength of 0.1 leaves none of 2 steps'"})
     void aNumberThatCannotBeIsRefusedWithItsFile(String name, String right, String wrong, String problem) throws IOException {

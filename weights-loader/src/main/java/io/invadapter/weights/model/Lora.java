@@ -98,7 +98,7 @@ public final class Lora implements AutoCloseable {
                 others.add(name);
             } else {
                 WeightTensor before = found.computeIfAbsent(key.get().part(), none -> new LinkedHashMap<>())
-                        .computeIfAbsent(key.get().layer(), none -> new LinkedHashMap<>()).put(key.get().factor(), floats(name));
+                        .computeIfAbsent(key.get().layer(), none -> new LinkedHashMap<>()).put(key.get().factor(), factor(name, key.get().factor()));
                 if (before != null) {
                     throw new WeightException(description() + ": the tensors '" + before.name() + "' and '" + name + "' are the same factor");
                 }
@@ -113,9 +113,10 @@ public final class Lora implements AutoCloseable {
         });
     }
 
-    private WeightTensor floats(String name) {
+    /** Trainers that are told a whole number as alpha store one. */
+    private WeightTensor factor(String name, String factor) {
         WeightTensor tensor = file.tensor(name);
-        if (!tensor.dtype().isFloat()) {
+        if (!tensor.dtype().isFloat() && !factor.equals("alpha")) {
             throw new WeightException(description() + ": tensor '" + name + "' is " + tensor.dtype()
                     + " where floating-point numbers are expected (F16, BF16, F32 or F64)");
         }

@@ -83,8 +83,8 @@ class LoraRefusalsTest extends LoraFixture {
             plain(writer, layer, 6, 6);
             plain(writer, "lora_unet_middle_block_1_proj_in", 6, 6);
         }));
-        assertEquals("lora.safetensors: tensor '" + layer + ".alpha' is I64 where floating-point numbers are expected (F16, BF16, F32 or F64)",
-                refusal(writer -> writer.add(layer + ".alpha", new long[] {1}, new long[] {4})));
+        assertEquals("lora.safetensors: tensor '" + layer + ".lora_up.weight' is I64 where floating-point numbers are expected (F16, BF16, F32 or F64)",
+                refusal(writer -> writer.add(layer + ".lora_up.weight", new long[] {1, 1}, new long[] {4})));
     }
 
     @Test

@@ -160,6 +160,22 @@ class LoraTest extends LoraFixture {
         assertEquals(List.of(), notices);
     }
 
+    /** As PyTorch makes it of a trainer's setting; 0 and less than 0 are what they say. */
+    @ParameterizedTest
+    @ValueSource(longs = {6, 1, 0, -2})
+    void anAlphaMayBeAWholeNumber(long alpha) {
+        Layer layer = layers(ATTENTION).stream().filter(each -> each.part.equals("unet")).findFirst().orElseThrow();
+        String name = "lora_unet_" + layer.name.replace('.', '_');
+        Path file = write(writer -> {
+            Naming.pair(writer, name + ".lora_down.weight", name + ".lora_up.weight", layer, layer.up);
+            writer.add(name + ".alpha", new long[0], new long[] {alpha});
+        });
+        try (Lora lora = Lora.open(file, notices::add)) {
+            assertChanged(lora.over("unet", unet, 1), "unet", layer.name + ".weight", product(layer.up, layer.down, layer.rank, layer.columns()),
+                    (double) alpha / layer.rank);
+        }
+    }
+
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
     void aFolderOfPeftHasItsAlphasBesideIt(boolean byRoot) {
