@@ -34,12 +34,7 @@ record ModelDefaults(int namedSteps, double namedGuidance, String namedSampler) 
         GenerationRequest.Builder request = GenerationRequest.builder();
         try {
             json.find("steps").map(JsonValue::asInt).ifPresent(request::steps);
-            json.find("guidance_scale").ifPresent(value -> {
-                if (Double.isNaN(value.asDouble())) {
-                    throw new WeightException(value.where() + " is NaN where a number is expected");
-                }
-                request.guidanceScale(value.asDouble());
-            });
+            json.find("guidance_scale").map(JsonValue::asDouble).ifPresent(request::guidanceScale);
             GenerationRequest found = request.sampler(json.find("sampler").map(JsonValue::asString).orElse("")).build();
             if (!found.sampler().isEmpty()) {
                 Samplers.named(found.sampler());

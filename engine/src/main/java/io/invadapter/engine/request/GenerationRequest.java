@@ -44,9 +44,9 @@ public final class GenerationRequest {
         if (!(said.guidanceRescale >= 0 && said.guidanceRescale <= 1)) {
             throw new InvalidRequestException("guidance rescale must be between 0 and 1, not " + said.guidanceRescale);
         }
-        if (said.identityScale < 0 || said.identityScale > MAX_IDENTITY_SCALE) {
-            throw new InvalidRequestException("the identity's scale must be between 0 and " + (int) MAX_IDENTITY_SCALE + ", not "
-                    + said.identityScale);
+        if (Math.abs(said.identityScale) > MAX_IDENTITY_SCALE) {
+            throw new InvalidRequestException("the identity's scale must be between " + (int) -MAX_IDENTITY_SCALE + " and "
+                    + (int) MAX_IDENTITY_SCALE + ", not " + said.identityScale);
         }
         if (said.width < 0 || said.height < 0 || said.width > MAX_SIZE || said.height > MAX_SIZE) {
             throw new InvalidRequestException("size " + said.width + "x" + said.height + ": width and height must be between 1 and " + MAX_SIZE);
@@ -185,8 +185,8 @@ public final class GenerationRequest {
     }
 
     /**
-     * Collects a request, and may be built again after a change. Texts, lists and choices are refused with a {@link NullPointerException}
-     * that names them when they are {@code null}; whatever else no model can do is found by {@link #build}, and what this model cannot
+     * Collects a request, and may be built again after a change. Texts but for the sampler, lists and choices are refused with a
+     * {@link NullPointerException} that names them when they are {@code null}; whatever else no model can do is found by {@link #build}, and what this model cannot
      * when the request is carried out.
      */
     public static final class Builder implements Cloneable {
@@ -269,7 +269,10 @@ public final class GenerationRequest {
             return this;
         }
 
-        /** Lambda, 0 to 5, of which up to about 1.2 is useful; not a number, or nothing said: what the adapter recommends. */
+        /**
+         * Lambda, -5 to 5, of which 0 to about 1.2 is useful: a negative one leads away from the identity. Not a number, or nothing said: what
+         * the adapter recommends.
+         */
         public Builder identityScale(double value) {
             identityScale = value;
             return this;

@@ -161,11 +161,11 @@ public final class ClipTokenizer {
      *
      * @param inversions in the order of their ids
      * @param firstId    the number of embeddings that the text encoder has of its own
-     * @throws WeightException when a placeholder is found as a special token before
+     * @throws WeightException when a placeholder is an added token of the tokenizer's own
      */
     public ClipTokenizer withPlaceholders(List<TextualInversion> inversions, int firstId) {
         for (TextualInversion inversion : inversions) {
-            if (rawTokens.contains(inversion.placeholder())) {
+            if (rawTokens.contains(inversion.placeholder()) || normalisedTokens.contains(NormalisedText.of(inversion.placeholder()))) {
                 throw new WeightException(inversion.file() + " names " + Json.quote(inversion.placeholder())
                         + " as its placeholder, which is a token of the model's own");
             }

@@ -33,7 +33,7 @@ class ModelDefaultsTest {
         "{\"steps\": 99999999999} | invadapter.json: steps is 99999999999 where an integer of 32 bits is expected",
         "{\"steps\": 2.5} | invadapter.json: steps is 2.5 where an integer is expected",
         "{\"steps\": [20]} | invadapter.json: steps is an array where an integer is expected",
-        "{\"guidance_scale\": NaN} | invadapter.json: guidance_scale is NaN where a number is expected",
+        "{\"guidance_scale\": NaN} | invadapter.json: guidance must be between 0 and 100, not NaN",
         "{\"guidance_scale\": -Infinity} | invadapter.json: guidance must be between 0 and 100, not -Infinity",
         "{\"guidance_scale\": 1e300} | invadapter.json: guidance must be between 0 and 100, not 1.0E300",
         "{\"guidance_scale\": \"7\"} | invadapter.json: guidance_scale is \"7\" where a number is expected",

@@ -402,7 +402,7 @@ class PipelineTest {
         assertRefused("count must be between 1 and 1000, not 0", request(null, "a", 1).count(0));
         assertRefused("steps must be between 1 and 1000, not 0", request(null, "a", 1).steps(0));
         assertRefused("guidance must be between 0 and 100, not NaN", request(null, "a", 1).guidanceScale(Double.NaN));
-        assertRefused("the identity's scale must be between 0 and 5, not Infinity",
+        assertRefused("the identity's scale must be between -5 and 5, not Infinity",
                 request(FACES.get(0), "a", 1).identityScale(Double.POSITIVE_INFINITY));
         try (Pipeline plain = Pipeline.builder().model(BundledModel.directory()).device("cpu").open()) {
             assertEquals("a face needs an adapter: none was given for this model",

@@ -42,8 +42,10 @@ class GenerationRequestTest {
         refused("guidance rescale must be between 0 and 1, not NaN", GenerationRequest.builder().guidanceRescale(Double.NaN));
         refused("guidance must be between 0 and 100, not 1.0E300", GenerationRequest.builder().guidanceScale(1e300));
         refused("guidance must be between 0 and 100, not -1.0", GenerationRequest.builder().guidanceScale(-1));
-        refused("the identity's scale must be between 0 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
-        refused("the identity's scale must be between 0 and 5, not -0.5", GenerationRequest.builder().identityScale(-0.5));
+        refused("the identity's scale must be between -5 and 5, not 1.0E38", GenerationRequest.builder().identityScale(1e38));
+        refused("the identity's scale must be between -5 and 5, not -5.5", GenerationRequest.builder().identityScale(-5.5));
+        // As an adapter may recommend.
+        assertEquals(-0.5, GenerationRequest.builder().identityScale(-0.5).build().identityScale());
         refused("clip skip must be 1 or more, not -1", GenerationRequest.builder().clipSkip(-1));
         // As of a file, see FacePictureTest.
         refused("31 x 64 pixels are too few", GenerationRequest.builder().face(new BufferedImage(31, 64, BufferedImage.TYPE_INT_RGB)));

@@ -203,4 +203,12 @@ class TextualInversionTest {
         assertArrayEquals(new int[] {50000, 50001, 49407}, Arrays.copyOfRange(encoding.ids(), 74, 77));
         assertEquals("<a> end", encoding.cut());
     }
+
+    /** As a tokenizer that was saved with the placeholder of another file has it. */
+    @Test
+    void aPlaceholderThatTheTokenizerHasAlreadyIsRefused() {
+        ClipTokenizer tokenizer = ClipTokenizer.bundled().withPlaceholders(List.of(named("<cat-toy>", 1)), 50000);
+        String message = assertThrows(WeightException.class, () -> tokenizer.withPlaceholders(List.of(named("<Cat-Toy>", 1)), 50001)).getMessage();
+        assertTrue(message.endsWith("names \"<Cat-Toy>\" as its placeholder, which is a token of the model's own"), message);
+    }
 }
