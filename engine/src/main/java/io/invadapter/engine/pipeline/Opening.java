@@ -20,6 +20,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
+import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -28,7 +29,7 @@ import java.util.function.Supplier;
 /**
  * Takes a model, its adapter, LoRAs and textual inversions to a device.
  *
- * @param said where they are; does not change meanwhile
+ * @param said where they are; does not change meanwhile, and may be told of another pipeline's afterwards
  */
 record Opening(Pipeline.Builder said) {
     /** On a device that prefers large batches; more take memory and save little. */
@@ -38,9 +39,10 @@ record Opening(Pipeline.Builder said) {
     Workshop open(Supplier<Device> devices) {
         // LoRAs are opened again with every change of them.
         Set<String> told = new HashSet<>();
+        Consumer<String> notices = said.notices;
         Consumer<String> ofLoras = notice -> {
             if (told.add(notice)) {
-                said.notices.accept(notice);
+                notices.accept(notice);
             }
         };
         try (ModelFiles files = ModelFiles.open(said.model); Loras own = Loras.open(said.loras, ofLoras)) {
@@ -80,15 +82,16 @@ record Opening(Pipeline.Builder said) {
     }
 
     private Part<EmbeddedAttentionAdapter> adapter(StableDiffusion loaded, Room room, Diffusion diffusion) {
+        Path path = said.adapter;
         OpenedFiles file = new OpenedFiles();
-        file.add(said.adapter);
-        try (UsedWeights source = new UsedWeights(Safetensors.open(said.adapter), new Loading(ProgressListener.NONE, 0))) {
+        file.add(path);
+        try (UsedWeights source = new UsedWeights(Safetensors.open(path), new Loading(ProgressListener.NONE, 0))) {
             EmbeddedAttentionAdapter adapter = room.make(Part.Use.STEPS,
                     () -> EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device()));
             source.reportOthers(said.notices);
             Part<EmbeddedAttentionAdapter> part = Part.in(room, Part.Use.STEPS, source.usedElements(), adapter, () -> {
                 file.requireUnchanged();
-                try (WeightSource again = Safetensors.open(said.adapter)) {
+                try (WeightSource again = Safetensors.open(path)) {
                     return EmbeddedAttentionAdapter.load(again, loaded.unet(), loaded.device());
                 }
             });

@@ -154,13 +154,20 @@ class LoraPipelineTest {
             source.names().forEach(name -> writer.add(name, source.tensor(name).shape(), source.tensor(name).toFloats()));
             writer.add("bundle_emb.sks.string_to_param.*", new long[] {1, 4}, new float[4]).write(bundle);
         }
-        List<String> notices = new ArrayList<>();
-        try (Pipeline own = builder(IdentityBudget.NONE).lora(bundle, 0.5).notices(notices::add).open()) {
-            for (List<LoraUse> loras : List.of(List.of(LoraUse.of(words, 1)), List.<LoraUse>of(), List.of(LoraUse.of(bundle, 0.5)))) {
-                made(own, loras);
+        String notice = bundle + ": the embeddings in it (sks) are left out; give them as files of their own";
+        for (List<LoraUse> own : List.of(List.of(LoraUse.of(bundle, 0.5)), List.<LoraUse>of())) {
+            List<String> notices = new ArrayList<>();
+            Pipeline.Builder builder = builder(IdentityBudget.NONE).notices(notices::add);
+            own.forEach(builder::lora);
+            try (Pipeline pipeline = builder.open()) {
+                assertEquals(own.size(), notices.size());
+                builder.notices(another -> notices.add("of another pipeline: " + another));
+                for (List<LoraUse> loras : List.of(List.of(LoraUse.of(words, 1)), List.<LoraUse>of(), List.of(LoraUse.of(bundle, 0.5)))) {
+                    made(pipeline, loras);
+                }
             }
+            assertEquals(List.of(notice), notices);
         }
-        assertEquals(List.of(bundle + ": the embeddings in it (sks) are left out; give them as files of their own"), notices);
     }
 
     @Test

@@ -130,6 +130,20 @@ class RoomTest {
     }
 
     @Test
+    void whatTheBuilderIsToldLaterIsAnotherPipelines() {
+        Pipeline.Builder builder = parts();
+        try (Pipeline pipeline = builder.open(() -> device)) {
+            Path other = folder.resolve("other");
+            builder.model(other).adapter(other).embeddings(other).lora(other, 1);
+            GenerationRequest request = request(FACES.getFirst()).build();
+            GenerationResult expected = pipeline.generate(request);
+            device.have(STEPS + 10_000_000);
+            assertSamePictures(expected, pipeline.generate(request));
+            assertTrue(device.freed() > 0);
+        }
+    }
+
+    @Test
     void ofAPersonIntoAPicture() {
         try (Pipeline pipeline = parts().open(() -> device)) {
             sameWithoutRoom(pipeline, request(FACES.getFirst()).init(FACES.get(1)).strength(0.7).count(2).build());
