@@ -31,10 +31,11 @@
 //          Bank conflicts: only where a block adds up its channels per group, and where a thread looks up its groups,
 //          both once per block; the strides there are the group sizes.
 //
-// Both     Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being the group's first value in the
-//          image. Being a sample of the group, it is as near to the mean as the values are to each other, so the
-//          difference of squares loses nothing even where the mean is large beside the deviation; and as all threads
-//          share it, partial sums only have to be added. They are, in an order that does not depend on timing.
+// Both     Statistics: sums of (x - pivot) and (x - pivot)^2 in float32, the pivot being a value of the group in the middle of
+//          the image: its border, which convolutions pad, may be far from all else. A usual value is as near to the mean as
+//          the values are to each other, so the difference of squares loses nothing even where the mean is large beside the
+//          deviation; and as all threads share it, partial sums only have to be added. They are, in an order that does not
+//          depend on timing.
 //          About 18 instructions per value; SiLU's two special functions alone take 1/8 clock of a multiprocessor.
 #include "piece.cuh"
 
@@ -52,6 +53,11 @@ struct Source {
 
     __device__ inline const Value* at(int pixel) const { return data + static_cast<long long>(pixel) * stride; }
 };
+
+// The pixel that pivots are taken of: the middle one where an image is square, near it elsewhere.
+__device__ inline int middle(int pixels) {
+    return pixels / 2 + static_cast<int>(sqrtf(pixels)) / 2;
+}
 
 // Reads of a thread that are on their way at the same time: 32 bytes. With more, 1024 threads lack registers.
 template <int WIDTH>
@@ -79,7 +85,8 @@ __device__ inline void whole(const Value* a, const Value* b, Value* joined, cons
     int first_channel = blockIdx.x * groups * per_group;
     long long first_pixel = static_cast<long long>(blockIdx.y) * pixels;
 
-    float pivot = to_float(*Source(a, b, channels_a, channels, first_channel + group * per_group, first_pixel).data);
+    float pivot = to_float(*Source(a, b, channels_a, channels, first_channel + group * per_group, first_pixel + middle(pixels))
+                                .data);
     Piece<WIDTH> scales = load_piece<WIDTH>(gamma + first_channel + own * WIDTH);
     Piece<WIDTH> offsets = load_piece<WIDTH>(beta + first_channel + own * WIDTH);
     float sum = 0.0f;
@@ -329,7 +336,7 @@ group_norm_statistics(const Value* __restrict__ a, const Value* __restrict__ b, 
     read(chunks, next, stride, left);
 #pragma unroll 1
     for (unsigned g = threadIdx.x; g < groups; g += blockDim.x) {
-        pivots[g] = to_float(*Source(a, b, channels_a, channels, g * slot.per_group, first_pixel).data);
+        pivots[g] = to_float(*Source(a, b, channels_a, channels, g * slot.per_group, first_pixel + middle(pixels)).data);
     }
     __syncthreads();
     float pivot[CHUNK];
