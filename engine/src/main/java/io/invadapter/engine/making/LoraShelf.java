@@ -21,11 +21,12 @@ public final class LoraShelf implements StableDiffusion.Shelf {
     private final List<LoraUse> own;
     private final String ownFingerprint;
     private final Consumer<String> notices;
-    private final OpenedFiles modelFiles = new OpenedFiles();
-    /** Of the last request. */
+    /** The model's, and those of {@link #own}. */
+    private final OpenedFiles ownFiles = new OpenedFiles();
+    // Of the last request.
     private List<LoraUse> loras = List.of();
-    private OpenedFiles loraFiles;
-    private Set<String> changed;
+    private OpenedFiles loraFiles = new OpenedFiles();
+    private Set<String> changed = Set.of();
     private String fingerprint;
 
     /**
@@ -37,18 +38,11 @@ public final class LoraShelf implements StableDiffusion.Shelf {
     public LoraShelf(Path model, Loras own, String fingerprint, Consumer<String> notices) {
         this.model = model;
         this.own = own.uses();
-        this.changed = own.parts();
         this.ownFingerprint = fingerprint;
         this.fingerprint = fingerprint;
         this.notices = notices;
-        modelFiles.add(model);
-        loraFiles = opened(this.own);
-    }
-
-    private static OpenedFiles opened(List<LoraUse> uses) {
-        OpenedFiles files = new OpenedFiles();
-        uses.forEach(use -> files.add(use.file()));
-        return files;
+        ownFiles.add(model);
+        this.own.forEach(use -> ownFiles.add(use.file()));
     }
 
     List<LoraUse> own() {
@@ -69,31 +63,34 @@ public final class LoraShelf implements StableDiffusion.Shelf {
     /**
      * Lays a request's LoRAs over the model, in place of those of the one before.
      *
-     * @return the parts whose weights are others than before: some of {@link Loras#PARTS}
-     * @throws io.invadapter.weights.WeightException when one cannot be read or was made for another model; the weights stay as they are
+     * @return the parts that these or those change: some of {@link Loras#PARTS}
+     * @throws io.invadapter.weights.WeightException when one cannot be read or was made for another model, or a file of the pipeline's
+     *     is not what it was; the weights stay as they are
      */
     Set<String> layOver(List<LoraUse> wanted) {
         if (wanted.equals(loras)) {
             return Set.of();
         }
-        modelFiles.requireUnchanged();
-        List<LoraUse> all = with(wanted);
-        try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(all, notices)) {
-            Set<String> parts = new TreeSet<>(changed);
-            parts.addAll(opened.parts());
+        ownFiles.requireUnchanged();
+        try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(with(wanted), notices)) {
             // Refuses those of another model.
-            opened.over(files, parts);
+            opened.over(files);
+            OpenedFiles wantedFiles = new OpenedFiles();
+            wanted.forEach(use -> wantedFiles.add(use.file()));
+            Set<String> changing = opened.parts(own.size());
+            Set<String> parts = new TreeSet<>(changed);
+            parts.addAll(changing);
             fingerprint = wanted.isEmpty() ? ownFingerprint : new Fingerprint().add(ownFingerprint).add(opened).value();
-            loraFiles = opened(all);
-            changed = opened.parts();
             loras = wanted;
+            loraFiles = wantedFiles;
+            changed = changing;
             return parts;
         }
     }
 
     @Override
     public <N extends Network> N read(String part, Function<WeightSource, N> making) {
-        modelFiles.requireUnchanged();
+        ownFiles.requireUnchanged();
         loraFiles.requireUnchanged();
         try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(with(loras), notices)) {
             return making.apply(opened.over(files, part));

@@ -5,7 +5,6 @@ import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.Lora;
 import io.invadapter.weights.model.ModelFiles;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -44,10 +43,10 @@ public final class Loras implements AutoCloseable {
         }
     }
 
-    /** The parts of a model that are changed: some of {@link #PARTS}. */
-    public Set<String> parts() {
+    /** The parts of a model that are changed by those from {@code first} on: some of {@link #PARTS}. */
+    public Set<String> parts(int first) {
         Set<String> parts = new TreeSet<>();
-        for (int i = 0; i < uses.size(); i++) {
+        for (int i = first; i < uses.size(); i++) {
             for (String part : files.get(i).parts()) {
                 if (scale(uses.get(i), part) != 0) {
                     parts.add(part);
@@ -74,14 +73,9 @@ public final class Loras implements AutoCloseable {
         return changed;
     }
 
-    /** The same of several parts of a model, by their names. */
-    public Map<String, WeightSource> over(ModelFiles files, Set<String> wanted) {
-        Map<String, WeightSource> weights = new LinkedHashMap<>();
-        // Of all parts, for a LoRA that does not fit one of them is made for another model.
-        weights.put(TEXT_ENCODER, over(TEXT_ENCODER, files.textEncoder()));
-        weights.put(UNET, over(UNET, files.unet()));
-        weights.keySet().retainAll(wanted);
-        return weights;
+    /** The same of all {@link #PARTS} of a model: a LoRA that does not fit one of them was made for another. */
+    public Map<String, WeightSource> over(ModelFiles files) {
+        return Map.of(TEXT_ENCODER, over(TEXT_ENCODER, files.textEncoder()), UNET, over(UNET, files.unet()));
     }
 
     /** The same of one part, which may also be {@link #VAE}. */

@@ -125,7 +125,7 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipT
                     + " channels, the VAE on " + vaeConfig.latentChannels());
         }
 
-        Map<String, WeightSource> changed = loras.over(files, Loras.PARTS);
+        Map<String, WeightSource> changed = loras.over(files);
 
         Loading loading = new Loading(listener,
                 files.textEncoder().names().size() + files.unet().names().size() + files.vae().names().size());
