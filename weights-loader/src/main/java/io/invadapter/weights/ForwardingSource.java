@@ -1,5 +1,6 @@
 package io.invadapter.weights;
 
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -34,6 +35,11 @@ public class ForwardingSource implements WeightSource {
     @Override
     public Map<String, String> metadata() {
         return target.metadata();
+    }
+
+    @Override
+    public Set<Path> paths() {
+        return target.paths();
     }
 
     @Override

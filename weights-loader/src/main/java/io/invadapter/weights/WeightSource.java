@@ -1,5 +1,6 @@
 package io.invadapter.weights;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
 import java.util.Set;
@@ -40,6 +41,11 @@ public interface WeightSource extends AutoCloseable {
 
     /** The strings that the writer of the file attached, unmodifiable; empty if none. */
     Map<String, String> metadata();
+
+    /** The files it reads, which {@link #close} releases; unmodifiable, empty for weights that are in none. */
+    default Set<Path> paths() {
+        return Set.of();
+    }
 
     /** What messages call this source: the path of its file. */
     String description();

@@ -22,27 +22,29 @@ public final class LoraShelf implements StableDiffusion.Shelf {
     private final String ownFingerprint;
     private final Consumer<String> notices;
     /** The model's, and those of {@link #own}. */
-    private final OpenedFiles ownFiles = new OpenedFiles();
+    private final OpenedFiles ownFiles;
     // Of the last request.
     private List<LoraUse> loras = List.of();
-    private OpenedFiles loraFiles = new OpenedFiles();
+    private OpenedFiles loraFiles = new OpenedFiles(Set.of());
     private Set<String> changed = Set.of();
     private String fingerprint;
 
     /**
-     * @param model       the files, which are read again for parts that have left the device
+     * @param model       is read again for parts that have left the device
+     * @param files       of it, as they are read first
      * @param own         the pipeline's, below those of any request
      * @param fingerprint of the weights with them, as {@link io.invadapter.engine.identity.Identities} keeps people under
      * @param notices     told of what is in a LoRA and is not used
      */
-    public LoraShelf(Path model, Loras own, String fingerprint, Consumer<String> notices) {
+    public LoraShelf(Path model, ModelFiles files, Loras own, String fingerprint, Consumer<String> notices) {
         this.model = model;
         this.own = own.uses();
         this.ownFingerprint = fingerprint;
         this.fingerprint = fingerprint;
         this.notices = notices;
-        ownFiles.add(model);
-        this.own.forEach(use -> ownFiles.add(use.file()));
+        Set<Path> paths = new TreeSet<>(files.paths());
+        paths.addAll(own.paths(0));
+        this.ownFiles = new OpenedFiles(paths);
     }
 
     List<LoraUse> own() {
@@ -75,8 +77,7 @@ public final class LoraShelf implements StableDiffusion.Shelf {
         try (ModelFiles files = ModelFiles.open(model); Loras opened = Loras.open(with(wanted), notices)) {
             // Refuses those of another model.
             opened.over(files);
-            OpenedFiles wantedFiles = new OpenedFiles();
-            wanted.forEach(use -> wantedFiles.add(use.file()));
+            OpenedFiles wantedFiles = new OpenedFiles(opened.paths(own.size()));
             Set<String> changing = opened.parts(own.size());
             Set<String> parts = new TreeSet<>(changed);
             parts.addAll(changing);

@@ -5,35 +5,22 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
+import java.util.Set;
 
 /** Weights on the disk as they were when they were opened: parts of a model that are read again must go with those that were not. */
 public final class OpenedFiles {
-    private static final String WEIGHTS = ".safetensors";
-    /** Where they are in a folder. */
-    private static final List<String> FOLDERS = List.of("", "unet", "vae", "text_encoder");
-
     /** Of each file, its size and when it was written. */
     private final Map<Path, String> states = new LinkedHashMap<>();
 
-    /** @param path a file of weights, or a folder with some */
-    public void add(Path path) {
-        try {
-            if (!Files.isDirectory(path)) {
-                states.put(path, state(path));
-                return;
+    /** @param files that were just opened */
+    public OpenedFiles(Set<Path> files) {
+        for (Path file : files) {
+            try {
+                states.put(file, state(file));
+            } catch (IOException e) {
+                throw new WeightException(file + " cannot be read: " + e.getMessage(), e);
             }
-            for (Path folder : FOLDERS.stream().map(path::resolve).filter(Files::isDirectory).toList()) {
-                try (Stream<Path> files = Files.list(folder)) {
-                    for (Path file : files.filter(file -> file.toString().endsWith(WEIGHTS) && Files.isRegularFile(file)).toList()) {
-                        states.put(file, state(file));
-                    }
-                }
-            }
-        } catch (IOException e) {
-            throw new WeightException(path + " cannot be read: " + e.getMessage(), e);
         }
     }
 

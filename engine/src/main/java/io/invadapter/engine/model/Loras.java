@@ -4,12 +4,14 @@ import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.Lora;
 import io.invadapter.weights.model.ModelFiles;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /** LoRAs on their way to a model, in the order in which they are laid over it. Their files are open. */
 public final class Loras implements AutoCloseable {
@@ -86,6 +88,11 @@ public final class Loras implements AutoCloseable {
             case VAE -> files.vae();
             default -> throw new IllegalArgumentException(part);
         };
+    }
+
+    /** What those from {@code first} on are read from. */
+    public Set<Path> paths(int first) {
+        return files.stream().skip(first).flatMap(file -> file.paths().stream()).collect(Collectors.toUnmodifiableSet());
     }
 
     public List<LoraUse> uses() {

@@ -59,7 +59,7 @@ record Opening(Pipeline.Builder said) {
     private Workshop open(ModelFiles files, Loras own, Consumer<String> ofLoras, Device device) {
         IdentityBudget given = said.identityBudget;
         String weights = given == null ? "" : weights(files, own, given);
-        LoraShelf shelf = new LoraShelf(said.model, own, weights, ofLoras);
+        LoraShelf shelf = new LoraShelf(said.model, files, own, weights, ofLoras);
         Room room = new Room(device, said.notices);
         StableDiffusion loaded = StableDiffusion.load(files, own, said.embeddings, room, shelf, device, said.notices, said.loading);
         Diffusion diffusion = loaded.diffusion();
@@ -83,9 +83,8 @@ record Opening(Pipeline.Builder said) {
 
     private Part<EmbeddedAttentionAdapter> adapter(StableDiffusion loaded, Room room, Diffusion diffusion) {
         Path path = said.adapter;
-        OpenedFiles file = new OpenedFiles();
-        file.add(path);
         try (UsedWeights source = new UsedWeights(Safetensors.open(path), new Loading(ProgressListener.NONE, 0))) {
+            OpenedFiles file = new OpenedFiles(source.paths());
             EmbeddedAttentionAdapter adapter = room.make(Part.Use.STEPS,
                     () -> EmbeddedAttentionAdapter.load(source, loaded.unet(), loaded.device()));
             source.reportOthers(said.notices);

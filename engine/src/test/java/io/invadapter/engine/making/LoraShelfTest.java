@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.model.Loras;
+import io.invadapter.engine.nn.Network;
 import io.invadapter.engine.pipeline.Pictures;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.weights.WeightException;
@@ -39,8 +40,8 @@ class LoraShelfTest {
     }
 
     private LoraShelf shelf(LoraUse... own) {
-        try (Loras loras = Loras.open(List.of(own), notice -> { })) {
-            return new LoraShelf(BundledModel.directory(), loras, "own", notice -> { });
+        try (ModelFiles files = ModelFiles.open(BundledModel.directory()); Loras loras = Loras.open(List.of(own), notice -> { })) {
+            return new LoraShelf(BundledModel.directory(), files, loras, "own", notice -> { });
         }
     }
 
@@ -74,6 +75,32 @@ class LoraShelfTest {
         Files.setLastModifiedTime(words.file(), written);
         assertEquals(Set.of("unet"), shelf.layOver(List.of()));
         assertEquals("own", shelf.fingerprint());
+    }
+
+    /** PEFT's alphas are not in the file with the factors. */
+    @Test
+    void aConfigurationThatHasChangedIsNotReadAgain() throws IOException {
+        Path peft = Files.createDirectory(folder.resolve("peft"));
+        String layer = "base_model.model.text_model.encoder.layers.0.self_attn.v_proj.lora_";
+        try (ModelFiles files = ModelFiles.open(BundledModel.directory())) {
+            int channels = (int) files.textEncoder().tensor("final_layer_norm.weight").shape()[0];
+            new SafetensorsWriter().add(layer + "A.weight", new long[] {1, channels}, new float[channels])
+                    .add(layer + "B.weight", new long[] {channels, 1}, new float[channels]).write(peft.resolve("adapter_model.safetensors"));
+        }
+        Path config = Files.writeString(peft.resolve("adapter_config.json"), "{\"peft_type\": \"LORA\", \"lora_alpha\": 8}");
+        LoraUse lora = LoraUse.of(peft, 1);
+        LoraShelf shelf = shelf();
+        LoraShelf own = shelf(lora);
+        shelf.layOver(List.of(lora));
+        Network network = () -> { };
+        shelf.read("text_encoder", weights -> network);
+        touch(config);
+        assertEquals(config + REST, assertThrows(WeightException.class, () -> shelf.read("text_encoder", weights -> network)).getMessage());
+        assertEquals(config + REST, assertThrows(WeightException.class, () -> own.layOver(List.of(style))).getMessage());
+        // A request that comes later is for what there is now.
+        shelf.layOver(List.of());
+        shelf.layOver(List.of(lora));
+        shelf.read("text_encoder", weights -> network);
     }
 
     @Test

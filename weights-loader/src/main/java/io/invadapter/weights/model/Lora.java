@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -49,6 +51,7 @@ public final class Lora implements AutoCloseable {
     private static final Map<String, String> OTHER_KINDS = Map.of(".oft_blocks", "OFT", ".oft_diag", "OFT", ".a1.weight", "GLoRA",
             ".on_input", "IA3", ".lora_B.bias", "LoRA with a bias of its own", ".set_weight", "weights to be set");
     private final WeightSource file;
+    private final Set<Path> paths;
     private final Map<String, Map<String, LoraLayer>> parts = new LinkedHashMap<>();
 
     /**
@@ -84,6 +87,7 @@ public final class Lora implements AutoCloseable {
 
     private Lora(WeightSource file, Path path, Consumer<String> notices) {
         this.file = file;
+        this.paths = new LinkedHashSet<>(file.paths());
         if (!FileKind.isLora(file)) {
             throw new WeightException(description() + " is " + FileKind.of(file) + ", not a LoRA");
         }
@@ -149,6 +153,7 @@ public final class Lora implements AutoCloseable {
             return LoraAlphas.NONE;
         }
         JsonValue json = Json.read(config);
+        paths.add(config);
         json.find("peft_type").filter(type -> !type.asString().equals("LORA")).ifPresent(type -> {
             throw new WeightException(type.where() + " is " + type + " where \"LORA\" is expected");
         });
@@ -163,6 +168,11 @@ public final class Lora implements AutoCloseable {
     /** The tensors as they are in the file. */
     public WeightSource tensors() {
         return file;
+    }
+
+    /** What it was read from: its file, and PEFT's configuration where that says more; unmodifiable. */
+    public Set<Path> paths() {
+        return Collections.unmodifiableSet(paths);
     }
 
     /** The file's path. */

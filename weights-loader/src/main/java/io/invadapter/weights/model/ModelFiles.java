@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The files of one Stable Diffusion 1.x or 2.x model, in either of the layouts such models come in: a folder as diffusers saves it,
@@ -146,6 +147,11 @@ public final class ModelFiles implements AutoCloseable {
     /** Sentences about what the files do not say and was taken all the same; unmodifiable. */
     public List<String> notices() {
         return notices;
+    }
+
+    /** The files of all weights; unmodifiable. */
+    public Set<Path> paths() {
+        return files.stream().flatMap(file -> file.paths().stream()).collect(Collectors.toUnmodifiableSet());
     }
 
     /** The model's path. */

@@ -98,6 +98,11 @@ public final class SafetensorsFile implements WeightSource {
     }
 
     @Override
+    public Set<Path> paths() {
+        return Set.of(path);
+    }
+
+    @Override
     public String description() {
         return path.toString();
     }

@@ -8,6 +8,7 @@ import io.invadapter.weights.json.JsonValue;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -84,6 +85,13 @@ public final class ShardedSafetensors implements WeightSource {
     @Override
     public Map<String, String> metadata() {
         return Collections.unmodifiableMap(metadata);
+    }
+
+    @Override
+    public Set<Path> paths() {
+        Set<Path> paths = new LinkedHashSet<>(Set.of(index));
+        shards.values().forEach(shard -> paths.addAll(shard.paths()));
+        return Collections.unmodifiableSet(paths);
     }
 
     @Override

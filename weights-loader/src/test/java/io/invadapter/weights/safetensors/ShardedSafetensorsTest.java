@@ -42,6 +42,7 @@ class ShardedSafetensorsTest {
         try (WeightSource source = open("{\"c\": \"model-2.safetensors\", \"a\": \"model-1.safetensors\"}")) {
             assertEquals(Set.of("a", "c"), source.names());
             assertEquals(Map.of("format", "pt"), source.metadata());
+            assertEquals(Set.of(index, folder.resolve("model-1.safetensors"), folder.resolve("model-2.safetensors")), source.paths());
             assertArrayEquals(new float[] {1}, source.tensor("a", 1).toFloats());
             assertArrayEquals(new float[] {3}, source.tensor("c", 1).toFloats());
             assertEquals(index + " has no tensor 'b'", assertThrows(WeightException.class, () -> source.tensor("b")).getMessage());
