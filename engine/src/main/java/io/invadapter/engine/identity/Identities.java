@@ -136,6 +136,11 @@ public final class Identities implements AutoCloseable {
                 () -> PictureLatents.encode(person.face, model.pictures().use()))));
         List<float[]> captions = people.stream().map(Person::caption).toList();
         Latents noise = diffusion.invertToNoise(Latents.stack(clean), captions, walk, inverting);
+        if (cache.isOffDevice()) {
+            // What the inversion was recorded with is not needed any more.
+            diffusion.trim();
+            model.device().trim();
+        }
         Sampling faces = diffusion.beside(noise, captions, walk, inverting);
         if (!canKeep(walk)) {
             cache.tellOfRefusal(walk.steps().size(), elements());
@@ -159,6 +164,11 @@ public final class Identities implements AutoCloseable {
     /** Frees the device's memory. */
     public void leaveDevice() {
         cache.leaveDevice();
+    }
+
+    /** Does {@code work} without keeping anything on the device that it could do without. */
+    public void offDevice(Runnable work) {
+        cache.offDevice(work);
     }
 
     @Override

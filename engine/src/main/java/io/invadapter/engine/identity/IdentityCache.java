@@ -4,6 +4,7 @@ import io.invadapter.engine.adapter.eaa.IdentityFeatures;
 import io.invadapter.engine.request.IdentityBudget;
 import io.invadapter.kernels.Device;
 import io.invadapter.kernels.DeviceException;
+import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Tensor;
 import java.lang.foreign.Arena;
@@ -62,6 +63,8 @@ public final class IdentityCache implements AutoCloseable {
     private long hostBytes;
     private final Consumer<String> notices;
     private boolean told;
+    private boolean toldOfDevice;
+    private boolean offDevice;
     private long batch;
 
     /** @param notices see {@link IdentityFolder} */
@@ -76,18 +79,45 @@ public final class IdentityCache implements AutoCloseable {
         return (long) stepElements * device.precision().type().bytes();
     }
 
-    /** Whether an identity of that size can be kept at all. */
-    boolean accepts(int steps, int stepElements) {
-        long step = bytes(stepElements);
-        return budget.deviceBytes() / step + budget.hostBytes() / step + (folder == null ? 0 : folder.capacity(step)) >= steps;
+    /** Does {@code work} without keeping more on the device. */
+    void offDevice(Runnable work) {
+        offDevice = true;
+        try {
+            work.run();
+        } finally {
+            offDevice = false;
+        }
     }
 
-    /** Says, once, that the budget of the folder is too small for any. */
+    boolean isOffDevice() {
+        return offDevice;
+    }
+
+    /** Whether an identity of that size can be kept at all. */
+    boolean accepts(int steps, int stepElements) {
+        return accepts(steps, stepElements, limit(OnDevice.class));
+    }
+
+    private boolean accepts(int steps, int stepElements, long deviceBytes) {
+        long step = bytes(stepElements);
+        return deviceBytes / step + budget.hostBytes() / step + (folder == null ? 0 : folder.capacity(step)) >= steps;
+    }
+
+    /** Says, once, that the budget of the folder is too small for any, or that there is no memory for what its budget would allow. */
     void tellOfRefusal(int steps, int stepElements) {
-        if (folder != null && !told) {
+        if (accepts(steps, stepElements, budget.deviceBytes())) {
+            tellOfShortMemory();
+        } else if (folder != null && !told) {
             told = true;
             notices.accept(budget.folder() + ": no face is kept, for one takes " + megabytes(steps * bytes(stepElements)) + " and "
                     + megabytes(budget.diskBytes()) + " may be used there");
+        }
+    }
+
+    private void tellOfShortMemory() {
+        if (!toldOfDevice) {
+            toldOfDevice = true;
+            notices.accept(device.name() + ": there is no memory to keep a face in beside the picture, so it is computed anew for the next");
         }
     }
 
@@ -199,6 +229,9 @@ public final class IdentityCache implements AutoCloseable {
                 features.copyTo(tensor, identity);
                 Place place = inMemory(entry, tensor);
                 entry.places[step] = place != null ? place : onDisk(entry, step, tensor);
+            } catch (OutOfDeviceMemoryException e) {
+                // The picture can do without.
+                tellOfShortMemory();
             }
             if (entry.places[step] == null) {
                 abandon();
@@ -301,7 +334,7 @@ public final class IdentityCache implements AutoCloseable {
     }
 
     private long limit(Class<? extends Place> kind) {
-        return kind == OnDevice.class ? budget.deviceBytes() : budget.hostBytes();
+        return kind == OnHost.class ? budget.hostBytes() : offDevice ? 0 : budget.deviceBytes();
     }
 
     /** Of those used longer ago than {@code wanting}; one that is being written is the newest. */

@@ -97,10 +97,6 @@ public final class Batch {
         long seed() {
             return order.request().seed() + index;
         }
-
-        boolean isGuided() {
-            return Diffusion.Guidance.isGuided(order.request().guidanceScale());
-        }
     }
 
     private final Workshop workshop;
@@ -168,7 +164,7 @@ public final class Batch {
     /** Finds out before all else what the first step, or the decoder after the last, would: that a picture of this size is too large. */
     private void checkRoom(GenerationRequest request) {
         String picture = "a picture of " + kind.width() + "x" + kind.height();
-        workshop.requireRoom(picture, stepBytes(1, Diffusion.Guidance.isGuided(request.guidanceScale())), workshop.steps(request.identityScale() != 0));
+        workshop.requireRoom(picture, stepBytes(1, isGuided(request)), workshop.steps(request.identityScale() != 0));
         workshop.requireRoom(picture, decodingBytes(), List.of(model.pictures()));
     }
 
@@ -178,6 +174,14 @@ public final class Batch {
         int height = kind.height() / model.vae().factor();
         int width = kind.width() / model.vae().factor();
         return workshop.diffusion().keeps(rows, height, width) ? 0 : model.unet().leastBytes(rows, height, width);
+    }
+
+    private boolean isGuided(GenerationRequest request) {
+        return workshop.diffusion().isGuided(request.guidanceScale());
+    }
+
+    private boolean isGuided(Picture picture) {
+        return isGuided(picture.order.request());
     }
 
     private long decodingBytes() {
@@ -246,8 +250,8 @@ public final class Batch {
         for (List<Picture> alike : open.stream().collect(Collectors.groupingBy(this::textLength, LinkedHashMap::new, Collectors.toList())).values()) {
             if (device.prefersLargeBatches()) {
                 // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
-                split(alike.stream().filter(Picture::isGuided).toList(), most, parts);
-                split(alike.stream().filter(p -> !p.isGuided()).toList(), most, parts);
+                split(alike.stream().filter(this::isGuided).toList(), most, parts);
+                split(alike.stream().filter(p -> !isGuided(p)).toList(), most, parts);
             } else {
                 split(alike, most, parts);
             }
@@ -260,7 +264,7 @@ public final class Batch {
     }
 
     private void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
-        int together = pictures.isEmpty() ? most : together(Math.min(most, pictures.size()), pictures.getFirst().isGuided());
+        int together = pictures.isEmpty() ? most : together(Math.min(most, pictures.size()), isGuided(pictures.getFirst()));
         for (int i = 0; i < pictures.size(); i += together) {
             parts.add(pictures.subList(i, Math.min(i + together, pictures.size())));
         }
@@ -304,7 +308,7 @@ public final class Batch {
         Runnable sampling = () -> clean.set(sample(pictures));
         try {
             if (pictures.size() == 1 || !device.prefersLargeBatches()) {
-                workshop.withWholeRoom(stepBytes(1, pictures.getFirst().isGuided()), sampling);
+                workshop.withWholeRoom(stepBytes(1, isGuided(pictures.getFirst())), sampling);
             } else {
                 workshop.withRoom(sampling);
             }

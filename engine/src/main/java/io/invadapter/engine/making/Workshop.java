@@ -111,7 +111,7 @@ public final class Workshop implements AutoCloseable {
             work.run();
         } catch (OutOfDeviceMemoryException e) {
             keepNothing();
-            work.run();
+            identities.offDevice(work);
         }
     }
 
@@ -125,14 +125,19 @@ public final class Workshop implements AutoCloseable {
             keepNothing();
         }
         if (!hasRoom(needed)) {
-            room.tight(work);
+            tight(work);
             return;
         }
         try {
             withRoom(work);
         } catch (OutOfDeviceMemoryException e) {
-            room.tight(work);
+            keepNothing();
+            tight(work);
         }
+    }
+
+    private void tight(Runnable work) {
+        identities.offDevice(() -> room.tight(work));
     }
 
     /** Whether that many bytes can be had beside all of the model. */

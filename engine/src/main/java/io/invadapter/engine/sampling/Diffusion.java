@@ -71,17 +71,8 @@ public final class Diffusion implements AutoCloseable {
             return new Guidance(prompt, prompt, 1);
         }
 
-        /** Whether a picture of that scale needs a row of its negative prompt. */
-        public static boolean isGuided(double scale) {
-            return scale > 1;
-        }
-
-        boolean isGuided() {
-            return isGuided(scale);
-        }
-
         boolean isRescaled() {
-            return isGuided() && rescale > 0;
+            return scale > 1 && rescale > 0;
         }
     }
 
@@ -187,10 +178,14 @@ public final class Diffusion implements AutoCloseable {
     }
 
     private Layout.Part part(List<Guidance> guidance) {
-        // A network that is told the scale needs no negative prompt.
-        boolean rows = unet.network().config().guidanceChannels() == 0;
-        return new Layout.Part(guidance.size(), unet.network().tokens(guidance.getFirst().prompt),
-                rows && guidance.stream().anyMatch(Guidance::isGuided), rows && guidance.stream().anyMatch(Guidance::isRescaled));
+        List<Guidance> guided = guidance.stream().filter(own -> isGuided(own.scale)).toList();
+        return new Layout.Part(guidance.size(), unet.network().tokens(guidance.getFirst().prompt), !guided.isEmpty(),
+                guided.stream().anyMatch(Guidance::isRescaled));
+    }
+
+    /** Whether a picture of that scale takes a row of its negative prompt beside its own; a network that is told the scale needs none. */
+    public boolean isGuided(double scale) {
+        return scale > 1 && unet.network().config().guidanceChannels() == 0;
     }
 
     private DenoisingPlan plan(DenoisingPlan.Shape shape) {

@@ -16,6 +16,7 @@ import io.invadapter.kernels.Device;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.Precision;
 import io.invadapter.weights.WeightSource;
+import io.invadapter.weights.json.Json;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
@@ -76,6 +77,25 @@ public final class Pictures {
                 }
             }
         }
+    }
+
+    /** A copy of the bundled model that takes the guidance itself, as latent consistency models do; {@code folder} is there. */
+    static void modelThatTakesTheGuidance(Path folder) throws IOException {
+        copyOfTheModel(folder);
+        Path config = folder.resolve("unet/config.json");
+        Files.writeString(config, Json.read(config).with("time_cond_proj_dim", 8).toString());
+        Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+        Files.delete(weights);
+        SafetensorsWriter writer = new SafetensorsWriter();
+        try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
+            bundled.names().forEach(name -> writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats()));
+            float[] projection = new float[8 * (int) bundled.tensor("time_embedding.linear_1.weight").shape()[1]];
+            for (int i = 0; i < projection.length; i++) {
+                projection[i] = (float) Math.sin(i) / 4;
+            }
+            writer.add("time_embedding.cond_proj.weight", new long[] {projection.length / 8, 8}, projection);
+        }
+        writer.write(weights);
     }
 
     /** Writes a LoRA of rank 2 for those layers of a network whose weights' names match. */

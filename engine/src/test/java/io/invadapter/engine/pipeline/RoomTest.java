@@ -37,6 +37,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Parts of a model make room for each other where the memory does not suffice for all of it. */
 @Timeout(600)
@@ -195,6 +197,60 @@ class RoomTest {
         return numbers;
     }
 
+    private static final String NOT_KEPT = "cpu: there is no memory to keep a face in beside the picture, so it is computed anew for the next";
+
+    /** With as little memory as the picture of a person can be made in, nothing is kept for the next. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aFaceIsNotKeptWhereOnlyThePictureFits(boolean tells) {
+        GenerationRequest request = request(FACES.getFirst()).build();
+        long least = STEPS + 2_000_000;
+        GenerationResult expected = null;
+        TightDevice other = new TightDevice();
+        try (Pipeline pipeline = parts().open(() -> other)) {
+            while (expected == null) {
+                least += 250_000;
+                other.have(least);
+                try {
+                    expected = pipeline.generate(request);
+                } catch (OutOfDeviceMemoryException e) {
+                    // More, then.
+                }
+            }
+        }
+        notices.clear();
+        try (Pipeline pipeline = builder(Pictures.PLENTY).notices(notices::add).open(() -> device)) {
+            device.tells = tells;
+            for (long more : new long[] {0, Pictures.STEP_BYTES, Pictures.STEP_BYTES}) {
+                device.have(least + more);
+                assertSamePictures(expected, pipeline.generate(request));
+            }
+        }
+        assertTrue(notices.contains(NOT_KEPT), notices::toString);
+    }
+
+    /** What is kept of a face goes before pictures that have been begun together are made apart. */
+    @Test
+    void aFaceIsNotKeptBesideABatchThatFillsTheMemory() {
+        device.prefersLargeBatches = true;
+        GenerationRequest request = request(FACES.getFirst()).count(8).build();
+        TightDevice other = new TightDevice();
+        other.prefersLargeBatches = true;
+        GenerationResult expected;
+        long most;
+        try (Pipeline pipeline = parts().picturesPerBatch(8).open(() -> other)) {
+            other.have(TightDevice.PLENTY);
+            expected = pipeline.generate(request);
+            most = other.most();
+        }
+        try (Pipeline pipeline = builder(Pictures.PLENTY).picturesPerBatch(8).notices(notices::add).open(() -> device)) {
+            device.have(most + Pictures.STEP_BYTES / 2);
+            assertSamePictures(expected, pipeline.generate(request));
+            assertEquals(0, device.freed());
+        }
+        assertEquals(List.of(NOT_KEPT), notices);
+    }
+
     @Test
     void aFaceIsInvertedWithoutRoomForAll() {
         try (Pipeline pipeline = parts().open(() -> device)) {
@@ -281,6 +337,18 @@ class RoomTest {
             assertThrows(OutOfDeviceMemoryException.class, () -> pipeline.generate(guided));
             assertEquals(0, device.freed());
             pipeline.generate(request(null).size(192, 192).steps(1).guidanceScale(1).build());
+        }
+    }
+
+    /** A network that takes the guidance itself has one row for a picture. */
+    @Test
+    void onlyRowsThatThereAreAreCounted() throws IOException {
+        Path model = Files.createDirectories(folder.resolve("consistent"));
+        Pictures.modelThatTakesTheGuidance(model);
+        try (Pipeline pipeline = parts().model(model).open(() -> device)) {
+            device.have(UNET + 4_500_000);
+            pipeline.generate(request(null).size(192, 192).steps(1).sampler("LCM").guidanceScale(4).build());
+            assertTrue(device.freed() > 0);
         }
     }
 

@@ -38,7 +38,6 @@ import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
-import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -310,20 +309,7 @@ class SamplingTest {
     /** A network that takes the guidance itself needs no negative row, and each picture, and the face, has its own beside the others. */
     @Test
     void aNetworkMayTakeTheGuidanceItself(@TempDir Path folder) throws Exception {
-        Pictures.copyOfTheModel(folder);
-        Path config = folder.resolve("unet/config.json");
-        Files.writeString(config, Json.read(config).with("time_cond_proj_dim", 8).toString());
-        Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
-        Files.delete(weights);
-        SafetensorsWriter writer = new SafetensorsWriter();
-        try (WeightSource bundled = Safetensors.open(BundledModel.directory().resolve("unet").resolve(weights.getFileName()))) {
-            bundled.names().forEach(name -> writer.add(name, bundled.tensor(name).shape(), bundled.tensor(name).toFloats()));
-        }
-        float[] projection = new float[MODEL.unet().config().blockChannels()[0] * 8];
-        for (int i = 0; i < projection.length; i++) {
-            projection[i] = (float) Math.sin(i) / 4;
-        }
-        writer.add("time_embedding.cond_proj.weight", new long[] {projection.length / 8, 8}, projection).write(weights);
+        Pictures.modelThatTakesTheGuidance(folder);
         List<GenerationRequest> requests = List.of(request(FACES.get(0), "a person", 1).sampler("LCM").guidanceScale(4).size(0, 0).build(),
                 request(null, "a person", 1).sampler("LCM").guidanceScale(2).size(0, 0).build());
         WatchedDevice batching = new WatchedDevice();
