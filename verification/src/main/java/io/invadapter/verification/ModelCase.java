@@ -116,7 +116,7 @@ final class ModelCase extends PlainCase {
 
         List<Latents> kept = new ArrayList<>();
         Sampling face = diffusion.beside(noise, List.of(caption), walk, CaseModel.QUIET);
-        IdentityInfluence identity = identity(adapter, face, IdentityLayers.BOTH, IdentityRows.BOTH);
+        IdentityInfluence identity = identity(adapter, face, IdentityLayers.BOTH, IdentityRows.BOTH).askForFaces();
         Latents customised = diffusion.generate(plain.withInfluences(identity), (done, all, x) -> kept.add(x.get()));
         outputs.put("customize.final", customised.values());
         outputs.put("customize.identity_final", identity.faces().values());

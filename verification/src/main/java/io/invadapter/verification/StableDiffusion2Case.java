@@ -135,7 +135,7 @@ final class StableDiffusion2Case implements GoldenCase {
             Latents noise = diffusion.invertToNoise(latents("in.id_z0"), List.of(texts[2]), walk, CaseModel.QUIET);
             results.put("loop.invert", noise.values());
             IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(noise, List.of(texts[2]), walk, CaseModel.QUIET),
-                    inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT);
+                    inputs.parameters().get("eaa_scale").asDouble(), IdentityLayers.BOTH, IdentityRows.PROMPT).askForFaces();
             results.put("loop.customize", diffusion.generate(plain.withInfluences(identity), CaseModel.QUIET).values());
             results.put("loop.identity", identity.faces().values());
         }

@@ -1,6 +1,7 @@
 package io.invadapter.engine.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -281,9 +282,11 @@ class InfluenceTest {
             Walk walk = diffusion.ddim(3);
             Sampling pictures = pictures(walk, size);
             Sampling face = face(diffusion, 9, walk);
-            IdentityInfluence first = identity(face, 0.5, 0.25);
-            Latents shares = diffusion.generate(pictures.withInfluences(first, identity(face, 0.25, 0.5)), QUIET);
-            IdentityInfluence whole = identity(face, 0.75, 0.75);
+            IdentityInfluence first = identity(face, 0.5, 0.25).askForFaces();
+            IdentityInfluence second = identity(face, 0.25, 0.5);
+            Latents shares = diffusion.generate(pictures.withInfluences(first, second), QUIET);
+            assertNull(second.faces(), "not asked for");
+            IdentityInfluence whole = identity(face, 0.75, 0.75).askForFaces();
             assertTrue(difference(diffusion.generate(pictures.withInfluences(whole), QUIET), shares) < 1e-4);
             assertTrue(difference(whole.faces(), first.faces()) < 1e-4);
             assertTrue(difference(diffusion.generate(pictures.withInfluences(first), QUIET), shares) > 1e-3);

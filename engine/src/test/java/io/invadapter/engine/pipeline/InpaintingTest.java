@@ -230,7 +230,7 @@ class InpaintingTest {
                 Walk walk = diffusion.ddim(3);
                 Latents face = diffusion.invertToNoise(clean, List.of(caption), walk, QUIET);
                 IdentityInfluence identity = IdentityInfluence.of(adapter, diffusion.beside(face, List.of(caption), walk, QUIET), 1,
-                        IdentityLayers.BOTH, IdentityRows.PROMPT);
+                        IdentityLayers.BOTH, IdentityRows.PROMPT).askForFaces();
                 Latents made = diffusion.generate(new Sampling(original.start(noise, walk),
                         List.of(new Diffusion.Guidance(text("a happy person"), text(""), 4)), walk).withInpainting(original.inpainting(noise))
                         .withInfluences(identity), QUIET);

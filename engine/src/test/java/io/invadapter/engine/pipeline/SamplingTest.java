@@ -188,7 +188,7 @@ class SamplingTest {
                 Walk walk = Samplers.named(name).walk(TO_THE_END, 4, 1);
                 Latents face = diffusion.invertToNoise(noise(1, FACE_SIZE).times(0.5), List.of(caption), walk, QUIET);
                 IdentityInfluence identity = IdentityInfluence.of(ADAPTER, diffusion.beside(face, List.of(caption), walk, QUIET), 1,
-                        IdentityLayers.BOTH, IdentityRows.PROMPT);
+                        IdentityLayers.BOTH, IdentityRows.PROMPT).askForFaces();
                 Latents made = diffusion.generate(new Sampling(noise(1), GUIDANCE.subList(0, 1), walk).withInfluences(identity), QUIET);
                 return new Latents[] {made, identity.faces()};
             }).toArray(Latents[][]::new);

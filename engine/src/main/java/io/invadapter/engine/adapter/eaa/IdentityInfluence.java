@@ -20,6 +20,7 @@ public final class IdentityInfluence implements Influence {
     private final double[] scales;
     private final IdentityLayers layers;
     private final IdentityRows rows;
+    private boolean wantsFaces;
     private Latents faces;
 
     /**
@@ -55,7 +56,17 @@ public final class IdentityInfluence implements Influence {
         return row.negative() && rows == IdentityRows.PROMPT ? 0 : (float) scales[row.picture()];
     }
 
-    /** The faces' own latents where their way beside the pictures ended; {@code null} before, and where there was none. */
+    /** Asks for {@link #faces}; this one. */
+    public IdentityInfluence askForFaces() {
+        wantsFaces = true;
+        return this;
+    }
+
+    boolean wantsFaces() {
+        return wantsFaces;
+    }
+
+    /** The faces' own latents where their way beside the pictures ended; {@code null} before, where there was none, and unless asked for. */
     public Latents faces() {
         return faces;
     }

@@ -125,7 +125,7 @@ final class IdentityPlan implements InfluencePlan {
             if (inverted.keeper() != null) {
                 inverted.keeper().exchange(step, features);
             }
-            if (faces.isLast(step)) {
+            if (influence.wantsFaces() && faces.isLast(step)) {
                 influence.arrived(faces.download());
             }
         }
