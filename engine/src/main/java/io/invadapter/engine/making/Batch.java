@@ -403,6 +403,17 @@ public final class Batch {
 
     // --- progress ---------------------------------------------------------------------------------------------------
 
+    /** None where there is no memory for it: no picture fails for its preview. */
+    private List<BufferedImage> preview(Order order, int[] pictures, Supplier<Latents> latents) {
+        try {
+            Latents all = latents.get();
+            fitPreview(order::isOpen);
+            return Arrays.stream(pictures).mapToObj(i -> workshop.preview().picture(all, i)).toList();
+        } catch (OutOfDeviceMemoryException e) {
+            return List.of();
+        }
+    }
+
     private static Diffusion.StepListener inverting(List<Picture> pictures) {
         return new Diffusion.StepListener() {
             @Override
@@ -424,11 +435,7 @@ public final class Batch {
             public void step(int done, int steps, Supplier<Latents> latents) {
                 for (Order order : pictures.stream().map(Picture::order).distinct().toList()) {
                     int[] own = IntStream.range(0, pictures.size()).filter(i -> pictures.get(i).order == order).toArray();
-                    order.generating(own.length, done, steps, () -> {
-                        Latents all = latents.get();
-                        fitPreview(order::isOpen);
-                        return Arrays.stream(own).mapToObj(i -> workshop.preview().picture(all, i)).toList();
-                    });
+                    order.generating(own.length, done, steps, () -> preview(order, own, latents));
                 }
             }
 

@@ -17,8 +17,9 @@ public final class Room {
     private final List<Part<?>> parts = new ArrayList<>();
     private boolean tight;
     private boolean told;
+    private boolean toldOfModel;
 
-    /** @param notices told once that parts are loaded again and again */
+    /** @param notices told once that parts are loaded again and again: for the model alone is too large, or a request beside it */
     public Room(Device device, Consumer<String> notices) {
         this.device = device;
         this.notices = notices;
@@ -47,8 +48,16 @@ public final class Room {
         try {
             return making.get();
         } catch (OutOfDeviceMemoryException e) {
-            tight(() -> makeFor(use));
-            return making.get();
+            if (!leaveBut(use)) {
+                throw e;
+            }
+            N network = making.get();
+            if (!toldOfModel) {
+                toldOfModel = true;
+                notices.accept(device.name() + ": there is no memory for all of the model at once, so each of its parts is loaded again "
+                        + "for each request; a lower precision is faster");
+            }
+            return network;
         }
     }
 
@@ -60,16 +69,23 @@ public final class Room {
         if (!tight) {
             return;
         }
-        List<Part<?>> leaving = parts.stream().filter(part -> part.isHere() && part.purpose() != use).toList();
-        if (!leaving.isEmpty()) {
-            leaving.forEach(Part::leave);
-            device.trim();
-            if (!told) {
-                told = true;
-                notices.accept(device.name() + ": there is no memory for all of the model beside what is asked for, so each of its parts "
-                        + "is loaded again for each request that is as large; a smaller picture or a lower precision is faster");
-            }
+        // Where parts are away already, it may be that all of them cannot be here, whatever is asked for.
+        boolean whole = away() == 0;
+        if (leaveBut(use) && whole && !told) {
+            told = true;
+            notices.accept(device.name() + ": there is no memory for all of the model beside what is asked for, so each of its parts "
+                    + "is loaded again for each request that is as large; a smaller picture or a lower precision is faster");
         }
+    }
+
+    /** Whether any part had to. */
+    private boolean leaveBut(Part.Use use) {
+        List<Part<?>> leaving = parts.stream().filter(part -> part.isHere() && part.purpose() != use).toList();
+        leaving.forEach(Part::leave);
+        if (!leaving.isEmpty()) {
+            device.trim();
+        }
+        return !leaving.isEmpty();
     }
 
     /** Bytes of the parts that have left. */

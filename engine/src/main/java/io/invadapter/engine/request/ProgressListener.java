@@ -28,7 +28,7 @@ public interface ProgressListener {
      * As {@link #onStep(String, int, int)}, which it calls unless it is overridden, with what the pictures look like by now.
      *
      * @param preview computes, each time it is asked, a small picture of each that is under way, in the order of their seeds;
-     *                empty in other phases than {@code "generating"}; an {@link IllegalStateException} once this call is over
+     *                empty in other phases than {@code "generating"} and where memory is too short for them; an {@link IllegalStateException} once this call is over
      */
     default void onStep(String phase, int step, int steps, Supplier<List<BufferedImage>> preview) {
         onStep(phase, step, steps);

@@ -127,7 +127,17 @@ class RoomTest {
         }
         device.have(STEPS + 10_000_000);
         try (Pipeline pipeline = parts().open(() -> device)) {
+            String told = "cpu: there is no memory for all of the model at once, so each of its parts is loaded again for each request; "
+                    + "a lower precision is faster";
+            assertEquals(List.of(told), notices);
             assertSamePictures(expected, pipeline.generate(request));
+            assertEquals(List.of(told), notices, "a smaller picture would not help");
+            device.have(TightDevice.PLENTY);
+            pipeline.generate(request);
+            device.have(device.most() - 10_000_000);
+            pipeline.generate(request);
+            assertEquals(2, notices.size());
+            assertTrue(notices.getLast().startsWith("cpu: there is no memory for all of the model beside what is asked for"), notices::toString);
         }
     }
 
@@ -204,12 +214,12 @@ class RoomTest {
     @ValueSource(booleans = {true, false})
     void aFaceIsNotKeptWhereOnlyThePictureFits(boolean tells) {
         GenerationRequest request = request(FACES.getFirst()).build();
-        long least = STEPS + 2_000_000;
+        long least = STEPS + 4_000_000;
         GenerationResult expected = null;
         TightDevice other = new TightDevice();
         try (Pipeline pipeline = parts().open(() -> other)) {
             while (expected == null) {
-                least += 250_000;
+                least += 500_000;
                 other.have(least);
                 try {
                     expected = pipeline.generate(request);
@@ -285,6 +295,32 @@ class RoomTest {
             pipeline.generate(request(null).listener(listener).build());
             assertEquals(4, previews.size());
             assertEquals(List.of(), differences(previews.get(0), previews.get(2)));
+        }
+    }
+
+    /** A preview is less than the picture: there is none where there is no memory for it. */
+    @Test
+    void noPictureFailsForItsPreview() {
+        try (Pipeline pipeline = parts().open(() -> device)) {
+            GenerationResult expected = pipeline.generate(request(null).build());
+            List<Integer> shown = new ArrayList<>();
+            GenerationResult found = pipeline.generate(request(null).listener(new ProgressListener() {
+                @Override
+                public void onStep(String phase, int step, int steps) {
+                    throw new AssertionError("the other is called");
+                }
+
+                @Override
+                public void onStep(String phase, int step, int steps, Supplier<List<BufferedImage>> preview) {
+                    if (phase.equals("generating")) {
+                        device.have(step == 1 ? 0 : TightDevice.PLENTY);
+                        shown.add(preview.get().size());
+                        device.have(TightDevice.PLENTY);
+                    }
+                }
+            }).build());
+            assertSamePictures(expected, found);
+            assertEquals(List.of(0, 1), shown);
         }
     }
 
