@@ -11,7 +11,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -61,9 +60,7 @@ public final class IdentityCache implements AutoCloseable {
     private final Map<String, Entry> entries = new LinkedHashMap<>(16, 0.75f, true);
     private long deviceBytes;
     private long hostBytes;
-    private final Consumer<String> notices;
-    private boolean told;
-    private boolean toldOfDevice;
+    private final Refusals refusals;
     private boolean offDevice;
     private long batch;
 
@@ -71,7 +68,7 @@ public final class IdentityCache implements AutoCloseable {
     public IdentityCache(Device device, IdentityBudget budget, Consumer<String> notices) {
         this.device = device;
         this.budget = budget;
-        this.notices = notices;
+        this.refusals = new Refusals(device, budget, notices);
         this.folder = budget.folder() == null ? null : new IdentityFolder(budget.folder(), budget.diskBytes(), notices);
     }
 
@@ -106,23 +103,10 @@ public final class IdentityCache implements AutoCloseable {
     /** Says, once, that the budget of the folder is too small for any, or that there is no memory for what its budget would allow. */
     void tellOfRefusal(int steps, int stepElements) {
         if (accepts(steps, stepElements, budget.deviceBytes())) {
-            tellOfShortMemory();
-        } else if (folder != null && !told) {
-            told = true;
-            notices.accept(budget.folder() + ": no face is kept, for one takes " + megabytes(steps * bytes(stepElements)) + " and "
-                    + megabytes(budget.diskBytes()) + " may be used there");
+            refusals.deviceIsFull();
+        } else if (folder != null) {
+            refusals.folderIsTooSmall(steps * bytes(stepElements));
         }
-    }
-
-    private void tellOfShortMemory() {
-        if (!toldOfDevice) {
-            toldOfDevice = true;
-            notices.accept(device.name() + ": there is no memory to keep a face in beside the picture, so it is computed anew for the next");
-        }
-    }
-
-    private static String megabytes(long bytes) {
-        return String.format(Locale.ROOT, "%.1f MB", bytes / 1e6);
     }
 
     /** Another batch: the identities that {@link #contains} finds for it do not make room for one another. */
@@ -231,7 +215,7 @@ public final class IdentityCache implements AutoCloseable {
                 entry.places[step] = place != null ? place : onDisk(entry, step, tensor);
             } catch (OutOfDeviceMemoryException e) {
                 // The picture can do without.
-                tellOfShortMemory();
+                refusals.deviceIsFull();
             }
             if (entry.places[step] == null) {
                 abandon();
