@@ -40,6 +40,19 @@ public final class Identities implements AutoCloseable {
      * @param scales   lambda of each picture
      */
     public record Portraits(Sampling pictures, List<Person> faces, double[] scales, IdentityLayers layers, IdentityRows rows) {
+        /** Each of them once. */
+        private List<Person> people() {
+            Map<String, Person> byKey = new LinkedHashMap<>();
+            faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
+            return List.copyOf(byKey.values());
+        }
+
+        /** @param source of {@link #people}, in their order */
+        private Sampling with(EmbeddedAttentionAdapter adapter, People source) {
+            List<String> keys = people().stream().map(Person::key).toList();
+            int[] ofPictures = faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
+            return pictures.withInfluences(new IdentityInfluence(adapter, source, ofPictures, scales, layers, rows));
+        }
     }
 
     private final StableDiffusion model;
@@ -103,23 +116,17 @@ public final class Identities implements AutoCloseable {
      * @throws java.util.concurrent.CancellationException when nobody waits for any of the pictures
      */
     public Latents sample(Portraits portraits, Diffusion.StepListener inverting, Diffusion.StepListener generating) {
-        Map<String, Person> byKey = new LinkedHashMap<>();
-        portraits.faces.stream().filter(Objects::nonNull).forEach(face -> byKey.putIfAbsent(face.key, face));
-        if (byKey.isEmpty()) {
+        List<Person> people = portraits.people();
+        if (people.isEmpty()) {
             return diffusion.generate(portraits.pictures, generating);
         }
-        List<Person> people = List.copyOf(byKey.values());
-        List<String> keys = List.copyOf(byKey.keySet());
-        int[] ofPictures = portraits.faces.stream().mapToInt(face -> face == null ? 0 : keys.indexOf(face.key)).toArray();
-        Function<People, Latents> making = source -> diffusion.generate(portraits.pictures.withInfluences(
-                new IdentityInfluence(adapter.use(), source, ofPictures, portraits.scales, portraits.layers, portraits.rows)), generating);
+        Function<People, Latents> making = source -> diffusion.generate(portraits.with(adapter.use(), source), generating);
         Walk walk = portraits.pictures.walk();
-        cache.beginBatch();
-        if (keys.stream().allMatch(key -> cache.contains(key, walk.steps().size(), elements()))) {
+        if (areStored(people, walk)) {
             try {
                 return making.apply(new People.Stored(people.size(), (step, features) -> {
                     for (int i = 0; i < people.size(); i++) {
-                        cache.load(keys.get(i), step, features, i);
+                        cache.load(people.get(i).key, step, features, i);
                     }
                 }));
             } catch (IdentityCache.LostException e) {
@@ -127,6 +134,28 @@ public final class Identities implements AutoCloseable {
             }
         }
         return computed(making, people, walk, inverting);
+    }
+
+    private boolean areStored(List<Person> people, Walk walk) {
+        cache.beginBatch();
+        return people.stream().allMatch(person -> cache.contains(person.key, walk.steps().size(), elements()));
+    }
+
+    /** Whether the memory that the steps of {@link #sample} take is kept from earlier pictures. */
+    public boolean keeps(Portraits portraits) {
+        List<Person> people = portraits.people();
+        if (!model.device().prefersLargeBatches() || people.isEmpty()) {
+            return diffusion.keeps(portraits.pictures);
+        }
+        Walk walk = portraits.pictures.walk();
+        People.Keeper none = (step, features) -> { };
+        int size = adapter.network().identityLatentSize();
+        int channels = model.vae().latentChannels();
+        Latents anyNoise = new Latents(new float[people.size() * channels * size * size], people.size(), channels, size, size);
+        List<Diffusion.Guidance> captions = people.stream().map(person -> Diffusion.Guidance.none(person.caption)).toList();
+        People source = areStored(people, walk) ? new People.Stored(people.size(), none)
+                : new People.Inverted(new Sampling(anyNoise, captions, walk), canKeep(walk) ? none : null);
+        return diffusion.keeps(portraits.with(adapter.network(), source));
     }
 
     /** Inverts the faces and takes them through the steps beside the pictures, keeping their keys and values for later. */

@@ -64,8 +64,7 @@ public final class Batch {
         public static Kind of(GenerationRequest request, Sampler sampler) {
             Init init = request.init();
             return new Kind(request.width(), request.height(), request.steps(), sampler, init == null ? 0 : init.strength(),
-                    init != null && init.mask() != null, request.identityLayers(), request.identityRows(),
-                    request.loras());
+                    init != null && init.mask() != null, request.identityLayers(), request.identityRows(), request.loras());
         }
 
         @Override
@@ -103,6 +102,9 @@ public final class Batch {
     private final StableDiffusion model;
     private final Device device;
     private final Kind kind;
+    /** Of the latents. */
+    private final int height;
+    private final int width;
     private final Walk walk;
     private final List<Order> orders;
     private final Map<Text, float[]> texts = new HashMap<>();
@@ -113,6 +115,8 @@ public final class Batch {
         this.model = workshop.model();
         this.device = model.device();
         this.kind = orders.getFirst().kind();
+        this.height = kind.height / model.vae().factor();
+        this.width = kind.width / model.vae().factor();
         this.walk = kind.sampler.walk(model.schedule(), kind.steps, kind.strength == 0 ? 1 : kind.strength);
         this.orders = orders;
     }
@@ -141,7 +145,7 @@ public final class Batch {
     private void run(boolean oneTurn) {
         for (Order order : orders) {
             try {
-                checkRoom(order.request());
+                checkRoom(order);
                 workshop.withWholeRoom(0, () -> prepare(order));
             } catch (OutOfDeviceMemoryException e) {
                 order.fail(e);
@@ -162,26 +166,22 @@ public final class Batch {
     }
 
     /** Finds out before all else what the first step, or the decoder after the last, would: that a picture of this size is too large. */
-    private void checkRoom(GenerationRequest request) {
+    private void checkRoom(Order order) {
         String picture = "a picture of " + kind.width() + "x" + kind.height();
-        workshop.requireRoom(picture, stepBytes(1, isGuided(request)), workshop.steps(request.identityScale() != 0));
+        int rows = isGuided(order) ? 2 : 1;
+        long step = workshop.diffusion().keepsAny(rows, height, width) ? 0 : model.unet().leastBytes(rows, height, width);
+        workshop.requireRoom(picture, step, workshop.steps(order.request().identityScale() != 0));
         workshop.requireRoom(picture, decodingBytes(), List.of(model.pictures()));
     }
 
-    /** That a step of so many pictures takes at least, unless they are kept for it already. */
-    private long stepBytes(int pictures, boolean guided) {
-        int rows = guided ? 2 * pictures : pictures;
-        int height = kind.height() / model.vae().factor();
-        int width = kind.width() / model.vae().factor();
-        return workshop.diffusion().keeps(rows, height, width) ? 0 : model.unet().leastBytes(rows, height, width);
+    /** That a step of these pictures, which are alike, takes at least, unless they are kept for it already. */
+    private long stepBytes(List<Picture> pictures) {
+        int rows = isGuided(pictures.getFirst().order) ? 2 * pictures.size() : pictures.size();
+        return workshop.identities().keeps(portraits(pictures)) ? 0 : model.unet().leastBytes(rows, height, width);
     }
 
-    private boolean isGuided(GenerationRequest request) {
-        return workshop.diffusion().isGuided(request.guidanceScale());
-    }
-
-    private boolean isGuided(Picture picture) {
-        return isGuided(picture.order.request());
+    private boolean isGuided(Order order) {
+        return workshop.diffusion().isGuided(order.request().guidanceScale());
     }
 
     private long decodingBytes() {
@@ -250,8 +250,8 @@ public final class Batch {
         for (List<Picture> alike : open.stream().collect(Collectors.groupingBy(this::textLength, LinkedHashMap::new, Collectors.toList())).values()) {
             if (device.prefersLargeBatches()) {
                 // A picture without guidance takes one row; beside one with guidance it would take two and be rounded differently.
-                split(alike.stream().filter(this::isGuided).toList(), most, parts);
-                split(alike.stream().filter(p -> !isGuided(p)).toList(), most, parts);
+                split(alike.stream().filter(p -> isGuided(p.order)).toList(), most, parts);
+                split(alike.stream().filter(p -> !isGuided(p.order)).toList(), most, parts);
             } else {
                 split(alike, most, parts);
             }
@@ -264,22 +264,23 @@ public final class Batch {
     }
 
     private void split(List<Picture> pictures, int most, List<List<Picture>> parts) {
-        int together = pictures.isEmpty() ? most : together(Math.min(most, pictures.size()), isGuided(pictures.getFirst()));
+        int together = pictures.isEmpty() ? most : together(pictures.subList(0, Math.min(most, pictures.size())));
         for (int i = 0; i < pictures.size(); i += together) {
             parts.add(pictures.subList(i, Math.min(i + together, pictures.size())));
         }
     }
 
     /** As many as there is memory for, as far as can be foreseen: beside all of the model, for one alone makes do with less. */
-    private int together(int most, boolean guided) {
+    private int together(List<Picture> pictures) {
+        int most = pictures.size();
         if (!device.prefersLargeBatches()) {
             // One goes through the network after the other.
             return most;
         }
-        int fitting = fitting(most, guided);
-        if (fitting < most && stepBytes(fitting, guided) != 0) {
+        int fitting = fitting(pictures);
+        if (fitting < most && stepBytes(pictures.subList(0, fitting)) != 0) {
             workshop.keepNothing();
-            fitting = fitting(most, guided);
+            fitting = fitting(pictures);
         }
         if (fitting < most) {
             workshop.noticeSmallerBatches(device.name() + ": there is no memory for " + most + " pictures of " + kind.width() + "x" + kind.height()
@@ -288,9 +289,9 @@ public final class Batch {
         return fitting;
     }
 
-    private int fitting(int most, boolean guided) {
-        int fitting = most;
-        while (fitting > 1 && !workshop.hasRoom(stepBytes(fitting, guided))) {
+    private int fitting(List<Picture> pictures) {
+        int fitting = pictures.size();
+        while (fitting > 1 && !workshop.hasRoom(stepBytes(pictures.subList(0, fitting)))) {
             fitting--;
         }
         return fitting;
@@ -308,7 +309,7 @@ public final class Batch {
         Runnable sampling = () -> clean.set(sample(pictures));
         try {
             if (pictures.size() == 1 || !device.prefersLargeBatches()) {
-                workshop.withWholeRoom(stepBytes(1, isGuided(pictures.getFirst())), sampling);
+                workshop.withWholeRoom(stepBytes(pictures.subList(0, 1)), sampling);
             } else {
                 workshop.withRoom(sampling);
             }
@@ -347,6 +348,10 @@ public final class Batch {
             // For a preview that is asked for between two steps the VAE would have to come beside the UNet.
             fitPreview(() -> pictures.stream().anyMatch(Picture::isOpen));
         }
+        return workshop.identities().sample(portraits(pictures), inverting(pictures), generating(pictures));
+    }
+
+    private Portraits portraits(List<Picture> pictures) {
         Latents start = Latents.stack(pictures.stream().map(this::start).toList());
         Inpainting inpainting = kind.masked ? Inpainting.stack(pictures.stream()
                 .map(picture -> prepared(picture).original.inpainting(noise(picture))).toList()) : null;
@@ -354,8 +359,7 @@ public final class Batch {
                 fresh(pictures), List.of());
         List<Person> faces = pictures.stream().map(picture -> prepared(picture).person).toList();
         double[] scales = pictures.stream().mapToDouble(picture -> picture.order.request().identityScale()).toArray();
-        return workshop.identities().sample(new Portraits(sampling, faces, scales, kind.layers, kind.rows), inverting(pictures),
-                generating(pictures));
+        return new Portraits(sampling, faces, scales, kind.layers, kind.rows);
     }
 
     private void fitPreview(BooleanSupplier wanted) {
@@ -374,13 +378,11 @@ public final class Batch {
     }
 
     private Latents noise(Picture picture) {
-        return SeededNoise.latents(picture.seed(), model.vae().latentChannels(), kind.height / model.vae().factor(),
-                kind.width / model.vae().factor());
+        return SeededNoise.latents(picture.seed(), model.vae().latentChannels(), height, width);
     }
 
     private FreshNoise fresh(List<Picture> pictures) {
-        return FreshNoise.seeded(pictures.stream().map(Picture::seed).toList(), model.vae().latentChannels(),
-                kind.height / model.vae().factor(), kind.width / model.vae().factor());
+        return FreshNoise.seeded(pictures.stream().map(Picture::seed).toList(), model.vae().latentChannels(), height, width);
     }
 
     private void decode(Picture picture, Latents latents) {

@@ -205,8 +205,13 @@ public final class Diffusion implements AutoCloseable {
         return plan;
     }
 
-    /** Whether the memory of a pass over so many rows of latents is kept from an earlier walk, which devices do that prefer large batches. */
-    public boolean keeps(int rows, int height, int width) {
+    /** Whether the memory of these pictures' steps is kept from earlier ones of the same shape, as devices do that prefer large batches. */
+    public boolean keeps(Sampling sampling) {
+        return device.prefersLargeBatches() && plans.containsKey(shape(sampling));
+    }
+
+    /** Whether that of any pass over so many rows of latents is kept: there is as much, though another pass may have to go for it. */
+    public boolean keepsAny(int rows, int height, int width) {
         return device.prefersLargeBatches() && plans.keySet().stream().map(DenoisingPlan.Shape::pictures)
                 .anyMatch(pictures -> pictures.rows().size() == rows && pictures.height() == height && pictures.width() == width);
     }

@@ -1,6 +1,7 @@
 package io.invadapter.engine.adapter;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -30,6 +31,7 @@ import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.function.Supplier;
@@ -352,6 +354,35 @@ class InfluenceTest {
             assertEquals(made + 3, DEVICE.made);
         }
         assertEquals(0, DEVICE.open);
+    }
+
+    @Test
+    void whatIsKeptIsForPicturesOfTheSameShape() {
+        DEVICE.together = true;
+        try (Diffusion diffusion = MODEL.diffusion()) {
+            Walk walk = diffusion.ddim(1);
+            Sampling plain = pictures(walk, 8);
+            Sampling person = plain.withInfluences(identity(face(diffusion, 9, walk), 1, 1));
+            assertFalse(diffusion.keeps(plain));
+            diffusion.generate(plain, QUIET);
+            assertTrue(diffusion.keeps(pictures(diffusion.ddim(2), 8)));
+            assertFalse(diffusion.keeps(pictures(walk, 16)));
+            assertFalse(diffusion.keeps(person));
+            List<Diffusion.Guidance> longer = plain.guidance().stream().map(own -> new Diffusion.Guidance(twice(own.prompt()),
+                    twice(own.negative()), own.scale())).toList();
+            assertFalse(diffusion.keeps(new Sampling(plain.start(), longer, walk)));
+            diffusion.generate(person, QUIET);
+            assertTrue(diffusion.keeps(person));
+            assertTrue(diffusion.keeps(plain.withInfluences(identity(face(diffusion, 8, walk), 0.5, 1))));
+            diffusion.trim();
+            assertFalse(diffusion.keeps(plain));
+        }
+    }
+
+    private static float[] twice(float[] text) {
+        float[] both = Arrays.copyOf(text, 2 * text.length);
+        System.arraycopy(text, 0, both, text.length, text.length);
+        return both;
     }
 
     @Test
