@@ -255,7 +255,7 @@ final class CaseFolder implements AutoCloseable {
 
     private StableDiffusion padded(StableDiffusion model) {
         return parameters.find("pad_token_id").map(id -> new StableDiffusion(device, model.tokenizer().withPadding(token(id, model)),
-                model.texts(), model.steps(), model.pictures(), model.schedule(), model.sampler())).orElse(model);
+                model.textEncoderPart(), model.unetPart(), model.vaePart(), model.schedule(), model.sampler())).orElse(model);
     }
 
     private static int token(JsonValue id, StableDiffusion model) {

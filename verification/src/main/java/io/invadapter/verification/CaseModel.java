@@ -13,7 +13,7 @@ record CaseModel(StableDiffusion networks) {
 
     /** A text as the UNet reads it, {@code [tokens, channels]}. */
     float[] encode(String text) {
-        return networks.texts().use().encode(networks.tokenizer().encode(text).ids());
+        return networks.textEncoderPart().use().encode(networks.tokenizer().encode(text).ids());
     }
 
     /**
@@ -23,7 +23,7 @@ record CaseModel(StableDiffusion networks) {
      * @return {@code [rows, channels, height, width]}
      */
     float[] pass(Latents x, int timestep, float[][] contexts) {
-        return networks.steps().use().predictNoise(x, timestep, contexts, AttentionHook.NONE).values();
+        return networks.unetPart().use().predictNoise(x, timestep, contexts, AttentionHook.NONE).values();
     }
 
     /**

@@ -65,7 +65,7 @@ final class LoraCase implements GoldenCase {
     }
 
     private float[][] texts() {
-        return Arrays.stream(folder.tokens("in.ids", model.tokenizer())).map(model.texts().use()::encode).toArray(float[][]::new);
+        return Arrays.stream(folder.tokens("in.ids", model.tokenizer())).map(model.textEncoderPart().use()::encode).toArray(float[][]::new);
     }
 
     /** @param result of one file; kept when it is further from the reference than those of the others */

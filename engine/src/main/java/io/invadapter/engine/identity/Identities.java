@@ -162,7 +162,7 @@ public final class Identities implements AutoCloseable {
     private Latents computed(Function<People, Latents> making, List<Person> people, Walk walk, Diffusion.StepListener inverting) {
         List<Latents> clean = new ArrayList<>();
         people.forEach(person -> clean.add(Wanted.get(model.device(), () -> inverting.wants(0),
-                () -> PictureLatents.encode(person.face, model.pictures().use()))));
+                () -> PictureLatents.encode(person.face, model.vaePart().use()))));
         List<float[]> captions = people.stream().map(Person::caption).toList();
         Latents noise = diffusion.invertToNoise(Latents.stack(clean), captions, walk, inverting);
         if (cache.isOffDevice()) {

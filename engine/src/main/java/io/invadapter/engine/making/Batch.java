@@ -171,7 +171,7 @@ public final class Batch {
         int rows = isGuided(order) ? 2 : 1;
         long step = workshop.diffusion().keepsAny(rows, height, width) ? 0 : model.unet().leastBytes(rows, height, width);
         workshop.requireRoom(picture, step, workshop.steps(order.request().identityScale() != 0));
-        workshop.requireRoom(picture, decodingBytes(), List.of(model.pictures()));
+        workshop.requireRoom(picture, decodingBytes(), List.of(model.vaePart()));
     }
 
     /** That a step of these pictures, which are alike, takes at least, unless they are kept for it already. */
@@ -224,14 +224,14 @@ public final class Batch {
     /** {@code [tokens of all chunks, channels]} */
     private float[] encode(Prompt prompt, int clipSkip) {
         return UNet.joined(prompt.chunks().stream()
-                .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.texts().use(), clipSkip)))
+                .map(chunk -> texts.computeIfAbsent(new Text(chunk, clipSkip), text -> chunk.encode(model.textEncoderPart().use(), clipSkip)))
                 .toArray(float[][]::new));
     }
 
     private Original original(Init init) {
         BufferedImage picture = Scaling.cover(init.picture(), kind.width, kind.height);
         Mask mask = init.mask() == null ? null : new Mask(Scaling.cover(init.mask(), kind.width, kind.height));
-        return new Original(picture, mask, init.strength(), model.unet(), model.pictures().use());
+        return new Original(picture, mask, init.strength(), model.unet(), model.vaePart().use());
     }
 
     private List<List<Picture>> parts() {
@@ -388,7 +388,7 @@ public final class Batch {
     private void decode(Picture picture, Latents latents) {
         try {
             workshop.withWholeRoom(decodingBytes(), () -> {
-                BufferedImage painted = Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.pictures().use()));
+                BufferedImage painted = Wanted.get(device, picture::isOpen, () -> PictureLatents.decode(latents, model.vaePart().use()));
                 Original original = prepared(picture).original;
                 picture.order.finish(picture.index, latents, original == null ? painted : original.finish(painted));
             });

@@ -50,12 +50,12 @@ public final class Inversion implements Runnable {
         StableDiffusion model = workshop.model();
         BufferedImage seen = FacePicture.square(face, workshop.identities().size());
         Prompt read = Prompt.plain("caption", caption, model.tokenizer());
-        List<float[]> text = List.of(whileWanted(() -> model.texts().use().encode(read.chunks().getFirst().ids())));
-        Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.pictures().use()));
+        List<float[]> text = List.of(whileWanted(() -> model.textEncoderPart().use().encode(read.chunks().getFirst().ids())));
+        Latents clean = whileWanted(() -> PictureLatents.encode(seen, model.vaePart().use()));
         Walk walk = workshop.diffusion().ddim(steps);
         Latents noise = workshop.diffusion().invertToNoise(clean, text, walk, phase("inverting"));
         Latents back = workshop.diffusion().denoise(noise, text, walk, phase("reconstructing"));
-        BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.pictures().use()));
+        BufferedImage reconstruction = whileWanted(() -> PictureLatents.decode(back, model.vaePart().use()));
         result = new InversionResult(seen, reconstruction, noise, RelativeError.of(back.values(), clean.values()),
                 read.notices());
     }

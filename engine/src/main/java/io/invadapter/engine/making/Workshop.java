@@ -39,7 +39,7 @@ public final class Workshop implements AutoCloseable {
         this.adapter = adapter;
         this.diffusion = diffusion;
         this.identities = identities;
-        this.preview = new LatentPreview(model.pictures());
+        this.preview = new LatentPreview(model.vaePart());
         this.picturesPerBatch = picturesPerBatch;
         this.notices = notices;
     }
@@ -152,7 +152,7 @@ public final class Workshop implements AutoCloseable {
 
     /** What the steps take. @param identity whether they are those of pictures of people */
     List<Part<?>> steps(boolean identity) {
-        return identity ? List.of(model.steps(), adapter) : List.of(model.steps());
+        return identity ? List.of(model.unetPart(), adapter) : List.of(model.unetPart());
     }
 
     /** Frees what is kept for later requests: it is worth less than the one under way. */

@@ -31,22 +31,19 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 
 /**
- * The networks of one model on one device, which may have others.
+ * The networks of one model on one device, which may have others. As a {@link Part} each can leave it between two uses.
  *
- * @param texts    the text encoder
- * @param steps    the UNet
- * @param pictures the VAE
- * @param sampler  the model's own
+ * @param sampler the model's own
  */
-public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipTextEncoder> texts, Part<UNet> steps, Part<Vae> pictures,
-        NoiseSchedule schedule, Sampler sampler) implements AutoCloseable {
+public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipTextEncoder> textEncoderPart, Part<UNet> unetPart,
+        Part<Vae> vaePart, NoiseSchedule schedule, Sampler sampler) implements AutoCloseable {
 
     public StableDiffusion {
         Objects.requireNonNull(device, "device");
         Objects.requireNonNull(tokenizer, "tokenizer");
-        Objects.requireNonNull(texts, "texts");
-        Objects.requireNonNull(steps, "steps");
-        Objects.requireNonNull(pictures, "pictures");
+        Objects.requireNonNull(textEncoderPart, "textEncoderPart");
+        Objects.requireNonNull(unetPart, "unetPart");
+        Objects.requireNonNull(vaePart, "vaePart");
         Objects.requireNonNull(schedule, "schedule");
         Objects.requireNonNull(sampler, "sampler");
     }
@@ -132,22 +129,22 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipT
         Deque<Part<?>> loaded = new ArrayDeque<>();
         try {
             UsedWeights ofTexts = new UsedWeights(changed.get(Loras.TEXT_ENCODER), loading);
-            Part<ClipTextEncoder> texts = part(Part.Use.TEXTS, room, shelf, Loras.TEXT_ENCODER, ofTexts,
+            Part<ClipTextEncoder> textEncoderPart = part(Part.Use.TEXTS, room, shelf, Loras.TEXT_ENCODER, ofTexts,
                     weights -> ClipTextEncoder.load(textConfig, weights, device));
-            loaded.push(texts);
+            loaded.push(textEncoderPart);
             ofTexts.reportOthers(notices);
             UsedWeights ofSteps = new UsedWeights(changed.get(Loras.UNET), loading);
-            Part<UNet> steps = part(Part.Use.STEPS, room, shelf, Loras.UNET, ofSteps,
+            Part<UNet> unetPart = part(Part.Use.STEPS, room, shelf, Loras.UNET, ofSteps,
                     weights -> UNet.load(unetConfig, weights, device));
-            loaded.push(steps);
+            loaded.push(unetPart);
             ofSteps.reportOthers(notices);
             UsedWeights ofPictures = new UsedWeights(files.vae(), loading);
-            Part<Vae> pictures = part(Part.Use.PICTURES, room, shelf, Loras.VAE, ofPictures,
+            Part<Vae> vaePart = part(Part.Use.PICTURES, room, shelf, Loras.VAE, ofPictures,
                     weights -> Vae.load(vaeConfig, weights, device));
-            loaded.push(pictures);
+            loaded.push(vaePart);
             ofPictures.reportOthers(notices);
             UsedWeights.report(files.description(), files.otherTensors(), notices);
-            return new StableDiffusion(device, tokenizer, texts, steps, pictures, schedule, sampler);
+            return new StableDiffusion(device, tokenizer, textEncoderPart, unetPart, vaePart, schedule, sampler);
         } catch (RuntimeException | Error e) {
             loaded.forEach(Part::close);
             throw e;
@@ -163,41 +160,41 @@ public record StableDiffusion(Device device, ClipTokenizer tokenizer, Part<ClipT
         return Part.in(room, use, weights.usedElements(), network, () -> shelf.read(name, making));
     }
 
-    /** For its numbers, and to compute with where networks stay on the device; elsewhere {@link #texts} is used. */
+    /** For its numbers, and to compute with where networks stay on the device; elsewhere {@link #textEncoderPart} is used. */
     public ClipTextEncoder textEncoder() {
-        return texts.network();
+        return textEncoderPart.network();
     }
 
-    /** As {@link #textEncoder()}, of {@link #steps}. */
+    /** As {@link #textEncoder()}, of {@link #unetPart}. */
     public UNet unet() {
-        return steps.network();
+        return unetPart.network();
     }
 
-    /** As {@link #textEncoder()}, of {@link #pictures}. */
+    /** As {@link #textEncoder()}, of {@link #vaePart}. */
     public Vae vae() {
-        return pictures.network();
+        return vaePart.network();
     }
 
     /** Sends away the parts that other weights are for than those that they were made of. @param names some of {@link Loras#PARTS} */
     public void leave(Set<String> names) {
         if (names.contains(Loras.TEXT_ENCODER)) {
-            texts.leave();
+            textEncoderPart.leave();
         }
         if (names.contains(Loras.UNET)) {
-            steps.leave();
+            unetPart.leave();
         }
     }
 
     /** The loops over this model's UNet. */
     public Diffusion diffusion() {
-        return new Diffusion(device, steps, pictures, schedule);
+        return new Diffusion(device, unetPart, vaePart, schedule);
     }
 
     /** Frees the weights of all networks. What was recorded with them, as {@link Diffusion} does, is closed before. */
     @Override
     public void close() {
-        pictures.close();
-        steps.close();
-        texts.close();
+        vaePart.close();
+        unetPart.close();
+        textEncoderPart.close();
     }
 }

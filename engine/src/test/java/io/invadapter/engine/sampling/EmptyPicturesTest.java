@@ -22,7 +22,7 @@ class EmptyPicturesTest {
         try (ModelFiles files = ModelFiles.open(BundledModel.directory());
                 StableDiffusion model = StableDiffusion.load(files, device, notice -> { })) {
             device.beforeConvolution = () -> convolutions++;
-            EmptyPictures empty = new EmptyPictures(device, model.pictures());
+            EmptyPictures empty = new EmptyPictures(device, model.vaePart());
             assertThrows(CancellationException.class, () -> empty.of(1, 1, 1, () -> false));
             assertEquals(0, convolutions, "nobody waits for it");
 

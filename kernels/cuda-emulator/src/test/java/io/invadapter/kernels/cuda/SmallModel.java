@@ -100,7 +100,7 @@ final class SmallModel implements AutoCloseable {
     }
 
     float[] text(String text) {
-        return model.texts().use().encode(model.tokenizer().encode(text).ids());
+        return model.textEncoderPart().use().encode(model.tokenizer().encode(text).ids());
     }
 
     static Latents noise(int seed, int rows) {
@@ -131,7 +131,7 @@ final class SmallModel implements AutoCloseable {
         for (int i = 0; i < pixels.length; i++) {
             pixels[i] = (float) Math.sin(i);
         }
-        Latents face = model.pictures().use().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
+        Latents face = model.vaePart().use().encode(pixels, 2 * SIZE, 2 * SIZE).mean();
         List<float[]> caption = List.of(text("a face"));
         Walk walk = diffusion.ddim(steps);
         Latents noise = diffusion.invertToNoise(face, caption, walk, QUIET);
@@ -139,7 +139,7 @@ final class SmallModel implements AutoCloseable {
         IdentityInfluence identity = IdentityInfluence.of(adapter.use(), diffusion.beside(noise, caption, walk, QUIET), 0.9,
                 IdentityLayers.BOTH, IdentityRows.BOTH);
         Latents clean = diffusion.generate(new Sampling(noise(3, 1), List.of(guidance), walk).withInfluences(identity), QUIET);
-        return model.pictures().use().decode(clean);
+        return model.vaePart().use().decode(clean);
     }
 
     @Override
