@@ -210,10 +210,10 @@ public final class Diffusion implements AutoCloseable {
         return device.prefersLargeBatches() && plans.containsKey(shape(sampling));
     }
 
-    /** Whether that of any pass over so many rows of latents is kept: there is as much, though another pass may have to go for it. */
+    /** Whether that of any pass over so many rows of latents, or more, is kept: there is as much, though that pass may have to go for it. */
     public boolean keepsAny(int rows, int height, int width) {
         return device.prefersLargeBatches() && plans.keySet().stream().map(DenoisingPlan.Shape::pictures)
-                .anyMatch(pictures -> pictures.rows().size() == rows && pictures.height() == height && pictures.width() == width);
+                .anyMatch(pictures -> pictures.rows().size() >= rows && pictures.height() == height && pictures.width() == width);
     }
 
     /** Frees what is kept for the sizes seen so far. */

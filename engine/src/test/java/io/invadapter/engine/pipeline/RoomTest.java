@@ -408,6 +408,30 @@ class RoomTest {
         }
     }
 
+    /** What is kept for a batch of people is for the next of the same, from wherever their keys and values come. */
+    @Test
+    void aBatchThatIsKeptNeedsNoMoreMemory() {
+        WatchedDevice watched = new WatchedDevice();
+        watched.prefersLargeBatches = true;
+        GenerationRequest.Builder request = request(FACES.getFirst()).count(16);
+        try (Workshop workshop = new Opening(builder(Pictures.PLENTY).picturesPerBatch(16).notices(notices::add)).open(() -> watched)) {
+            make(workshop, request);
+            make(workshop, request);
+            watched.reachableMemory = workshop.model().vae().leastBytes(96, 96);
+            make(workshop, request);
+            assertEquals(List.of(), notices);
+            make(workshop, request.prompt("a person, " + "very ".repeat(90) + "happy"));
+            assertEquals(1, notices.stream().filter(notice -> notice.contains("no memory for 16 pictures of 96x96")).count(), notices::toString);
+        }
+    }
+
+    private static void make(Workshop workshop, GenerationRequest.Builder builder) {
+        GenerationRequest request = builder.build();
+        Order order = new Order(request, Batch.Kind.of(request, Samplers.named("ddim")));
+        Batch.run(workshop, List.of(order), false);
+        assertEquals(16, order.result().images().size());
+    }
+
     // --- order ------------------------------------------------------------------------------------------------------
 
     @Test
