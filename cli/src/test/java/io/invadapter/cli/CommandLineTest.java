@@ -173,7 +173,7 @@ class CommandLineTest {
                 List.of("--id-rows", "prompt"), List.of("--identity-cache", folder.resolve("faces")))) {
             mistake(2, option.get(0) + " is about the person in --face; there is no --face", option.get(0), option.get(1), "-o", out);
         }
-        mistake(2, "between 0 and 5", "--face", face(), "--id-scale", -1, "-o", out);
+        mistake(2, "between -5 and 5", "--face", face(), "--id-scale", -6, "-o", out);
         mistake(2, "no folder", "-o", folder.resolve("none/out.png"));
         mistake(2, "a folder", "-o", Files.createDirectory(folder.resolve("folder.png")));
         mistake(2, "ends in .png, .jpg, .jpeg or .webp", "-o", folder.resolve("out.gif"));
