@@ -1,7 +1,6 @@
 package io.invadapter.cli;
 
 import io.invadapter.base.InvalidRequestException;
-import io.invadapter.engine.picture.PictureFile;
 import io.invadapter.engine.pipeline.PictureParameters;
 import io.invadapter.engine.pipeline.LoraFolder;
 import io.invadapter.engine.pipeline.Pipeline;

@@ -1,6 +1,5 @@
 package io.invadapter.cli;
 
-import io.invadapter.engine.picture.PictureFile;
 import io.invadapter.engine.pipeline.PictureParameters;
 import io.invadapter.engine.pipeline.Pipeline;
 import io.invadapter.engine.request.InversionResult;

@@ -1,7 +1,6 @@
 package io.invadapter.verification;
 
 import io.invadapter.bundledmodel.BundledModel;
-import io.invadapter.weights.DType;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
 import io.invadapter.weights.json.Json;

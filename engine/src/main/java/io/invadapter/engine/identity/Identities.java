@@ -141,10 +141,10 @@ public final class Identities implements AutoCloseable {
         return people.stream().allMatch(person -> cache.contains(person.key, walk.steps().size(), elements()));
     }
 
-    /** Whether the memory that the steps of {@link #sample} take is kept from earlier pictures. */
+    /** Whether the memory that the steps of {@link #sample} take is kept from earlier pictures, on a device that prefers large batches. */
     public boolean keeps(Portraits portraits) {
         List<Person> people = portraits.people();
-        if (!model.device().prefersLargeBatches() || people.isEmpty()) {
+        if (people.isEmpty()) {
             return diffusion.keeps(portraits.pictures);
         }
         Walk walk = portraits.pictures.walk();

@@ -177,7 +177,7 @@ public final class Batch {
     /** That a step of these pictures, which are alike, takes at least, unless they are kept for it already. */
     private long stepBytes(List<Picture> pictures) {
         int rows = isGuided(pictures.getFirst().order) ? 2 * pictures.size() : pictures.size();
-        return workshop.identities().keeps(portraits(pictures)) ? 0 : model.unet().leastBytes(rows, height, width);
+        return device.prefersLargeBatches() && workshop.identities().keeps(portraits(pictures)) ? 0 : model.unet().leastBytes(rows, height, width);
     }
 
     private boolean isGuided(Order order) {

@@ -13,7 +13,6 @@ import java.util.function.Function;
 import java.util.function.Supplier;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 
 /** All samplers, by the names that stable-diffusion-webui, ComfyUI and diffusers give them. */
 public final class Samplers {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.invadapter.base.RelativeError;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.Latents;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
@@ -13,6 +14,7 @@ import io.invadapter.engine.adapter.eaa.IdentityFeatures;
 import io.invadapter.engine.adapter.eaa.IdentityInfluence;
 import io.invadapter.engine.adapter.eaa.People;
 import io.invadapter.engine.model.StableDiffusion;
+import io.invadapter.engine.pipeline.Pictures;
 import io.invadapter.engine.pipeline.WatchedDevice;
 import io.invadapter.engine.request.IdentityLayers;
 import io.invadapter.engine.request.IdentityRows;
@@ -27,9 +29,6 @@ import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Scope;
 import io.invadapter.kernels.Source;
 import io.invadapter.kernels.Tensor;
-import io.invadapter.weights.WeightSource;
-import io.invadapter.weights.model.ModelFiles;
-import io.invadapter.weights.safetensors.Safetensors;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -47,8 +46,8 @@ class InfluenceTest {
     private static final int FACE_SIZE = 16;
     private static final Diffusion.StepListener QUIET = (done, steps, latents) -> { };
     private static final RecordingDevice DEVICE = new RecordingDevice();
-    private static final StableDiffusion MODEL = model();
-    private static final EmbeddedAttentionAdapter ADAPTER = adapter();
+    private static final StableDiffusion MODEL = Pictures.model(BundledModel.directory(), DEVICE);
+    private static final EmbeddedAttentionAdapter ADAPTER = Pictures.adapter(MODEL);
     /** Of {@link Twice}. */
     private static final List<String> CALLS = new ArrayList<>();
     private static final float[] CAPTION = text("a portrait of a person");
@@ -90,18 +89,6 @@ class InfluenceTest {
         }
     }
 
-    private static StableDiffusion model() {
-        try (ModelFiles files = ModelFiles.open(BundledModel.directory())) {
-            return StableDiffusion.load(files, DEVICE, notice -> { });
-        }
-    }
-
-    private static EmbeddedAttentionAdapter adapter() {
-        try (WeightSource source = Safetensors.open(BundledModel.adapter())) {
-            return EmbeddedAttentionAdapter.load(source, MODEL.unet(), DEVICE);
-        }
-    }
-
     @AfterAll
     static void close() {
         DEVICE.close();
@@ -123,13 +110,7 @@ class InfluenceTest {
     }
 
     private static double difference(Latents a, Latents b) {
-        double square = 0;
-        double norm = 0;
-        for (int i = 0; i < a.values().length; i++) {
-            square += Math.pow(a.values()[i] - b.values()[i], 2);
-            norm += Math.pow(a.values()[i], 2);
-        }
-        return Math.sqrt(square / norm);
+        return RelativeError.of(b.values(), a.values());
     }
 
     /** Pictures of another size than the faces', or of theirs. */

@@ -38,7 +38,6 @@ import io.invadapter.engine.unet.AttentionHook;
 import io.invadapter.engine.vae.PictureLatents;
 import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.WeightTensor;
-import io.invadapter.weights.model.ModelFiles;
 import io.invadapter.weights.safetensors.Safetensors;
 import io.invadapter.weights.safetensors.SafetensorsWriter;
 import java.awt.Color;
@@ -82,31 +81,14 @@ class InpaintingTest {
     @BeforeAll
     static void load() throws IOException {
         widen(folder);
-        plain = load(BundledModel.directory());
-        trained = load(folder);
-        try (WeightSource source = Safetensors.open(BundledModel.adapter())) {
-            adapter = EmbeddedAttentionAdapter.load(source, trained.unet(), DEVICE);
-        }
-    }
-
-    private static StableDiffusion load(Path model) {
-        try (ModelFiles files = ModelFiles.open(model)) {
-            return StableDiffusion.load(files, DEVICE, notice -> { });
-        }
+        plain = Pictures.model(BundledModel.directory(), DEVICE);
+        trained = Pictures.model(folder, DEVICE);
+        adapter = Pictures.adapter(trained);
     }
 
     /** The bundled model with five more inputs, which it minds. */
     private static void widen(Path copy) throws IOException {
-        try (Stream<Path> files = Files.walk(BundledModel.directory())) {
-            for (Path file : files.toList()) {
-                Path to = copy.resolve(BundledModel.directory().relativize(file).toString());
-                if (Files.isDirectory(file)) {
-                    Files.createDirectories(to);
-                } else {
-                    Files.copy(file, to);
-                }
-            }
-        }
+        Pictures.copyOfTheModel(copy);
         Path config = copy.resolve("unet/config.json");
         Files.writeString(config, Files.readString(config).replaceFirst("\"in_channels\": *4", "\"in_channels\": 9"));
         Path weights = copy.resolve("unet/diffusion_pytorch_model.safetensors");

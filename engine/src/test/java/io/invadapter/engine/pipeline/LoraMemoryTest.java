@@ -13,7 +13,6 @@ import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.LoraUse;
 import io.invadapter.kernels.Devices;
 import io.invadapter.kernels.ForwardingDevice;
-import io.invadapter.kernels.HostTensor;
 import io.invadapter.kernels.OutOfDeviceMemoryException;
 import io.invadapter.kernels.Packer;
 import io.invadapter.kernels.Precision;

@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.invadapter.bundledmodel.BundledModel;
 import io.invadapter.engine.adapter.eaa.EmbeddedAttentionAdapter;
 import io.invadapter.engine.model.StableDiffusion;
-import io.invadapter.engine.pipeline.Pipeline;
-import io.invadapter.engine.pipeline.WatchedDevice;
 import io.invadapter.engine.request.GenerationRequest;
 import io.invadapter.engine.request.GenerationResult;
 import io.invadapter.engine.request.IdentityBudget;
@@ -42,12 +40,23 @@ public final class Pictures {
     private Pictures() {
     }
 
+    /** The networks of the bundled model, or of one like it. */
+    public static StableDiffusion model(Path folder, Device device) {
+        try (ModelFiles files = ModelFiles.open(folder)) {
+            return StableDiffusion.load(files, device, notice -> { });
+        }
+    }
+
+    /** The adapter of the bundled model, or of one like it. */
+    public static EmbeddedAttentionAdapter adapter(StableDiffusion model) {
+        try (WeightSource source = Safetensors.open(BundledModel.adapter())) {
+            return EmbeddedAttentionAdapter.load(source, model.unet(), model.device());
+        }
+    }
+
     private static long stepBytes() {
-        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { });
-                ModelFiles files = ModelFiles.open(BundledModel.directory());
-                WeightSource source = Safetensors.open(BundledModel.adapter())) {
-            EmbeddedAttentionAdapter adapter =
-                    EmbeddedAttentionAdapter.load(source, StableDiffusion.load(files, device, notice -> { }).unet(), device);
+        try (Device device = Devices.open("cpu", Precision.FP32, notice -> { })) {
+            EmbeddedAttentionAdapter adapter = adapter(model(BundledModel.directory(), device));
             return 4L * adapter.featureElements(adapter.identityLatentSize(), adapter.identityLatentSize());
         }
     }

@@ -34,10 +34,7 @@ import io.invadapter.engine.sampling.SeededNoise;
 import io.invadapter.engine.sampling.Step;
 import io.invadapter.engine.sampling.Walk;
 import io.invadapter.engine.unet.AttentionHook;
-import io.invadapter.weights.WeightSource;
 import io.invadapter.weights.json.Json;
-import io.invadapter.weights.model.ModelFiles;
-import io.invadapter.weights.safetensors.Safetensors;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -61,25 +58,13 @@ class SamplingTest {
     private static final int FACE_SIZE = 16;
     private static final Diffusion.StepListener QUIET = (done, steps, latents) -> { };
     private static final WatchedDevice DEVICE = new WatchedDevice();
-    private static final StableDiffusion MODEL = model();
-    private static final EmbeddedAttentionAdapter ADAPTER = adapter();
+    private static final StableDiffusion MODEL = Pictures.model(BundledModel.directory(), DEVICE);
+    private static final EmbeddedAttentionAdapter ADAPTER = Pictures.adapter(MODEL);
     /** Ends in a picture without noise, so that DDIM and Euler go over the same levels. */
     private static final NoiseSchedule TO_THE_END = new NoiseSchedule(Json.parse("""
             {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "set_alpha_to_one": true,
             "timestep_spacing": "leading", "steps_offset": 1}"""), notice -> { });
     private static final FreshNoise FRESH = FreshNoise.seeded(List.of(1L, 2L, 3L), 4, SIZE, SIZE);
-
-    private static StableDiffusion model() {
-        try (ModelFiles files = ModelFiles.open(BundledModel.directory())) {
-            return StableDiffusion.load(files, DEVICE, notice -> { });
-        }
-    }
-
-    private static EmbeddedAttentionAdapter adapter() {
-        try (WeightSource source = Safetensors.open(BundledModel.adapter())) {
-            return EmbeddedAttentionAdapter.load(source, MODEL.unet(), DEVICE);
-        }
-    }
 
     @AfterAll
     static void close() {
